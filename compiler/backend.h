@@ -1,0 +1,46 @@
+/* A backend renders loop IR into an object that the linker understands. It never sees an operator. */
+#ifndef BACKEND_H
+#define BACKEND_H
+#include "loop/loop.h"
+#include "support/buf.h"
+
+/* What a schedule needs to know about a machine, and what a backend needs to compile for it. */
+typedef struct Machine {
+    const char *name;     /* "x86-64-v3", "native (znver5)" */
+    const char *triple;   /* "x86_64-pc-linux-gnu" */
+    const char *cpu;      /* LLVM's -mcpu */
+    const char *features; /* LLVM's -mattr */
+    int lanes;            /* f32 lanes of a vector register: 4, 8, 16 */
+    int vregs;            /* vector registers: 16, 32 */
+    int fma_latency, fma_ports;
+    int64_t l1, l2, l3;   /* bytes; per core, per core, shared */
+} Machine;
+
+typedef struct Object { /* one relocatable object file in memory */
+    void *data;
+    size_t size;
+} Object;
+
+typedef struct CodegenOptions {
+    int threads;        /* modules compiled side by side */
+    bool want_ir, want_asm; /* texts wanted for --dump / --emit */
+} CodegenOptions;
+
+typedef struct Backend {
+    const char *name; /* "cpu", "cuda" */
+    /* Compiles the kernels into nobj objects (malloc'ed). Every Func f becomes a C symbol f->name of type
+     *     void f(void *const *args, int64_t begin, int64_t end)
+     * that runs tasks [begin, end). ir/as collect text if wanted. fatal() on failure. */
+    int (*compile)(Func *const *f, int nfunc, const Machine *m, const CodegenOptions *o, Object **out,
+                   Buf *ir, Buf *as);
+} Backend;
+
+extern const Backend backend_llvm;
+const Backend *backend_find(const char *name);
+
+/* machine.c: "native", "x86-64-v3", "x86-64-v4", "aarch64"... NULL if unknown (names: the list, ends with NULL). */
+const Machine *machine_find(Arena *a, const char *name);
+extern const char *const machine_names[];
+/* llvm/object.c: host cpu name and features as LLVM sees them (malloc'ed). */
+void llvm_host(char **triple, char **cpu, char **features);
+#endif

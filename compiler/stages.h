@@ -1,0 +1,57 @@
+/* One prototype per stage, in order. Const inputs, a returned product; only autodiff and simplify change
+ * the graph they are given. A stage never calls a stage: pipeline.c alone knows the order. */
+#ifndef STAGES_H
+#define STAGES_H
+#include "backend.h"
+#include "graph/graph.h"
+#include "ops/op.h"
+
+typedef struct Setting { const char *key, *value; } Setting; /* --set width=64; also RtOption */
+
+/* spec/: YAML -> Spec (checked against the schema) -> Graph. NULL after diag_errors. */
+typedef struct Spec Spec;
+Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset);
+/* training: layers in training mode, loss, and outputs "output" and "loss". Otherwise evaluation mode, output
+ * "output" (and "loss" when the description has one, so that eval reports it). */
+Graph *spec_graph(Arena *a, const Spec *s, bool training, int64_t batch);
+const char *spec_name(const Spec *s);
+int64_t spec_batch(const Spec *s);                       /* train.batch_size */
+const Setting *spec_options(const Spec *s, int *n);      /* run-time values for the program */
+/* The optimizer as a layer on (weights, gradients), flat; adds its Assigns. false: the description has none. */
+bool spec_optimizer(const Spec *s, Graph *g, Node *weights, Node *gradients);
+void spec_print(Buf *b, const Spec *s);
+void spec_texts(const Spec *s, const char **loss, const char **optimizer); /* as written; NULL: none */
+
+/* autodiff.c: adds the gradients of the scalar output "loss" with respect to every trained parameter.
+ * -> op Pack of all gradients, in the order of the parameters; *weights = op State on the group of the same
+ * parameters. Output "grads" is the Pack. NULL if nothing is trained. */
+Node *autodiff(Graph *g, Node **weights);
+
+/* simplify.c + rules.c: expand compositions, fold constants, CSE, dead code, BatchNorm into convolution
+ * (inference graphs). level 0 expands only (--no-simplify). */
+void simplify(Graph *g, int level);
+
+/* fuse.c: nodes -> groups. */
+typedef struct Groups Groups;
+Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule);
+void groups_print(Buf *b, const Groups *g);
+void groups_explain(Buf *b, const Groups *g); /* --explain-fusion */
+void groups_verify(const Groups *g);
+
+/* schedule.c: layouts of tensors; per group algorithm, tile, order, tasks: all data. */
+typedef struct Schedule Schedule;
+Schedule *schedule(Arena *a, const Groups *g, const Machine *m);
+void schedule_print(Buf *b, const Schedule *s);
+
+/* plan.c: run order, lifetimes, offsets. */
+typedef struct Plan Plan;
+Plan *plan(Arena *a, const Schedule *s, bool reuse);
+void plan_print(Buf *b, const Plan *p);
+void plan_verify(const Plan *p); /* O(n^2) check that live storage never overlaps */
+
+/* lower.c: -> kernels and launches. */
+typedef struct Loops Loops;
+Loops *lower(Arena *a, const Plan *p, const Machine *m);
+void loops_print(Buf *b, const Loops *l);
+void loops_verify(const Loops *l);
+#endif

@@ -1,0 +1,118 @@
+/* The contract between the compiler and every program it builds: the only header that both include.
+ *
+ * The compiler emits two symbols: `rt_model`, one read-only blob that begins with an RtModel, and
+ * `rt_kernels`, the table of kernels. Inside the blob there are no pointers: a RtRef is a byte offset from the
+ * blob's start (0 = absent), so the blob needs no relocation and can be checked. All numbers are little-endian.
+ */
+#ifndef RUNTIME_ABI_H
+#define RUNTIME_ABI_H
+#include <stdint.h>
+
+#define RT_ABI_VERSION 1u
+#define RT_MAX_RANK 5
+
+typedef uint32_t RtRef;
+#define RT_AT(model, T, ref) ((const T *)((const char *)(model) + (ref)))
+#define RT_STR(model, ref) RT_AT(model, char, ref)
+
+/* Runs tasks [begin, end). args[i] are the buffers' addresses, 64-byte aligned. */
+typedef void (*RtKernel)(void *const *args, int64_t begin, int64_t end);
+
+enum { RT_F32, RT_I32, RT_U8 };
+
+/* Memory. Every arena is one allocation, zeroed once; sizes are in RtModel and RtProgram. */
+enum {
+    RT_STATE,  /* parameters, running statistics, optimizer moments: one for all programs */
+    RT_PREP,   /* values computed from state alone (folded weights): one per program, filled by its prepare steps */
+    RT_SLAB,   /* activations, gradients, inputs, outputs: one per program. Zero halos are written once, at start. */
+    RT_SCALAR, /* run-time numbers, 64 bytes apart (so that each is aligned): RtScalar i at 64*i */
+    RT_NARENAS
+};
+
+/* Where element (i0, i1, ...) of a tensor lies, in elements from its offset:
+ *     base + sum over axes a of (i_a / block[a]) * outer[a] + (i_a % block[a]) * inner[a] */
+typedef struct RtLayout {
+    int32_t rank;
+    int32_t block[RT_MAX_RANK];
+    int64_t dim[RT_MAX_RANK]; /* the view that is indexed: same elements in the same row-major order as RtTensor.dim */
+    int64_t outer[RT_MAX_RANK], inner[RT_MAX_RANK];
+    int64_t base;
+    int64_t count;            /* elements that the storage takes, padding and halo included */
+} RtLayout;
+
+enum { RT_PARAM, RT_BUFFER, RT_MOMENT, RT_INPUT, RT_TARGET, RT_OUTPUT, RT_GRAD };
+enum { RT_INIT_CONST, RT_INIT_UNIFORM, RT_INIT_NORMAL };
+
+typedef struct RtTensor {
+    RtRef name;                  /* state: torch key; gradient: its parameter's key; "input", "target", "output", "loss" */
+    uint8_t role, dtype, rank, init;
+    uint32_t arena;
+    uint64_t offset;             /* bytes */
+    int64_t dim[RT_MAX_RANK];    /* as PyTorch has it */
+    RtLayout layout;
+    double init_a, init_b;
+    uint32_t frozen, line;       /* YAML line */
+} RtTensor;
+
+typedef struct RtArg {
+    uint32_t arena, pad;
+    uint64_t offset; /* bytes */
+} RtArg;
+
+typedef struct RtStep { /* one kernel launch: all tasks, then a barrier */
+    uint32_t kernel;        /* index in rt_kernels */
+    uint32_t nargs;
+    RtRef args;             /* RtArg[nargs] */
+    uint32_t ntasks;
+    RtRef layers;           /* "conv2+relu2+pool2" */
+    RtRef nest;             /* "contract" */
+    uint32_t line;          /* YAML line of the first layer */
+    uint32_t nowait;        /* 1: the next step does not depend on this one; no barrier is needed between them */
+    double flops, bytes;    /* per run, as counted from the loops' specification */
+    RtRef writes;           /* RtArg-like list for --poison: uint32 count, then {arena, offset, bytes} triples; may be 0 */
+    uint32_t pad;
+} RtStep;
+
+enum { RT_TRAIN, RT_INFER };
+enum { RT_FUSED, RT_UNFUSED };
+
+typedef struct RtProgram {
+    uint32_t phase, variant;
+    uint32_t batch;
+    uint32_t ntensors;
+    RtRef tensors;           /* RtTensor[]: inputs, targets, outputs, gradients of this program */
+    uint32_t nprepare, nsteps;
+    RtRef prepare, steps;    /* RtStep[] */
+    uint64_t prep_size, slab_size;
+} RtProgram;
+
+typedef struct RtScalar {
+    RtRef name;     /* "lr", "step", "seed", "bias_correction1", ... see runtime/scalars.c */
+    uint32_t dtype; /* RT_F32 or RT_I32 */
+    double value;   /* from the description; the run may override it */
+} RtScalar;
+
+typedef struct RtOption { /* a value of the description's data, train or metrics block: "train.epochs" = "10" */
+    RtRef key, value;
+    uint32_t line, pad;
+} RtOption;
+
+typedef struct RtModel {
+    uint32_t magic;          /* 'sint' */
+    uint32_t abi;            /* RT_ABI_VERSION */
+    uint64_t size;           /* of the blob */
+    RtRef name;              /* of the description */
+    RtRef spec_file;         /* base name */
+    RtRef spec_hash;         /* 16 hex digits over everything that decides shapes and weights */
+    RtRef compiler;          /* "sinter 0.1.0, LLVM 19.1.7" */
+    RtRef target;            /* "native (znver5)" */
+    RtRef isa;               /* features that the CPU must have, "avx2 fma": checked before the first kernel */
+    RtRef loss, optimizer;   /* as written: "CrossEntropyLoss()", "Adam(lr=0.001)"; 0: none */
+    uint32_t nstates, nprograms, nscalars, noptions, nkernels;
+    RtRef states, programs, scalars, options; /* RtTensor[], RtProgram[], RtScalar[], RtOption[] */
+    uint64_t state_size;
+} RtModel;
+
+extern const RtModel rt_model;
+extern const RtKernel rt_kernels[];
+#endif
