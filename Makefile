@@ -1,0 +1,144 @@
+# sinter: a model description becomes an executable that trains.
+#   make          builds build/sinter and build/libsinter_rt.a
+#   make demo     installs what is missing, builds, trains a CNN on Fashion-MNIST
+#   make test     installs what is missing, runs every test
+# No list of files stands here: a new .c file in a folder is built and a new test is run.
+# Nothing is asked of gcc or llvm-config while this file is read, so that `deps` works where neither is.
+
+BUILD       := build$(if $(SAN),/san)
+CC           = gcc
+LLVM_CONFIG ?= llvm-config-19
+PREFIX      ?= /usr/local
+PACKAGES    := gcc libc6-dev binutils llvm-19-dev libyaml-dev libstb-dev zlib1g-dev libjansson-dev \
+               libcmocka-dev dataset-fashion-mnist
+
+WARN        := -Wall -Wextra -Wformat -Werror=format-security -Werror=implicit-function-declaration
+STD         := -std=c11 -D_GNU_SOURCE
+# The runtime ends up in every built program, which reads untrusted files.
+HARDEN      := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+               -fcf-protection=full -ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr
+SANITIZE    := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifdef SAN
+OPT         := -O1 -g $(SANITIZE)
+HARDEN      :=
+LDFLAGS     += $(SANITIZE)
+DEFINES     := -DSINTER_SAN='"-fsanitize=address,undefined"' # link.c passes it on to the built programs
+else
+OPT         := -O2
+LDFLAGS     += -Wl,--as-needed
+endif
+CFLAGS      += $(STD) $(OPT) $(WARN) $(DEFINES)
+RT_CFLAGS    = $(CFLAGS) $(HARDEN) -fPIE -ffunction-sections -fdata-sections -Iruntime
+
+# Asked once, and only when a recipe needs it.
+LLVM_INC     = $(eval LLVM_INC := $$(shell $(LLVM_CONFIG) --includedir))$(LLVM_INC)
+LLVM_LIBS    = $(eval LLVM_LIBS := $$(shell $(LLVM_CONFIG) --ldflags --libs))$(LLVM_LIBS)
+LIBS         = $(LLVM_LIBS) -lyaml -ljansson -ldl -lm -pthread
+
+objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+COMPILER    := $(call objects,$(wildcard compiler/*.c compiler/*/*.c))
+RUNTIME     := $(call objects,$(wildcard runtime/*.c runtime/*/*.c))
+LIBRARY     := $(filter-out %/compiler/main.o,$(COMPILER))
+# Tests: test_*.c stand on the compiler, rt_test_*.c on the runtime, each a program; ops.c and ladder.c beside
+# tests/run are programs as well. The other files of tests/unit help: rt_*.c and fake_*.c the runtime's tests.
+UNIT        := $(wildcard tests/unit/test_*.c tests/*.c)
+RT_UNIT     := $(wildcard tests/unit/rt_test_*.c)
+RT_HELP     := $(filter-out $(RT_UNIT),$(wildcard tests/unit/rt_*.c tests/unit/fake_*.c))
+HELP        := $(filter-out $(UNIT) $(RT_UNIT) $(RT_HELP),$(wildcard tests/unit/*.c))
+TOOLS       := $(wildcard tests/e2e/*.c)
+programs     = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
+
+all: $(BUILD)/sinter $(BUILD)/libsinter_rt.a
+
+$(BUILD)/sinter: $(COMPILER)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# zlib goes in as well: a built program needs the C library and nothing else.
+$(BUILD)/libsinter_rt.a: $(RUNTIME)
+	@rm -f $@
+	printf 'create %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
+	    "$$($(CC) -print-file-name=libz.a)" | ar -M
+
+$(BUILD)/obj/compiler/llvm/%.o: CPPFLAGS += -isystem $(LLVM_INC)
+$(BUILD)/obj/compiler/%.o: compiler/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/tests/%.o: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -Itests/unit -MMD -MP -c -o $@ $<
+
+$(call objects,$(RT_UNIT) $(RT_HELP)): $(BUILD)/obj/tests/%.o: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests/unit -MMD -MP -c -o $@ $<
+
+$(call programs,$(filter tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
+    $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(call programs,$(filter-out tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
+    $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(call programs,$(RT_UNIT)): $(BUILD)/tests/%: \
+    $(BUILD)/obj/tests/unit/%.o $(call objects,$(RT_HELP)) $(filter-out %/runtime/main.o,$(RUNTIME))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lz -lm -pthread
+
+$(call programs,$(TOOLS)): $(BUILD)/tests/%: tests/e2e/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -ljansson -lz -lm
+
+check-programs: $(call programs,$(UNIT) $(RT_UNIT) $(TOOLS))
+
+# ---- what people call ----
+
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc))
+
+deps:
+	@.ci/deps $(PACKAGES)
+
+demo: deps
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@BUILD=$(BUILD) models/demo.sh
+
+test: deps
+	@$(MAKE) --no-print-directory $(JOBS) all check-programs
+	@BUILD=$(BUILD) tests/run
+
+golden: all
+	@BUILD=$(BUILD) tests/golden.sh --rewrite
+
+check-op: all $(BUILD)/tests/ops
+	@test -n "$(OP)" || { echo 'usage: make check-op OP=ReLU' >&2; exit 2; }
+	$(BUILD)/tests/ops $(OP)
+
+DEST = $(DESTDIR)$(PREFIX)
+install: all
+	install -d $(DEST)/bin $(DEST)/lib/sinter $(DEST)/share/sinter
+	install -m 755 $(BUILD)/sinter $(DEST)/bin/sinter
+	install -m 644 $(BUILD)/libsinter_rt.a $(DEST)/lib/sinter/libsinter_rt.a
+	cp -R $(wildcard models templates) $(DEST)/share/sinter/
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make             build the compiler: build/sinter'
+	@echo 'make demo        install what is missing, build, train a CNN on Fashion-MNIST, evaluate'
+	@echo 'make test        install what is missing, run every test (SAN=1: under ASan and UBSan)'
+	@echo 'make check-op OP=ReLU    the tests of one operator'
+	@echo 'make golden      write tests/golden/*.STAGE again from what the compiler does now'
+	@echo 'make install     PREFIX=/usr/local DESTDIR='
+	@echo 'make deps, make clean'
+
+.PHONY: all deps demo test golden check-op check-programs install clean help
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
