@@ -50,6 +50,7 @@ typedef struct Expr Expr;
 struct Expr {
     ExprKind kind;
     LType type;
+    int id;             /* 0 .. Func.nexprs-1: an expression belongs to one Func */
     union {
         double f;       /* CONST of f32, f64 */
         int64_t i;      /* CONST of the rest */
@@ -81,7 +82,7 @@ typedef struct Func {
     const char *comment;   /* "conv2+relu+pool" and place; printed escaped, never compiled */
     int nargs;
     VEC(LBuf *) buf;       /* all buffers, args first */
-    int nvars;
+    int nvars, nexprs;
     LVar *task;            /* i64 */
     int64_t ntasks;
     Stmt *body;
@@ -90,10 +91,14 @@ typedef struct Func {
 
 /* ---- building (loop/build.c). Builders fold constants and identities (x+0, x*1, x*0 for integers,
  * (x+c)+d, min/max of constants), so that index arithmetic stays small. ---- */
+typedef struct LOpen {
+    Stmt *stmt, *outer; /* an open FOR or IF, and the SEQ that holds it */
+} LOpen;
 typedef struct LB { /* a builder: where statements go */
     Arena *a;
     Func *f;
     Stmt *seq;          /* current SEQ */
+    VEC(LOpen) open;
 } LB;
 
 Func *func_new(Arena *a, const char *name, const char *comment);
@@ -111,6 +116,7 @@ void lb_end(LB *b);
 Expr *lb_let(LB *b, Expr *x, const char *name); /* binds and returns the variable (constants are returned as they are) */
 void lb_store(LB *b, LBuf *buf, Expr *index, Expr *x);
 
+Expr *x_task(LB *b); /* the variable f->task */
 Expr *x_f32(LB *b, double v);
 Expr *x_f64(LB *b, double v);
 Expr *x_i64(LB *b, int64_t v);
@@ -129,7 +135,7 @@ Expr *x_modi(LB *b, Expr *x, int64_t k);
 Expr *x_fma(LB *b, Expr *x, Expr *y, Expr *z);
 Expr *x_cmp(LB *b, CmpOp op, Expr *x, Expr *y);
 Expr *x_select(LB *b, Expr *c, Expr *x, Expr *y);
-Expr *x_cast(LB *b, LType t, Expr *x);
+Expr *x_cast(LB *b, LType t, Expr *x); /* float -> integer truncates; out of range is unspecified */
 Expr *x_call(LB *b, CallFn fn, Expr *x);
 
 int ltype_size(LType t);
