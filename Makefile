@@ -30,6 +30,8 @@ endif
 CFLAGS      += $(STD) $(OPT) $(WARN) $(DEFINES)
 RT_CFLAGS    = $(CFLAGS) $(HARDEN) -fPIE -ffunction-sections -fdata-sections -Iruntime
 
+Q            = $(if $(V),,@)
+
 # Asked once, and only when a recipe needs it.
 LLVM_INC     = $(eval LLVM_INC := $$(shell $(LLVM_CONFIG) --includedir))$(LLVM_INC)
 LLVM_LIBS    = $(eval LLVM_LIBS := $$(shell $(LLVM_CONFIG) --ldflags --libs))$(LLVM_LIBS)
@@ -51,49 +53,59 @@ programs     = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
 all: $(BUILD)/sinter $(BUILD)/libsinter_rt.a
 
 $(BUILD)/sinter: $(COMPILER)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo '  LD  $@'
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # zlib goes in as well: a built program needs the C library and nothing else.
 $(BUILD)/libsinter_rt.a: $(RUNTIME)
+	@echo '  AR  $@'
 	@rm -f $@
-	printf 'create %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
+	$Qprintf 'create %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
 	    "$$($(CC) -print-file-name=libz.a)" | ar -M
 
 $(BUILD)/obj/compiler/llvm/%.o: CPPFLAGS += -isystem $(LLVM_INC)
 $(BUILD)/obj/compiler/%.o: compiler/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -MMD -MP -c -o $@ $<
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -Itests/unit -MMD -MP -c -o $@ $<
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -Itests/unit -MMD -MP -c -o $@ $<
 
 $(call objects,$(RT_UNIT) $(RT_HELP)): $(BUILD)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests/unit -MMD -MP -c -o $@ $<
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests/unit -MMD -MP -c -o $@ $<
 
 $(call programs,$(filter tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	@echo '  LD  $@'
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 $(call programs,$(filter-out tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	@echo '  LD  $@'
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 $(call programs,$(RT_UNIT)): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/unit/%.o $(call objects,$(RT_HELP)) $(filter-out %/runtime/main.o,$(RUNTIME))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lz -lm -pthread
+	@echo '  LD  $@'
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lz -lm -pthread
 
 $(call programs,$(TOOLS)): $(BUILD)/tests/%: tests/e2e/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -ljansson -lz -lm
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -ljansson -lz -lm
 
 check-programs: $(call programs,$(UNIT) $(RT_UNIT) $(TOOLS))
 

@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Holds every #include of compiler/ and runtime/ against the table of layers, and refuses cycles among headers.
+# Prints PASS or FAIL lines. Ends with a test of itself: planted violations must be found.
+#   in: the tree at $1 (default: the repository)
+set -u
+cd "$(dirname "$0")/.."
+
+# who | may include what (the first row that fits counts). <...> rows are libraries that only some may use;
+# the C library is free to all.
+table='
+compiler/main.c         | *
+compiler/pipeline.c     | *
+compiler/stages.h       | compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/backend.h      | compiler/loop/* compiler/support/*
+compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/schedule.h     | compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/plan.h         | compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/link.*         | compiler/link.h compiler/backend.h runtime/abi.h compiler/support/*
+compiler/backend.c      | compiler/backend.h compiler/support/*
+compiler/machine.c      | compiler/backend.h compiler/support/*
+compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h compiler/groups.h compiler/schedule.h compiler/plan.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/nests/* compiler/support/*
+compiler/*/*            | @folder
+compiler/autodiff*      | compiler/autodiff*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/simplify*      | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/rules*         | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/ref*           | compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/fuse*          | compiler/fuse*.h compiler/groups.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/schedule*      | compiler/schedule*.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+runtime/*               | runtime/* <zlib.h> <stb/*>
+'
+# Rows of the folders of compiler/.
+folders='
+compiler/support/*      | compiler/support/*
+compiler/graph/*        | compiler/graph/* compiler/support/*
+compiler/loop/*         | compiler/loop/* compiler/support/*
+compiler/ops/*          | compiler/ops/op.h compiler/ops/table.h compiler/ops/ops.def compiler/graph/* compiler/loop/* compiler/support/*
+compiler/nests/*        | compiler/nests/*.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
+compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
+compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
+'
+guarded='<llvm-c/*> <llvm/*> <yaml.h> <jansson.h> <zlib.h> <stb/*> <stb_*> <cuda*> <nvrtc*>'
+
+matches() { # text pattern...
+    local text=$1 pattern
+    shift
+    for pattern in "$@"; do
+        # shellcheck disable=SC2254
+        case $text in $pattern) return 0 ;; esac
+    done
+    return 1
+}
+
+# Prints the patterns that a file may include; fails for a file that no row names.
+allowed_for() { # file rows
+    local who what
+    while IFS='|' read -r who what; do
+        who=${who//[[:space:]]/}
+        [ -n "$who" ] && matches "$1" "$who" || continue
+        case $what in *@folder*) allowed_for "$1" "$folders" ;; *) printf '%s\n' "$what" ;; esac
+        return
+    done <<<"$2"
+    return 1
+}
+
+# Prints "from line to" for every #include; a quoted name is looked for beside the file, then where -I points.
+includes() { # root
+    (cd "$1" && grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' compiler runtime 2>/dev/null) |
+        sed -E 's/^([^:]+):([0-9]+):[^"<]*(["<][^">]+[">]).*/\1 \2 \3/' |
+        while read -r from line name; do
+            case $name in
+            '"'*)
+                name=${name//\"/}
+                local to=$name place
+                for place in "${from%/*}" "${from%%/*}" .; do
+                    if [ -e "$1/$place/$name" ]; then
+                        to=$(realpath -m --relative-to="$1" "$1/$place/$name")
+                        break
+                    fi
+                done
+                printf '%s %s %s\n' "$from" "$line" "$to"
+                ;;
+            *) printf '%s %s %s\n' "$from" "$line" "$name" ;;
+            esac
+        done
+}
+
+check() { # root: prints the violations, one a line
+    local edges from line to allowed cycle
+    edges=$(includes "$1")
+    set -f
+    while read -r from line to; do
+        [ -n "$from" ] || continue
+        # shellcheck disable=SC2086
+        case $to in '<'*) matches "$to" $guarded || continue ;; esac
+        if ! allowed=$(allowed_for "$from" "$table"); then
+            echo "$from: no row of the table names this file"
+            continue
+        fi
+        # shellcheck disable=SC2086
+        matches "$to" $allowed || echo "$from:$line: may not include $to"
+    done <<<"$edges"
+    set +f
+    cycle=$(awk '$1 ~ /\.h$/ && $3 ~ /\.h$/ { print $1, $3 }' <<<"$edges" | tsort 2>&1 >/dev/null)
+    [ -z "$cycle" ] || printf 'headers include each other: %s\n' "$(sed -n 's/^tsort: //p' <<<"$cycle" | tail -n +2 | tr '\n' ' ')"
+}
+
+status=0
+verdict() { # name violations
+    if [ -z "$2" ]; then
+        echo "PASS layers: $1"
+    else
+        printf '%s\nFAIL layers: %s\n' "$2" "$1"
+        status=1
+    fi
+}
+
+verdict "includes follow the table" "$(check "${1:-.}")"
+
+# The test of the test: each line plants one violation in an otherwise empty tree.
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+while read -r file include; do
+    rm -rf "${root:?}"/*
+    mkdir -p "$root"/compiler/{support,graph,loop,ops,nests,spec,llvm,stray} "$root"/runtime
+    touch "$root"/compiler/{graph/text.h,loop/loop.h,ops/relu.c,ops/op.h,stages.h,support/buf.h} "$root"/runtime/abi.h
+    printf '#include "support/buf.h"\n#include "graph/text.h"\n' >"$root/compiler/graph/graph.h"
+    printf '/* x */\n#include %s\n' "$include" >"$root/$file"
+    if [ -n "$(check "$root")" ]; then
+        verdict "finds $file -> $include" ""
+    else
+        verdict "finds $file -> $include" "not found"
+    fi
+done <<'PLANTED'
+compiler/support/arena.c "graph/graph.h"
+compiler/graph/graph.c "loop/loop.h"
+compiler/loop/build.c "../graph/graph.h"
+compiler/ops/tanh.c "relu.c"
+compiler/ops/tanh.c <llvm-c/Core.h>
+compiler/llvm/emit.c "ops/op.h"
+compiler/llvm/emit.c "graph/graph.h"
+compiler/spec/build.c <yaml.h>
+compiler/fuse.c "loop/loop.h"
+compiler/link.c "graph/graph.h"
+compiler/stray/new.c "support/buf.h"
+compiler/support/buf.h "graph/graph.h"
+runtime/main.c "../compiler/support/buf.h"
+compiler/graph/text.h "graph.h"
+PLANTED
+exit $status
