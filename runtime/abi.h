@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define RT_ABI_VERSION 1u
+#define RT_MAGIC 0x746e6973u /* the blob's first four bytes: "sint" */
 #define RT_MAX_RANK 5
 
 typedef uint32_t RtRef;
@@ -98,7 +99,7 @@ typedef struct RtOption { /* a value of the description's data, train or metrics
 } RtOption;
 
 typedef struct RtModel {
-    uint32_t magic;          /* 'sint' */
+    uint32_t magic;          /* RT_MAGIC */
     uint32_t abi;            /* RT_ABI_VERSION */
     uint64_t size;           /* of the blob */
     RtRef name;              /* of the description */
