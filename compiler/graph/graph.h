@@ -22,8 +22,8 @@ typedef struct Shape {
 
 /* The value of one attribute. Which member counts is in the operator's attribute table. */
 typedef struct AttrVal {
-    int64_t i[4]; /* int, bool: i[0]; int pair (h, w): i[0], i[1] */
-    double f;
+    int64_t i[MAX_RANK + 1]; /* int, bool: i[0]; int pair (h, w): i[0], i[1]; shape: rank, dims */
+    double f, f2;            /* float: f; float pair: f, f2 */
     const char *s; /* choice: one of the table's words (interned there) */
     bool infer;    /* `_` was written: the shape rule fills it in */
     Loc loc;       /* of the argument; file NULL if it was left to its default */
@@ -93,6 +93,10 @@ Graph *graph_new(Arena *a);
 /* Appends a node; takes a copy of in[]; attr may be NULL (zeros). Calls the shape rule. NULL if the rule
  * reported an error. */
 Node *graph_add(Graph *g, const OpDef *op, Node *const *in, int nin, const AttrVal *attr);
+Node *graph_input(Graph *g, const char *name, DType t, Shape s);
+Node *graph_scalar(Graph *g, const char *name);           /* op Scalar: a run-time value */
+Node *graph_read(Graph *g, State *s);                     /* op State */
+Node *graph_assign(Graph *g, State *s, Node *value);      /* op Assign: the state's value after the run */
 State *graph_state(Graph *g, const char *name, StateKind kind, Shape shape, Init init);
 State *graph_state_group(Graph *g, const char *name, StateKind kind, State *const *part, int npart);
 State *graph_find_state(const Graph *g, const char *name);
@@ -120,6 +124,8 @@ bool shape_broadcast(Shape a, Shape b, Shape *out);
 const OpDef *op_find(const char *name);
 const char *op_name(const OpDef *op);
 bool op_infer_shape(Node *n);
+void op_default_attrs(const OpDef *op, AttrVal *attr);   /* attr[MAX_ATTR] */
+bool op_attrs_eq(const Node *a, const Node *b);          /* the same op: equal values, whatever their places */
 bool op_is_root(const OpDef *op);                        /* Assign */
 void op_print_attrs(Buf *b, const Node *n);              /* " stride=(2,2) padding=(1,1)" */
 bool op_parse_attr(Arena *a, Node *n, const char *key, const char *value);

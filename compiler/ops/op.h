@@ -25,7 +25,10 @@ typedef enum NestKind {
 } NestKind;
 
 /* ---- attributes: the table drives the schema check, `sinter ops`, graph text and the docs ---- */
-typedef enum AttrKind { ATTR_INT, ATTR_FLOAT, ATTR_BOOL, ATTR_PAIR /* (h, w) or one int for both */, ATTR_CHOICE } AttrKind;
+typedef enum AttrKind {
+    ATTR_INT, ATTR_FLOAT, ATTR_BOOL, ATTR_PAIR /* (h, w) or one int for both */, ATTR_CHOICE,
+    ATTR_FPAIR /* two floats: AttrVal f, f2 */, ATTR_SHAPE /* [2,3,7,5]; never in the language */
+} AttrKind;
 typedef struct AttrDef {
     const char *name;          /* PyTorch's argument name, in PyTorch's order; NULL ends the table */
     AttrKind kind;
@@ -35,7 +38,9 @@ typedef struct AttrDef {
     const char *const *words;  /* CHOICE; ends with NULL */
     bool infer;                /* `_` is allowed */
     bool by_other;             /* the default is another attribute's value (MaxPool2d: stride = kernel_size) */
-    const char *other;
+    const char *other;         /* (0 in the AttrVal says the same: the rules take the other's value) */
+    double def2;               /* FPAIR: default of the second */
+    bool hidden;               /* not part of the language: set by the layer or by a gradient rule */
 } AttrDef;
 
 /* ---- layers: what a YAML call makes. Most operators of the language need no function: one input, one node ---- */
@@ -51,6 +56,7 @@ typedef struct Layer {
 State *layer_state(Layer *l, const char *suffix, StateKind kind, Shape shape, Init init);
 Node *layer_read(Layer *l, State *s);                          /* op State */
 Node *layer_node(Layer *l, const char *op, Node *a, Node *b);  /* no attributes; b may be NULL */
+Node *layer_build(Layer *l); /* op->layer, or one node of the op; places and names set. NULL after an error */
 
 /* ---- contraction ---- */
 enum { CON_MAX_AXES = 8, CON_MAX_PHASES = 64 };
@@ -107,7 +113,8 @@ struct OpDef {
     bool (*shape)(Node *n);     /* sets shape and dtype; false after a diag_error */
     Node *(*layer)(Layer *l);   /* NULL: one node of this op on in[0..nin) with the attributes */
     Node *(*expand)(Graph *g, const Node *n);
-    bool (*grad)(Graph *g, Node *n, Node *dy, Node **dx); /* dx[i] = NULL: no gradient flows there */
+    /* On entry dx[i] is not NULL where a gradient is wanted; the rule sets dx[i], NULL: none flows there. */
+    bool (*grad)(Graph *g, Node *n, Node *dy, Node **dx);
     Expr *(*body)(Body *c, const Node *n, Expr *const *in);
     Reduce (*reduce)(const Node *n);
     bool (*contract)(const Node *n, int phase, Contract *out); /* false: no such phase; phase 0 always is */
