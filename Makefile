@@ -118,7 +118,7 @@ deps:
 
 demo: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
-	@BUILD=$(BUILD) models/demo.sh
+	@BUILD=$(BUILD) examples/demo.sh
 
 test: deps
 	@$(MAKE) --no-print-directory $(JOBS) all check-programs
