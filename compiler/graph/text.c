@@ -62,7 +62,7 @@ void graph_print(Buf *b, const Graph *g)
 }
 
 /* ---- parsing ---- */
-enum { MAX_WORDS = 4096 };
+enum { MAX_WORDS = 1 << 15 };
 typedef struct Reader {
     Arena *a;
     Graph *g;

@@ -1,0 +1,39 @@
+/* Exp. */
+#include "ops/common.h"
+#include <math.h>
+
+static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
+{
+    dx[0] = g_mul(g, dy, n);
+    return true;
+}
+
+static Expr *body(Body *c, const Node *n, Expr *const *in)
+{
+    (void)n;
+    return x_call(c->b, F_EXP, in[0]);
+}
+
+static double eval(double x)
+{
+    return exp(x);
+}
+
+static void ref(const Node *n, const double *const *in, double *out)
+{
+    ref_unary(n, in[0], out, eval);
+}
+
+static const Sample samples[] = {
+    {"f[2,3,7,5]", ""}, {"f[1,17]", ""}, {"f[20]", ""}, {"f[]", ""}, {0}};
+
+const OpDef op_exp = {.name = "Exp",
+                      .doc = "e to the x",
+                      .nin = 1,
+                      .nest = NEST_POINTWISE,
+                      .shape = shape_as_first,
+                      .grad = grad,
+                      .body = body,
+                      .ref = ref,
+                      .samples = samples,
+                      .tol = {1e-6, 1e-4}};

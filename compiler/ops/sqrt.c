@@ -1,0 +1,39 @@
+/* Sqrt. */
+#include "ops/common.h"
+#include <math.h>
+
+static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
+{
+    dx[0] = g_div(g, g_scale(g, dy, 0.5), n);
+    return true;
+}
+
+static Expr *body(Body *c, const Node *n, Expr *const *in)
+{
+    (void)n;
+    return x_call(c->b, F_SQRT, in[0]);
+}
+
+static double eval(double x)
+{
+    return sqrt(x);
+}
+
+static void ref(const Node *n, const double *const *in, double *out)
+{
+    ref_unary(n, in[0], out, eval);
+}
+
+static const Sample samples[] = {
+    {"p[2,3,7,5]", ""}, {"p[1,17]", ""}, {"p[20]", ""}, {"p[]", ""}, {0}};
+
+const OpDef op_sqrt = {.name = "Sqrt",
+                       .doc = "square root",
+                       .nin = 1,
+                       .nest = NEST_POINTWISE,
+                       .shape = shape_as_first,
+                       .grad = grad,
+                       .body = body,
+                       .ref = ref,
+                       .samples = samples,
+                       .tol = {1e-6, 1e-4}};
