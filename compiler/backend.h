@@ -23,16 +23,22 @@ typedef struct Object { /* one relocatable object file in memory */
 
 typedef struct CodegenOptions {
     int threads;        /* modules compiled side by side */
+    const char *source; /* file that Func.line counts in; NULL: no line table */
     bool want_ir, want_asm; /* texts wanted for --dump / --emit */
 } CodegenOptions;
 
 typedef struct Backend {
     const char *name; /* "cpu", "cuda" */
-    /* Compiles the kernels into nobj objects (malloc'ed). Every Func f becomes a C symbol f->name of type
+    /* Compiles the kernels into objects (*out and their data are malloc'ed) and returns how many. Every Func f
+     * becomes a C symbol f->name (hidden) of type
      *     void f(void *const *args, int64_t begin, int64_t end)
-     * that runs tasks [begin, end). ir/as collect text if wanted. fatal() on failure. */
-    int (*compile)(Func *const *f, int nfunc, const Machine *m, const CodegenOptions *o, Object **out,
-                   Buf *ir, Buf *as);
+     * that runs tasks [begin, end). Arguments must not overlap unless neither is written; they are aligned to 64
+     * bytes. One more object holds the data: `rt_kernels[nfunc]`, the kernels in this order, and `rt_model`, the
+     * blob's bytes, read-only and aligned to 64 bytes (blob NULL: the table alone). The objects depend on nothing
+     * but the kernels and the machine: not on the number of threads. ir/as collect text if wanted.
+     * fatal() on failure. */
+    int (*compile)(Func *const *f, int nfunc, const void *blob, size_t blob_size, const Machine *m,
+                   const CodegenOptions *o, Object **out, Buf *ir, Buf *as);
 } Backend;
 
 extern const Backend backend_llvm;
