@@ -1,0 +1,354 @@
+/* IDX files (MNIST's format), plain or .gz, held in memory as they are: 8-bit pixels, 8-bit labels.
+ *
+ * in:  root/{train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz], root/classes.txt (one name a line,
+ * optional) out: items 0..ntrain-1 from train, then those of t10k rule: no size from a header is
+ * used before the file was shown to be able to hold it. The test split is t10k as it is; the
+ * validation split is taken out of train.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_BYTES ((uint64_t)4 << 30)
+
+typedef struct IdxFile {
+    char path[PATH_MAX];
+    bool gz;
+    uint64_t dim[3];
+    uint8_t *data;
+} IdxFile;
+
+typedef struct IdxSource {
+    uint8_t *px[2]; /* train, t10k: [n,h,w] */
+    int64_t n[2];
+    int h, w;
+} IdxSource;
+
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* The plain file if there is one, else the .gz. */
+static bool find(IdxFile *f, const char *root, const char *base, RtError *e)
+{
+    int n = snprintf(f->path, sizeof f->path, "%s/%s.gz", root, base);
+    if (n < 0 || (size_t)n >= sizeof f->path)
+        return rt_data_fail(e, RT_EXIT_DATA, "D001", "path too long: '%s'", rt_esc(root));
+    f->path[n - 3] = 0;
+    f->gz = false;
+    if (access(f->path, F_OK) == 0) return true;
+    f->path[n - 3] = '.';
+    f->gz = true;
+    if (access(f->path, F_OK) == 0) return true;
+    f->path[n - 3] = 0;
+    return rt_data_fail(e, RT_EXIT_DATA, "D001", "'%s' (or .gz): %s", rt_esc(f->path),
+                        strerror(errno));
+}
+
+static bool short_file(const IdxFile *f, uint64_t want, uint64_t have, RtError *e)
+{
+    return rt_data_fail(e, RT_EXIT_DATA, "D004",
+                        "'%s': expected %" PRIu64 " bytes, file has %" PRIu64, rt_esc(f->path),
+                        want, have);
+}
+
+/* Header -> dimensions and payload size, both checked. */
+static bool read_header(IdxFile *f, RtSource *s, int rank, uint64_t *payload, RtError *e)
+{
+    uint8_t head[16];
+    size_t want = 4 + 4 * (size_t)rank;
+    int64_t got = rt_source_read(s, head, want, e);
+    if (got < 0) return false;
+    if (got >= 4 && be32(head) != (0x0800u | (uint32_t)rank))
+        return rt_data_fail(e, RT_EXIT_DATA, "D003", "'%s': not an IDX%d u8 file (magic 0x%08X)",
+                            rt_esc(f->path), rank, (unsigned)be32(head));
+    if ((uint64_t)got < want) return short_file(f, want, (uint64_t)got, e);
+    *payload = 1;
+    for (int i = 0; i < rank; i++) {
+        f->dim[i] = be32(head + 4 + 4 * i);
+        if (__builtin_mul_overflow(*payload, f->dim[i], payload) || *payload > MAX_BYTES)
+            return rt_data_fail(e, RT_EXIT_DATA, "D006",
+                                "'%s': IDX declares %" PRIu64 " items and more than 4 GiB",
+                                rt_esc(f->path), f->dim[0]);
+    }
+    if (*payload == 0 ||
+        (rank == 3 && (f->dim[1] > RT_IMAGE_MAX_SIDE || f->dim[2] > RT_IMAGE_MAX_SIDE)))
+        return rt_data_fail(e, RT_EXIT_DATA, *payload ? "D015" : "D001",
+                            *payload ? "'%s': images over %d pixels wide or high"
+                                     : "'%s': holds no items",
+                            rt_esc(f->path), RT_IMAGE_MAX_SIDE);
+    /* Can the file hold it at all? Deflate shrinks at most 1032 : 1. */
+    uint64_t total = want + *payload, size = rt_source_size(s);
+    if (f->gz ? total / 1032 > size : total > size) return short_file(f, total, size, e);
+    if (!f->gz && size > total)
+        return rt_data_fail(e, RT_EXIT_DATA, "D005", "'%s': %" PRIu64 " bytes after the last item",
+                            rt_esc(f->path), size - total);
+    return true;
+}
+
+static bool read_payload(IdxFile *f, RtSource *s, uint64_t head, uint64_t payload, RtError *e)
+{
+    f->data = rt_data_alloc(payload, 1, "the data set", e);
+    if (!f->data) return false;
+    int64_t got = rt_source_read(s, f->data, payload, e);
+    if (got < 0) return false;
+    if ((uint64_t)got < payload) return short_file(f, head + payload, head + (uint64_t)got, e);
+    uint8_t extra;
+    got = rt_source_read(s, &extra, 1, e); /* in gzip this also verifies the checksum */
+    if (got > 0)
+        return f->gz ? rt_data_fail(e, RT_EXIT_DATA, "D008",
+                                    "'%s': gzip data expands past the declared %" PRIu64 " bytes",
+                                    rt_esc(f->path), head + payload)
+                     : rt_data_fail(e, RT_EXIT_DATA, "D005", "'%s': bytes after the last item",
+                                    rt_esc(f->path));
+    return got == 0;
+}
+
+static bool read_idx(IdxFile *f, const char *root, const char *base, int rank, RtError *e)
+{
+    uint64_t payload = 0;
+    f->data = NULL;
+    if (!find(f, root, base, e)) return false;
+    RtSource *s = rt_source_open(f->path, f->gz, e);
+    if (!s) return false;
+    bool ok = read_header(f, s, rank, &payload, e) &&
+              read_payload(f, s, 4 + 4 * (uint64_t)rank, payload, e);
+    rt_source_close(s);
+    if (!ok) {
+        free(f->data);
+        f->data = NULL;
+    }
+    return ok;
+}
+
+/* One of the two sets: images and labels that belong together. */
+static bool read_set(IdxSource *src, int which, const char *root, uint8_t **labels, RtError *e)
+{
+    static const char *const base[2][2] = {{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
+                                           {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}};
+    IdxFile img, lab;
+    if (!read_idx(&img, root, base[which][0], 3, e)) return false;
+    src->px[which] = img.data;
+    if (!read_idx(&lab, root, base[which][1], 1, e)) return false;
+    *labels = lab.data;
+    src->n[which] = (int64_t)img.dim[0];
+    if (img.dim[0] != lab.dim[0])
+        return rt_data_fail(e, RT_EXIT_DATA, "D007",
+                            "'%s': %" PRIu64 " images but %" PRIu64 " labels", rt_esc(root),
+                            img.dim[0], lab.dim[0]);
+    if (which && (src->h != (int)img.dim[1] || src->w != (int)img.dim[2]))
+        return rt_data_fail(e, RT_EXIT_DATA, "D017",
+                            "'%s': %" PRIu64 "x%" PRIu64 ", the training images are %dx%d",
+                            rt_esc(img.path), img.dim[1], img.dim[2], src->h, src->w);
+    src->h = (int)img.dim[1];
+    src->w = (int)img.dim[2];
+    return true;
+}
+
+/* ---- class names ---- */
+
+enum { MAX_CLASSES = 256, MAX_CLASS_FILE = 1 << 16 };
+
+typedef struct Names {
+    int n; /* 0: not known */
+    const char *name[MAX_CLASSES];
+    char text[MAX_CLASS_FILE + 1];
+} Names;
+
+static bool split_lines(Names *names, const char *path, RtError *e)
+{
+    for (char *p = names->text; *p;) {
+        char *end = p + strcspn(p, "\n"), *last = end;
+        bool more = *end != 0;
+        while (last > p && (last[-1] == '\r' || last[-1] == ' ' || last[-1] == '\t')) last--;
+        *last = 0;
+        if (last > p) {
+            if (names->n == MAX_CLASSES)
+                return rt_data_fail(e, RT_EXIT_DATA, "D009", "'%s': more than %d classes",
+                                    rt_esc(path), MAX_CLASSES);
+            names->name[names->n++] = p;
+        }
+        p = end + more;
+    }
+    if (names->n == 0) return rt_data_fail(e, RT_EXIT_DATA, "D020", "'%s': no class", rt_esc(path));
+    return true;
+}
+
+static bool names_of(Names *names, const char *root, RtError *e)
+{
+    static const char *const fashion[] = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
+                                          "Coat",        "Sandal",    "Shirt",    "Sneaker",
+                                          "Bag",         "Ankle boot"};
+    char path[PATH_MAX], real[PATH_MAX];
+    names->n = 0;
+    snprintf(path, sizeof path, "%s/classes.txt", root);
+    if (access(path, F_OK) == 0) {
+        RtSource *s = rt_source_open(path, false, e);
+        int64_t got = s ? rt_source_read(s, names->text, MAX_CLASS_FILE, e) : -1;
+        rt_source_close(s);
+        if (got < 0) return false;
+        names->text[got] = 0;
+        return split_lines(names, path, e);
+    }
+    if (realpath(root, real) && !strcmp(basename(real), "fashion-mnist"))
+        for (; names->n < 10; names->n++) names->name[names->n] = fashion[names->n];
+    return true;
+}
+
+/* ---- labels ---- */
+
+/* map[file's label] = class, -1: not selected. `base` classes are in the files. */
+static bool select_classes(RtData *d, const RtDataConfig *c, const Names *names, int base, int *map,
+                           RtError *e)
+{
+    char number[MAX_CLASSES][4];
+    const char *all[MAX_CLASSES];
+    for (int i = 0; i < base; i++) {
+        snprintf(number[i], sizeof number[i], "%u", (unsigned)i & 255u);
+        all[i] = names->n ? names->name[i] : number[i];
+        map[i] = c->nclasses ? -1 : i;
+    }
+    if (!c->nclasses) return rt_data_set_classes(d, base, all, e);
+    const char *picked[MAX_CLASSES];
+    for (int k = 0; k < c->nclasses; k++) {
+        int i = 0;
+        while (i < base && strcmp(c->classes[k], all[i])) i++;
+        for (int j = 0; i == base && j < base; j++)
+            if (!strcmp(c->classes[k], number[j])) i = j;
+        if (i == base || map[i] >= 0)
+            return rt_data_fail(e, RT_EXIT_SPEC, "D020",
+                                i == base ? "data.classes: class '%s' is not in the data"
+                                          : "data.classes: class '%s' is listed twice",
+                                rt_esc(c->classes[k]));
+        map[i] = k;
+        picked[k] = all[i];
+    }
+    return rt_data_set_classes(d, c->nclasses, picked, e);
+}
+
+static bool check_labels(const uint8_t *labels, int64_t n, int base, const char *set, RtError *e)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (labels[i] >= base)
+            return rt_data_fail(e, RT_EXIT_DATA, "D009",
+                                "%s item %" PRId64 ": label %d, classes 0..%d", set, i, labels[i],
+                                base - 1);
+    return true;
+}
+
+static bool set_labels(RtData *d, const RtDataConfig *c, uint8_t *labels[2], RtError *e)
+{
+    const IdxSource *src = d->source;
+    Names *names = rt_data_alloc(1, sizeof *names, "class names", e);
+    if (!names || !names_of(names, c->root, e)) {
+        free(names);
+        return false;
+    }
+    int base = names->n, map[MAX_CLASSES], top = 0;
+    for (int which = 0; which < 2; which++)
+        for (int64_t i = 0; i < src->n[which]; i++)
+            if (labels[which][i] > top) top = labels[which][i];
+    if (!base) base = !c->nclasses && c->num_classes > 0 ? c->num_classes : top + 1;
+    if (base > MAX_CLASSES) base = MAX_CLASSES;
+    bool ok = check_labels(labels[0], src->n[0], base, "train", e) &&
+              check_labels(labels[1], src->n[1], base, "t10k", e) &&
+              select_classes(d, c, names, base, map, e);
+    free(names);
+    if (!ok) return false;
+    for (int64_t i = 0; i < src->n[0]; i++) d->label[i] = map[labels[0][i]];
+    for (int64_t i = 0; i < src->n[1]; i++) d->label[src->n[0] + i] = map[labels[1][i]];
+    return true;
+}
+
+static bool make_splits(RtData *d, const RtDataConfig *c, RtError *e)
+{
+    const IdxSource *src = d->source;
+    RtFractions f;
+    if (!rt_split_fractions(c, (RtFractions){0.9, 0.1, 0}, &f, e)) return false;
+    int64_t *pool = rt_data_alloc((uint64_t)d->nitems, sizeof *pool, "the split", e);
+    if (!pool) return false;
+    int64_t n = 0, ntest = 0;
+    for (int64_t i = 0; i < src->n[0]; i++)
+        if (d->label[i] >= 0) pool[n++] = i;
+    bool ok = rt_split_items(d, c, (RtFractions){1 - f.val, f.val, 0}, pool, n, e);
+    for (int64_t i = src->n[0]; i < d->nitems; i++)
+        if (d->label[i] >= 0) pool[ntest++] = i;
+    ok = ok && rt_split_items(d, c, (RtFractions){0, 0, 1}, pool, ntest, e);
+    free(pool);
+    return ok;
+}
+
+/* ---- the format's functions ---- */
+
+static bool fetch(RtData *d, int64_t item, RtPixels *out, uint8_t **owned, RtError *e)
+{
+    (void)e;
+    const IdxSource *src = d->source;
+    int which = item >= src->n[0];
+    size_t area = (size_t)src->h * (size_t)src->w;
+    const uint8_t *px = src->px[which] + (size_t)(item - (which ? src->n[0] : 0)) * area;
+    *owned = NULL;
+    *out = (RtPixels){px, 1, src->h,
+                      src->w}; /* rt_pipe_run repeats grey for a model of three channels */
+    return true;
+}
+
+static const char *item_name(const RtData *d, int64_t item, char *buf, size_t n)
+{
+    const IdxSource *src = d->source;
+    if (item < src->n[0])
+        snprintf(buf, n, "train:%" PRId64, item);
+    else
+        snprintf(buf, n, "t10k:%" PRId64, item - src->n[0]);
+    return buf;
+}
+
+static void close_source(void *source)
+{
+    IdxSource *src = source;
+    free(src->px[0]);
+    free(src->px[1]);
+    free(src);
+}
+
+static bool test_is_absent(const char *root)
+{
+    IdxFile f;
+    RtError ignored;
+    return !find(&f, root, "t10k-images-idx3-ubyte", &ignored) &&
+           !find(&f, root, "t10k-labels-idx1-ubyte", &ignored);
+}
+
+bool rt_idx_open(RtData *d, const RtDataConfig *c, RtError *e)
+{
+    IdxSource *src = d->source = rt_data_alloc(1, sizeof *src, "the data set", e);
+    if (!src) return false;
+    d->close = close_source;
+    d->fetch = fetch;
+    d->item_name = item_name;
+    d->file_order = true;
+    uint8_t *labels[2] = {NULL, NULL};
+    bool ok = read_set(src, 0, c->root, &labels[0], e);
+    if (ok && test_is_absent(c->root))
+        rt_data_note(d, "note: no t10k files in '%s': there is no test split", rt_esc(c->root));
+    else
+        ok = ok && read_set(src, 1, c->root, &labels[1], e);
+    ok = ok && rt_image_channels(1, d->c, false, "train-images-idx3-ubyte", e) &&
+         rt_data_fits(d, src->h, src->w, "train-images-idx3-ubyte", e);
+    if (ok && d->c != 1)
+        rt_data_note(d, "note: grey images, the model takes %d channels: repeated", d->c);
+    d->nitems = ok ? src->n[0] + src->n[1] : 0;
+    if (ok) d->label = rt_data_alloc((uint64_t)d->nitems, sizeof *d->label, "the labels", e);
+    ok = ok && d->label && set_labels(d, c, labels, e) && make_splits(d, c, e);
+    free(labels[0]);
+    free(labels[1]);
+    return ok;
+}

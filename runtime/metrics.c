@@ -1,0 +1,231 @@
+/* Metrics from a confusion matrix, and how they look as text and as JSON. Formulas: scikit-learn's.
+ */
+#include "metrics.h"
+#include "err.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+RtConfusion *rt_confusion_new(int nclasses)
+{
+    size_t cells;
+    RtConfusion *c = calloc(1, sizeof *c);
+    if (!c || nclasses < 1 || __builtin_mul_overflow((size_t)nclasses, (size_t)nclasses, &cells) ||
+        !(c->count = calloc(cells, sizeof *c->count))) {
+        free(c);
+        return NULL;
+    }
+    c->n = nclasses;
+    return c;
+}
+
+bool rt_confusion_add(RtConfusion *c, int truth, int prediction)
+{
+    if (truth < 0 || truth >= c->n || prediction < 0 || prediction >= c->n) return false;
+    c->count[(size_t)truth * (size_t)c->n + (size_t)prediction]++;
+    return true;
+}
+
+void rt_confusion_free(RtConfusion *c)
+{
+    if (!c) return;
+    free(c->count);
+    free(c);
+}
+
+/* ---- numbers ---- */
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+static RtClassMetrics class_metrics(const RtConfusion *c, int k)
+{
+    size_t n = (size_t)c->n, i = (size_t)k;
+    uint64_t truth = 0, predicted = 0, hit = c->count[i * n + i];
+    for (size_t j = 0; j < n; j++) {
+        truth += c->count[i * n + j];
+        predicted += c->count[j * n + i];
+    }
+    return (RtClassMetrics){.precision = ratio((double)hit, (double)predicted),
+                            .recall = ratio((double)hit, (double)truth),
+                            .f1 = ratio(2 * (double)hit, (double)truth + (double)predicted),
+                            .support = truth,
+                            .present = truth + predicted > 0};
+}
+
+bool rt_metrics(const RtConfusion *c, RtMetrics *m)
+{
+    *m = (RtMetrics){.n = c->n, .per_class = calloc((size_t)c->n, sizeof *m->per_class)};
+    if (!m->per_class) return false;
+    uint64_t hits = 0;
+    for (int k = 0; k < c->n; k++) {
+        RtClassMetrics *p = &m->per_class[k];
+        *p = class_metrics(c, k);
+        double s = (double)p->support;
+        m->total += p->support;
+        m->absent += !p->present;
+        hits += c->count[(size_t)k * (size_t)c->n + (size_t)k];
+        m->precision_macro += p->precision, m->precision_weighted += p->precision * s;
+        m->recall_macro += p->recall, m->recall_weighted += p->recall * s;
+        m->f1_macro += p->f1, m->f1_weighted += p->f1 * s;
+    }
+    double present = c->n - m->absent, total = (double)m->total;
+    m->accuracy = ratio((double)hits, total);
+    m->precision_macro = ratio(m->precision_macro, present);
+    m->recall_macro = ratio(m->recall_macro, present);
+    m->f1_macro = ratio(m->f1_macro, present);
+    m->precision_weighted = ratio(m->precision_weighted, total);
+    m->recall_weighted = ratio(m->recall_weighted, total);
+    m->f1_weighted = ratio(m->f1_weighted, total);
+    return true;
+}
+
+void rt_metrics_free(RtMetrics *m)
+{
+    free(m->per_class);
+    m->per_class = NULL;
+}
+
+/* ---- text ---- */
+
+/* Columns that a UTF-8 text takes, near enough: its bytes that do not continue a character. */
+static int columns(const char *s)
+{
+    int n = 0;
+    for (; *s; s++) n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+static const char *name_of(const char *const *names, int k, char *buf, size_t n)
+{
+    if (names) return rt_esc(names[k]);
+    snprintf(buf, n, "%d", k);
+    return buf;
+}
+
+static int name_width(const char *const *names, int n, int least)
+{
+    char buf[16];
+    for (int k = 0; k < n; k++) {
+        int w = columns(name_of(names, k, buf, sizeof buf));
+        if (w > least) least = w;
+    }
+    return least;
+}
+
+static void put_name(FILE *f, const char *name, int width)
+{
+    fputs(name, f);
+    fprintf(f, "%*s", width - columns(name), "");
+}
+
+static void put_average(FILE *f, const char *name, int width, double p, double r, double f1,
+                        uint64_t total)
+{
+    put_name(f, name, width);
+    fprintf(f, "  %9.4f  %6.4f  %6.4f  %7" PRIu64 "\n", p, r, f1, total);
+}
+
+void rt_metrics_print(FILE *f, const RtMetrics *m, const char *const *names)
+{
+    char buf[16];
+    int width = name_width(names, m->n, (int)strlen("weighted average"));
+    put_name(f, "class", width);
+    fprintf(f, "  precision  recall      F1  support\n");
+    for (int k = 0; k < m->n; k++) {
+        const RtClassMetrics *p = &m->per_class[k];
+        put_average(f, name_of(names, k, buf, sizeof buf), width, p->precision, p->recall, p->f1,
+                    p->support);
+    }
+    fputc('\n', f);
+    put_average(f, "macro average", width, m->precision_macro, m->recall_macro, m->f1_macro,
+                m->total);
+    put_average(f, "weighted average", width, m->precision_weighted, m->recall_weighted,
+                m->f1_weighted, m->total);
+    fprintf(f, "accuracy %.4f (%" PRIu64 " items)   F1 weighted %.4f   F1 macro %.4f\n",
+            m->accuracy, m->total, m->f1_weighted, m->f1_macro);
+    if (!m->absent) return;
+    fprintf(f, "not in the data and never predicted, so not in the macro average:");
+    for (int k = 0; k < m->n; k++)
+        if (!m->per_class[k].present) fprintf(f, " %s", name_of(names, k, buf, sizeof buf));
+    fputc('\n', f);
+}
+
+static int digits(uint64_t v)
+{
+    int n = 1;
+    while (v /= 10) n++;
+    return n;
+}
+
+void rt_confusion_print(FILE *f, const RtConfusion *c, const char *const *names)
+{
+    char buf[16];
+    size_t n = (size_t)c->n;
+    int width = name_width(names, c->n, 5), cell = digits((uint64_t)c->n - 1);
+    for (size_t i = 0; i < n * n; i++)
+        if (digits(c->count[i]) > cell) cell = digits(c->count[i]);
+    fprintf(f, "confusion matrix: rows are the truth, columns the prediction\n");
+    fprintf(f, "%*s", width + digits((uint64_t)c->n - 1) + 1, "");
+    for (int j = 0; j < c->n; j++) fprintf(f, " %*d", cell, j);
+    fputc('\n', f);
+    for (int i = 0; i < c->n; i++) {
+        put_name(f, name_of(names, i, buf, sizeof buf), width);
+        fprintf(f, " %*d", digits((uint64_t)c->n - 1), i);
+        for (size_t j = 0; j < n; j++) fprintf(f, " %*" PRIu64, cell, c->count[(size_t)i * n + j]);
+        fputc('\n', f);
+    }
+}
+
+/* ---- JSON ---- */
+
+/* Escaped as rt_esc does, whose backslashes JSON then doubles: bad bytes stay visible and the text
+ * stays valid. */
+static void json_name(FILE *f, const char *const *names, int k)
+{
+    char buf[16];
+    fputc('"', f);
+    for (const char *s = name_of(names, k, buf, sizeof buf); *s; s++) {
+        if (*s == '"' || *s == '\\') fputc('\\', f);
+        fputc(*s, f);
+    }
+    fputc('"', f);
+}
+
+static void json_class(FILE *f, const RtClassMetrics *p, const char *const *names, int k)
+{
+    fputs(k ? ", {\"class\": " : "{\"class\": ", f);
+    json_name(f, names, k);
+    fprintf(f,
+            ", \"precision\": %.17g, \"recall\": %.17g, \"f1\": %.17g, \"support\": %" PRIu64 "}",
+            p->precision, p->recall, p->f1, p->support);
+}
+
+void rt_metrics_json(FILE *f, const RtConfusion *c, const RtMetrics *m, const char *const *names)
+{
+    size_t n = (size_t)c->n;
+    fprintf(f, "\"items\": %" PRIu64 ", \"accuracy\": %.17g", m->total, m->accuracy);
+    fprintf(f, ", \"precision_macro\": %.17g, \"recall_macro\": %.17g, \"f1_macro\": %.17g",
+            m->precision_macro, m->recall_macro, m->f1_macro);
+    fprintf(f,
+            ", \"precision_weighted\": %.17g, \"recall_weighted\": %.17g, \"f1_weighted\": %.17g",
+            m->precision_weighted, m->recall_weighted, m->f1_weighted);
+    fputs(", \"classes\": [", f);
+    for (int k = 0; k < c->n; k++) json_class(f, &m->per_class[k], names, k);
+    fputs("], \"absent\": [", f);
+    for (int k = 0, some = 0; k < c->n; k++) {
+        if (m->per_class[k].present) continue;
+        if (some++) fputs(", ", f);
+        json_name(f, names, k);
+    }
+    fputs("], \"confusion\": [", f);
+    for (size_t i = 0; i < n; i++) {
+        fputs(i ? ", [" : "[", f);
+        for (size_t j = 0; j < n; j++) fprintf(f, "%s%" PRIu64, j ? ", " : "", c->count[i * n + j]);
+        fputc(']', f);
+    }
+    fputc(']', f);
+}
