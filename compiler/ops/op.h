@@ -95,6 +95,7 @@ struct Body {
     LB *b;
     Expr *(*coord)(Body *c, int axis); /* i64: logical index along an axis of the node's output */
     Expr *(*linear)(Body *c);          /* i64: logical row-major index of the element */
+    void *owner;                       /* the nest's own */
 };
 
 typedef struct Sample { /* one test case; the input texts: "f[2,3,7,5]" normal floats, "p[4]" floats in (0.1, 2),
