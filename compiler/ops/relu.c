@@ -31,6 +31,7 @@ static const Sample samples[] = {
 const OpDef op_relu = {.name = "ReLU",
                        .doc = "max(x, 0)",
                        .nin = 1,
+                       .attrs = attrs,
                        .nest = NEST_POINTWISE,
                        .use = OP_LAYER,
                        .shape = shape_as_first,
