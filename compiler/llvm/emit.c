@@ -34,9 +34,13 @@ static LLVMBasicBlockRef new_block(Emit *e)
     return LLVMAppendBasicBlockInContext(e->ctx, e->fn, "");
 }
 
-/* for v = first .. last-1: body(). The caller knows that first < last. */
-static void rotated_loop(Emit *e, const LVar *v, LLVMValueRef first, LLVMValueRef last,
-                         const Stmt *body)
+typedef struct Trip { /* first .. last-1, at most max */
+    LLVMValueRef first, last;
+    int64_t max;
+} Trip;
+
+/* The caller knows that first < last. */
+static void rotated_loop(Emit *e, const LVar *v, Trip t, const Stmt *body)
 {
     int pointers = e->npointers;
     LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b), head = new_block(e);
@@ -44,25 +48,24 @@ static void rotated_loop(Emit *e, const LVar *v, LLVMValueRef first, LLVMValueRe
     LLVMPositionBuilderAtEnd(e->b, head);
     LLVMValueRef phi = LLVMBuildPhi(e->b, i64_type(e), v->name);
     e->var[v->id].linear = true;
-    linear_atom(&e->var[v->id].lin, phi, e->natoms++);
+    linear_atom(&e->var[v->id].lin, phi, e->natoms++, t.max);
     emit_stmt(e, body);
     LLVMValueRef next = LLVMBuildNSWAdd(e->b, phi, i64_const(e, 1), "");
-    LLVMValueRef done = LLVMBuildICmp(e->b, LLVMIntEQ, next, last, "");
+    LLVMValueRef done = LLVMBuildICmp(e->b, LLVMIntEQ, next, t.last, "");
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b), after = new_block(e);
     LLVMBuildCondBr(e->b, done, after, head);
-    LLVMAddIncoming(phi, (LLVMValueRef[]){first, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
+    LLVMAddIncoming(phi, (LLVMValueRef[]){t.first, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
     LLVMPositionBuilderAtEnd(e->b, after);
     e->npointers = pointers;
 }
 
-static void guarded_loop(Emit *e, const LVar *v, LLVMValueRef first, LLVMValueRef last,
-                         const Stmt *body)
+static void guarded_loop(Emit *e, const LVar *v, Trip t, const Stmt *body)
 {
     int pointers = e->npointers;
     LLVMBasicBlockRef enter = new_block(e), after = new_block(e);
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, first, last, ""), enter, after);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, t.first, t.last, ""), enter, after);
     LLVMPositionBuilderAtEnd(e->b, enter);
-    rotated_loop(e, v, first, last, body);
+    rotated_loop(e, v, t, body);
     LLVMBuildBr(e->b, after);
     LLVMPositionBuilderAtEnd(e->b, after);
     e->npointers = pointers;
@@ -74,12 +77,12 @@ static void serial(Emit *e, const Stmt *s)
     linear_of(e, s->extent, &n);
     LLVMValueRef zero = i64_const(e, 0);
     if (n.n) {
-        guarded_loop(e, s->var, zero, linear_value(e, &n), s->body);
+        guarded_loop(e, s->var, (Trip){zero, linear_value(e, &n), -1}, s->body);
     } else if (n.c == 1) {
         bind_const(e, s->var, 0);
         emit_stmt(e, s->body);
     } else if (n.c > 1) {
-        rotated_loop(e, s->var, zero, i64_const(e, n.c), s->body);
+        rotated_loop(e, s->var, (Trip){zero, i64_const(e, n.c), n.c - 1}, s->body);
     }
 }
 
@@ -285,7 +288,8 @@ static void emit_body(Emit *e, LLVMMetadataRef subprogram)
     LLVMPositionBuilderAtEnd(e->b, start);
     set_line(e, subprogram);
     load_arguments(e);
-    guarded_loop(e, e->f->task, LLVMGetParam(e->fn, 1), LLVMGetParam(e->fn, 2), e->f->body);
+    Trip tasks = {LLVMGetParam(e->fn, 1), LLVMGetParam(e->fn, 2), e->f->ntasks - 1};
+    guarded_loop(e, e->f->task, tasks, e->f->body);
     LLVMBuildRetVoid(e->b);
 }
 

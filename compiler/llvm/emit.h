@@ -13,6 +13,7 @@ typedef struct Term {
     int64_t coef;
     LLVMValueRef atom;
     int order;
+    int64_t max; /* 0 <= atom <= max; -1: unknown */
 } Term;
 typedef struct Linear {
     int64_t c, lane;
@@ -60,7 +61,7 @@ typedef struct Emit {
 void emit_func(LLVMModuleRef mod, LLVMMetadataRef subprogram, const Func *f, const Machine *m);
 
 /* index.c */
-void linear_atom(Linear *l, LLVMValueRef v, int order); /* l = v, a scalar */
+void linear_atom(Linear *l, LLVMValueRef v, int order, int64_t max); /* l = v, a scalar */
 bool linear_bin(Emit *e, const Expr *x,
                 Linear *l); /* the same for an E_BIN, looking no further than its operands */
 bool linear_of(Emit *e, const Expr *x, Linear *l);   /* false: differs by lane, not linearly */

@@ -7,7 +7,7 @@
 #include "support/diag.h"
 #include "llvm/emit.h"
 
-void linear_atom(Linear *l, LLVMValueRef v, int order)
+void linear_atom(Linear *l, LLVMValueRef v, int order, int64_t max)
 {
     *l = (Linear){0};
     if (LLVMIsAConstantInt(v)) {
@@ -15,7 +15,7 @@ void linear_atom(Linear *l, LLVMValueRef v, int order)
         return;
     }
     l->n = 1;
-    l->term[0] = (Term){1, v, order};
+    l->term[0] = (Term){1, v, order, max};
 }
 
 static void linear_const(Linear *l, int64_t c)
@@ -36,7 +36,7 @@ static void collapse(Emit *e, Linear *l)
 {
     Linear sum = *l, one;
     sum.c = sum.lane = 0;
-    linear_atom(&one, linear_value(e, &sum), e->natoms++);
+    linear_atom(&one, linear_value(e, &sum), e->natoms++, -1);
     one.c += l->c;
     one.lane = l->lane;
     *l = one;
@@ -77,27 +77,27 @@ static bool is_const(const Linear *l)
     return l->n == 0 && l->lane == 0;
 }
 
-static int64_t floor_div(int64_t x, int64_t d)
-{
-    int64_t q = x / d;
-    return q * d > x ? q - 1 : q;
-}
-
-/* l / d or l % d where every term is a multiple of d, and the lanes stay within one block of d. */
+/* l / d or l % d, if what d does not divide of l stays in [0, d): then no division is needed. */
 static bool divide_terms(const Emit *e, Linear *l, int64_t d, bool mod)
 {
-    for (int i = 0; i < l->n; i++)
-        if (l->term[i].coef % d) return false;
-    int64_t q = floor_div(l->c, d), last = l->c + l->lane * (e->width - 1);
-    if (l->lane && (l->lane < 0 || floor_div(last, d) != q)) return false;
-    if (mod) {
-        l->c -= q * d;
-        l->n = 0;
-        return true;
+    Linear whole = {0}, rest = {.lane = l->lane};
+    rest.c = (l->c % d + d) % d;
+    whole.c = (l->c - rest.c) / d;
+    int64_t lanes = l->lane * (e->width - 1), lo = rest.c, hi = rest.c;
+    if (l->lane) *(lanes < 0 ? &lo : &hi) += lanes;
+    for (int i = 0; i < l->n; i++) {
+        Term t = l->term[i];
+        if (t.coef % d == 0) {
+            t.coef /= d;
+            whole.term[whole.n++] = t;
+            continue;
+        }
+        if (t.max < 0) return false;
+        *(t.coef < 0 ? &lo : &hi) += t.coef * t.max;
+        rest.term[rest.n++] = t;
     }
-    for (int i = 0; i < l->n; i++) l->term[i].coef /= d;
-    l->c = q;
-    l->lane = 0;
+    if (lo < 0 || hi >= d) return false;
+    *l = mod ? rest : whole;
     return true;
 }
 
@@ -134,6 +134,13 @@ bool linear_bin(Emit *e, const Expr *x, Linear *l)
     }
 }
 
+/* Largest value of a non-negative expression, as far as its form tells; -1: unknown. */
+static int64_t largest(const Expr *x)
+{
+    int64_t d;
+    return x->kind == E_BIN && x->op == B_MOD && expr_const(x->x[1], &d) ? d - 1 : -1;
+}
+
 bool linear_of(Emit *e, const Expr *x, Linear *l)
 {
     if (x->kind == E_CONST) {
@@ -148,7 +155,7 @@ bool linear_of(Emit *e, const Expr *x, Linear *l)
     int order;
     LLVMValueRef v = emit_plain(e, x, &order);
     if (emit_is_vector(v)) return false;
-    linear_atom(l, v, order);
+    linear_atom(l, v, order, largest(x));
     return true;
 }
 
