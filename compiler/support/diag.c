@@ -224,7 +224,8 @@ const char *diag_nearest(const char *word, const char *const *names)
     int best_score = 0;
     for (int i = 0; names[i]; i++) {
         size_t n = strlen(names[i]);
-        if (n > MAX_WORD) continue;
+        size_t apart = n > len ? n - len : len - n;
+        if (n > MAX_WORD || apart > 1 + len / 3) continue;
         int d = distance(word, names[i], true);
         if (d > 1 + (int)len / 3 || d >= (int)(len > n ? len : n)) continue;
         int score = d * (2 * MAX_WORD) + distance(word, names[i], false); /* case breaks ties */

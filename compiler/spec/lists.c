@@ -1,0 +1,207 @@
+/* Transforms, normalisation, metrics: named things with arguments that only the runtime knows how
+ * to do. In: the tree. Out: options such as "data.transforms.train" =
+ * "RandomCrop(28,padding=2);RandomHorizontalFlip()". Rule: each is a table of attributes like an
+ * operator's, so that the errors are the same. */
+#include "spec/lists.h"
+#include <string.h>
+
+typedef struct ListDef {
+    const char *name;
+    const AttrDef *attrs;
+    bool later; /* known to the language, not done by this version */
+} ListDef;
+
+#define SIZE                                                                                       \
+    {                                                                                              \
+        .name = "size", .kind = ATTR_PAIR, .required = true, .min = 1, .max = 16384                \
+    }
+static const AttrDef size_attrs[] = {SIZE, {0}};
+static const AttrDef crop_attrs[] = {
+    SIZE, {.name = "padding", .kind = ATTR_PAIR, .min = 0, .max = 16384}, {0}};
+static const AttrDef flip_attrs[] = {
+    {.name = "p", .kind = ATTR_FLOAT, .def = 0.5, .min = 0, .max = 1}, {0}};
+
+static const ListDef transforms[] = {
+    {"Resize", size_attrs, false},      {"CenterCrop", size_attrs, false},
+    {"RandomCrop", crop_attrs, false},  {"RandomHorizontalFlip", flip_attrs, false},
+    {"RandomVerticalFlip", NULL, true}, {"RandomPerspective", NULL, true},
+    {"RandomRotation", NULL, true},     {"RandomAffine", NULL, true},
+    {"RandomResizedCrop", NULL, true},  {"RandomErasing", NULL, true},
+    {"ColorJitter", NULL, true},        {"GaussianBlur", NULL, true},
+    {"Grayscale", NULL, true},          {NULL, NULL, false},
+};
+
+static const char *const averages[] = {"weighted", "macro", NULL};
+static const AttrDef average_attrs[] = {{.name = "average", .kind = ATTR_CHOICE, .words = averages},
+                                        {0}};
+
+static const ListDef metrics[] = {
+    {"accuracy", NULL, false},
+    {"f1", average_attrs, false},
+    {"precision", average_attrs, false},
+    {"recall", average_attrs, false},
+    {"confusion_matrix", NULL, false},
+    {"pixel_accuracy", NULL, true},
+    {"iou", NULL, true},
+    {"dice", NULL, true},
+    {"average_precision", NULL, true},
+    {"psnr", NULL, true},
+    {NULL, NULL, false},
+};
+
+enum { MAX_LIST = 64 };
+
+static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const char *what,
+                           const char *id)
+{
+    const char *names[MAX_LIST + 1];
+    int n = 0;
+    const ListDef *d = defs;
+    for (; d->name && strcmp(d->name, u->name) != 0; d++)
+        if (!d->later) names[n++] = d->name;
+    names[n] = NULL;
+    const char *shown = yaml_show(s->arena, u->name);
+    if (d->name && !d->later) return d;
+    const char *near = d->name ? NULL : diag_nearest(u->name, names);
+    if (d->name)
+        diag_error(u->name_loc, "E0120", "%s '%s' is not supported by this version", what, shown);
+    else if (near)
+        diag_error(u->name_loc, id, "unknown %s '%s'; did you mean '%s'?", what, shown, near);
+    else
+        diag_error(u->name_loc, id, "unknown %s '%s'", what, shown);
+    if (near) return NULL;
+    const char *all = "";
+    for (d = defs; d->name; d++)
+        if (!d->later) all = arena_printf(s->arena, "%s%s%s", all, *all ? ", " : "", d->name);
+    diag_help("there are %s", all);
+    return NULL;
+}
+
+/* One item as normalised text; NULL after an error. */
+static const char *item_text(Spec *s, const Yaml *y, const ListDef *defs, const char *what,
+                             const char *id)
+{
+    bool metric = defs == metrics;
+    AttrVal attr[MAX_ATTR];
+    unsigned given;
+    Use *u = use_read(s->arena, y, s->scope, metric, NULL);
+    const ListDef *d = u ? find(s, u, defs, what, id) : NULL;
+    if (!d || !use_bind(s->arena, u, d->name, d->attrs, attr, &given)) return NULL;
+    if (metric && strcmp(d->name, "f1") == 0) given = 1; /* its averaging is always said */
+    if (metric && given == 0) return d->name;
+    return use_text(s->arena, d->name, d->attrs, attr, given, ",");
+}
+
+static void read_list(Spec *s, const Yaml *y, const ListDef *defs, const char *what, const char *id,
+                      const char *key, const char *sep)
+{
+    if (!y || yaml_is_null(y)) return;
+    if (y->kind != Y_LIST || y->item.n > MAX_LIST) {
+        diag_error(y->loc, "E0201", "expected a list of at most %d %ss", MAX_LIST, what);
+        return;
+    }
+    const char *all = "";
+    for (int i = 0; i < y->item.n; i++) {
+        const char *t = item_text(s, y->item.v[i], defs, what, id);
+        if (t) all = arena_printf(s->arena, "%s%s%s", all, i ? sep : "", t);
+    }
+    options_add(s, key, all);
+}
+
+void lists_read_transforms(Spec *s, const Yaml *data)
+{
+    const Yaml *t = yaml_get(data, "transforms");
+    read_list(s, yaml_get(t, "train"), transforms, "transform", "E0111", "data.transforms.train",
+              ";");
+    read_list(s, yaml_get(t, "eval"), transforms, "transform", "E0111", "data.transforms.eval",
+              ";");
+}
+
+void lists_read_metrics(Spec *s)
+{
+    const Yaml *y = yaml_get(s->root, "metrics");
+    if (!y && s->target == TARGET_LABEL) options_add(s, "metrics", "accuracy");
+    read_list(s, y, metrics, "metric", "E0110", "metrics", ",");
+}
+
+/* ---- normalisation ---- */
+
+/* A number or a list of one per channel, as text; NULL after an error. */
+static const char *numbers_text(Spec *s, const Yaml *y, const char *name, bool positive)
+{
+    Val v = expr_eval_yaml(s->arena, y, s->scope);
+    if (v.kind == VAL_NOTHING) return NULL;
+    int n = v.kind == VAL_LIST ? v.list.n : 1;
+    int channels = s->input.rank == 3 ? (int)s->input.dim[0] : 1;
+    if (n != 1 && n != channels) {
+        diag_error(v.loc, "E0201", "'%s' has %d values, the input has %d channel%s", name, n,
+                   channels, channels == 1 ? "" : "s");
+        return NULL;
+    }
+    Buf b = {0};
+    bool ok = true;
+    for (int i = 0; ok && i < n; i++) {
+        const Val *x = v.kind == VAL_LIST ? &v.list.v[i] : &v;
+        double f = x->kind == VAL_INT ? (double)x->i : x->f;
+        if (x->kind != VAL_INT && x->kind != VAL_FLOAT) {
+            diag_error(x->loc, "E0201", "'%s' must be numbers, got %s '%s'", name, val_kind(x),
+                       val_text(s->arena, x));
+            ok = false;
+        } else if (positive && !(f > 0)) {
+            diag_error(x->loc, "E0203", "'%s' is %s for channel %d; it must be above 0", name,
+                       val_number(s->arena, f), i);
+            ok = false;
+        } else {
+            buf_printf(&b, "%s%s", i ? "," : "", val_number(s->arena, f));
+        }
+    }
+    const char *all = ok ? arena_strdup(s->arena, b.s) : NULL;
+    buf_free(&b);
+    return all;
+}
+
+static void read_mean_std(Spec *s, const Yaml *y)
+{
+    static const char *const names[] = {"mean", "std", NULL};
+    for (int i = 0; i < y->key.n; i++) {
+        const Yaml *key = y->key.v[i];
+        bool std = strcmp(key->text, "std") == 0;
+        if (!std && strcmp(key->text, "mean") != 0) {
+            const char *near = diag_nearest(key->text, names);
+            diag_error(key->loc, "E0101", "unknown key '%s' in normalize%s%s%s",
+                       yaml_show(s->arena, key->text), near ? "; did you mean '" : "",
+                       near ? near : "", near ? "'?" : "");
+            continue;
+        }
+        const char *t = numbers_text(s, y->item.v[i], key->text, std);
+        if (t) options_add(s, std ? "data.normalize.std" : "data.normalize.mean", t);
+    }
+    for (int i = 0; names[i]; i++)
+        if (!yaml_get(y, names[i])) diag_error(y->loc, "E0102", "'normalize' needs '%s'", names[i]);
+}
+
+void lists_read_normalize(Spec *s, const Yaml *data)
+{
+    const Yaml *y = yaml_get(data, "normalize");
+    const Yaml *inner = yaml_get(yaml_get(data, "transforms"), "normalize");
+    if (y && inner) {
+        diag_error(inner->loc, "E0011", "'normalize' given twice");
+        diag_note(y->loc, "the first one");
+    }
+    if (!y) y = inner;
+    if (!y) return;
+    if (y->kind == Y_MAP) {
+        read_mean_std(s, y);
+        return;
+    }
+    bool known = y->kind == Y_SCALAR && strcmp(y->text, "imagenet") == 0;
+    if (!known) {
+        diag_error(y->loc, "E0209", "'normalize' must be imagenet or {mean: ..., std: ...}");
+    } else if (s->input.rank && (s->input.rank != 3 || s->input.dim[0] != 3)) {
+        diag_error(y->loc, "E0201", "imagenet normalisation is for 3 channels, the input has %d",
+                   (int)s->input.dim[0]);
+    } else {
+        options_add(s, "data.normalize.mean", "0.485,0.456,0.406");
+        options_add(s, "data.normalize.std", "0.229,0.224,0.225");
+    }
+}

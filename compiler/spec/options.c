@@ -1,0 +1,248 @@
+/* The blocks data, train and metrics: checked, and flattened to the run-time values of the program.
+ * In: the tree, the params. Out: s->option ("train.epochs" = "10"), loss, optimizer, target, batch,
+ * classes. Rule: an option is there when the description gives it or when the table has a default.
+ * The keys are a contract with the runtime. Not here: transforms and metrics (lists.c), the graph
+ * (model.c). */
+#include "spec/lists.h"
+#include "spec/spec.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CLASSES = 65536 };
+
+void options_add(Spec *s, const char *key, const char *value)
+{
+    Setting o = {key, value};
+    vec_push(s->arena, &s->option, o);
+}
+
+const char *options_get(const Spec *s, const char *key)
+{
+    for (int i = 0; i < s->option.n; i++)
+        if (strcmp(s->option.v[i].key, key) == 0) return s->option.v[i].value;
+    return NULL;
+}
+
+static const char *path_of(Spec *s, const KeyDef *d)
+{
+    return arena_printf(s->arena, "%s.%s", d->block, d->key);
+}
+
+/* Simple values of a block and of the blocks below it. */
+static void read_block(Spec *s, const Yaml *map, const char *block)
+{
+    if (!map || yaml_is_null(map) || !schema_check_keys(s->arena, map, block)) return;
+    for (int i = 0; i < map->key.n; i++) {
+        const KeyDef *d = schema_find(block, map->key.v[i]->text);
+        if (!d || d->kind == KEY_OWN) continue;
+        if (d->kind == KEY_BLOCK) {
+            read_block(s, map->item.v[i], path_of(s, d));
+            continue;
+        }
+        const char *value = schema_value(s->arena, d, map->item.v[i], s->scope);
+        if (value) options_add(s, path_of(s, d), value);
+    }
+}
+
+static void add_defaults(Spec *s, const char *block)
+{
+    for (const KeyDef *d = schema_keys; d->key; d++)
+        if (strcmp(d->block, block) == 0 && d->def && !options_get(s, path_of(s, d)))
+            options_add(s, path_of(s, d), d->def);
+}
+
+/* ---- data ---- */
+
+static void read_split(Spec *s, const Yaml *data)
+{
+    static const char *const parts[] = {"data.split.train", "data.split.val", "data.split.test"};
+    const Yaml *split = yaml_get(data, "split");
+    if (!split) {
+        options_add(s, "data.split.val", "0.1");
+        return;
+    }
+    double sum = 0;
+    for (int i = 0; i < 3; i++) {
+        const char *v = options_get(s, parts[i]);
+        if (v) sum += strtod(v, NULL);
+    }
+    if (sum > 1 + 1e-9)
+        diag_error(split->loc, "E0203", "the shares of 'split' add up to %s, which is more than 1",
+                   val_number(s->arena, sum));
+}
+
+/* One class: a number or a name; NULL after an error. */
+static const char *class_text(Spec *s, const Yaml *item)
+{
+    const char *t = item->kind == Y_SCALAR ? item->text : "";
+    bool ok = *t != 0 && strlen(t) <= 255;
+    for (const char *c = t; *c; c++)
+        ok = ok && (unsigned char)*c >= 0x20 && *c != 0x7f && *c != ',';
+    if (ok) return t;
+    diag_error(item->loc, "E0201", "a class is a number or a name without commas, got '%s'",
+               yaml_show(s->arena, t));
+    return NULL;
+}
+
+/* `--set data.classes=[3,7]` is one scalar that holds a list. */
+static const Yaml *as_list(Spec *s, const Yaml *y)
+{
+    if (y->kind == Y_LIST) return y;
+    Val v = expr_eval_yaml(s->arena, y, s->scope);
+    if (v.kind == VAL_NOTHING) return NULL;
+    Yaml *list = NEW(s->arena, Yaml);
+    *list = (Yaml){.kind = Y_LIST, .loc = y->loc};
+    for (int i = 0; v.kind == VAL_LIST && i < v.list.n; i++) {
+        const Val *x = &v.list.v[i];
+        vec_push(s->arena, &list->item, yaml_scalar(s->arena, val_text(s->arena, x), x->loc));
+    }
+    return list;
+}
+
+static bool check_repeats(Spec *s, const Yaml *list)
+{
+    Yaml *seen = yaml_map(s->arena, list->loc);
+    for (int i = 0; i < list->item.n && list->item.n <= 1000; i++) {
+        Yaml *item = list->item.v[i];
+        if (item->kind == Y_SCALAR && yaml_get(seen, item->text)) {
+            diag_error(item->loc, "E0011", "class '%s' given twice",
+                       yaml_show(s->arena, item->text));
+            return false;
+        }
+        if (item->kind == Y_SCALAR) yaml_put(s->arena, seen, item, item);
+    }
+    return true;
+}
+
+static void read_classes(Spec *s, const Yaml *data)
+{
+    const Yaml *y = yaml_get(data, "classes");
+    const char *count = options_get(s, "data.num_classes");
+    if (count) {
+        s->classes = strtoll(count, NULL, 10);
+        s->classes_loc = yaml_get(data, "num_classes")->loc;
+    }
+    const Yaml *list = y ? as_list(s, y) : NULL;
+    if (!list) return;
+    if (list->item.n < 1 || list->item.n > MAX_CLASSES) {
+        diag_error(y->loc, "E0201", "'classes' must be a list of 1..%d classes", MAX_CLASSES);
+        return;
+    }
+    Buf b = {0};
+    bool ok = check_repeats(s, list);
+    for (int i = 0; ok && i < list->item.n; i++) {
+        const char *t = class_text(s, list->item.v[i]);
+        ok = t != NULL;
+        if (ok) buf_printf(&b, "%s%s", i ? "," : "", t);
+    }
+    if (ok) options_add(s, "data.classes", arena_strdup(s->arena, b.s));
+    buf_free(&b);
+    if (count && s->classes != list->item.n) {
+        diag_error(s->classes_loc, "E0307", "num_classes is %s, but 'classes' has %d", count,
+                   list->item.n);
+        diag_note(y->loc, "the classes");
+    }
+    s->classes = list->item.n;
+    s->classes_loc = y->loc;
+}
+
+/* ---- loss and optimizer ---- */
+
+static bool choose(Spec *s, const Yaml *y, int op_use, Chosen *c)
+{
+    if (y->kind == Y_LIST || yaml_get(y, "use")) {
+        diag_error(y->loc, "E0120",
+                   "a list of losses with `use:` is not supported by this version");
+        return false;
+    }
+    Use *u = use_read(s->arena, y, s->scope, false, NULL);
+    const OpDef *op = u ? use_op(s->arena, u, op_use) : NULL;
+    if (!op) return false;
+    if (!use_bind(s->arena, u, op->name, op->attrs, c->attr, &c->given)) return false;
+    c->op = op;
+    c->loc = u->loc;
+    return true;
+}
+
+static void choose_loss(Spec *s, const Yaml *train)
+{
+    const Yaml *y = yaml_get(train, "loss");
+    const char *usual = s->target == TARGET_INPUT ? "MSELoss()" : "CrossEntropyLoss()";
+    if (!y) y = yaml_scalar(s->arena, usual, train->loc);
+    if (!choose(s, y, OP_LOSS, &s->loss)) return;
+    bool labels = strcmp(s->loss.op->name, "CrossEntropyLoss") == 0;
+    if (labels && s->target == TARGET_INPUT) {
+        diag_error(s->loss.loc, "E0211",
+                   "CrossEntropyLoss compares with classes, not with the input");
+        diag_help("`target: input` goes with MSELoss() or BCEWithLogitsLoss()");
+    }
+}
+
+static int find_attr(const OpDef *op, const char *name)
+{
+    for (int i = 0; op->attrs && op->attrs[i].name; i++)
+        if (strcmp(op->attrs[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* train.lr and the like stand for the optimizer's own arguments, which a run may override. */
+static void share_value(Spec *s, const Yaml *train, const char *name, const char *attr, bool second)
+{
+    const char *key = arena_printf(s->arena, "train.%s", name);
+    const char *given = options_get(s, key);
+    int k = find_attr(s->optimizer.op, attr);
+    if (k < 0 && given)
+        diag_error(yaml_get(train, name)->loc, "E0204", "%s has no '%s'", s->optimizer.op->name,
+                   attr);
+    if (k < 0) return;
+    double *at = second ? &s->optimizer.attr[k].f2 : &s->optimizer.attr[k].f;
+    if (!given) {
+        options_add(s, key, val_number(s->arena, *at));
+        return;
+    }
+    *at = strtod(given, NULL);
+    s->optimizer.given |= 1u << k;
+}
+
+static void choose_optimizer(Spec *s, const Yaml *train)
+{
+    const Yaml *y = yaml_get(train, "optimizer");
+    if (!y) y = yaml_scalar(s->arena, "Adam(lr=0.001)", train->loc);
+    if (!choose(s, y, OP_OPTIMIZER, &s->optimizer)) return;
+    share_value(s, train, "lr", "lr", false);
+    share_value(s, train, "beta1", "betas", false);
+    share_value(s, train, "beta2", "betas", true);
+}
+
+static void name_chosen(Spec *s, Chosen *c)
+{
+    if (c->op) c->text = use_text(s->arena, c->op->name, c->op->attrs, c->attr, c->given, ", ");
+}
+
+static void read_train(Spec *s)
+{
+    const Yaml *train = yaml_get(s->root, "train");
+    read_block(s, train, "train");
+    if (yaml_get(train, "early_stopping")) add_defaults(s, "train.early_stopping");
+    add_defaults(s, "train");
+    s->batch = strtoll(options_get(s, "train.batch_size"), NULL, 10);
+    if (strcmp(options_get(s, "train.target"), "input") == 0) s->target = TARGET_INPUT;
+    if (!train || (train->kind != Y_MAP && !yaml_is_null(train))) return;
+    choose_loss(s, train);
+    choose_optimizer(s, train);
+    name_chosen(s, &s->loss);
+    name_chosen(s, &s->optimizer);
+}
+
+void options_read(Spec *s)
+{
+    const Yaml *data = yaml_get(s->root, "data");
+    options_add(s, "model.name", s->name);
+    read_block(s, data, "data");
+    read_split(s, data);
+    read_classes(s, data);
+    lists_read_normalize(s, data);
+    lists_read_transforms(s, data);
+    read_train(s);
+    lists_read_metrics(s);
+}

@@ -1,0 +1,136 @@
+/* The blocks params and input: the names that expressions may use.
+ * In: the tree after --set. Out: s->param, s->scope, s->input. Not here: expressions themselves
+ * (value.c). */
+#include "spec/spec.h"
+#include <string.h>
+
+enum { MAX_PARAMS = 256, MAX_DIM = 65536 };
+
+static bool check_param_name(Arena *a, const Yaml *key)
+{
+    static const char *const taken[] = {"in", "input", "training", NULL};
+    bool ok = expr_is_name(key->text) && schema_name_ok(key->text, false);
+    for (int i = 0; taken[i]; i++) ok = ok && strcmp(key->text, taken[i]) != 0;
+    if (ok) return true;
+    diag_error(key->loc, "E0105", "'%s' cannot be the name of a parameter",
+               yaml_show(a, key->text));
+    diag_help("names are [A-Za-z_][A-Za-z0-9_]{0,63} and no words of the language");
+    return false;
+}
+
+/* --set must give a value of the kind that the description has. */
+static bool check_override(const Spec *s, const char *name, const Val *v)
+{
+    const Yaml *old = yaml_get(s->declared, name);
+    if (!v->loc.file || strcmp(v->loc.file, "--set") != 0 || !old) return true;
+    Val was = expr_eval_yaml(s->arena, old, s->scope);
+    bool number = was.kind == VAL_INT || was.kind == VAL_FLOAT;
+    bool same = was.kind == v->kind || (was.kind == VAL_FLOAT && v->kind == VAL_INT);
+    if (same || (!number && was.kind != VAL_BOOL) || v->kind == VAL_NOTHING) return true;
+    diag_error(v->loc, "E0201", "'%s' must be of the kind %s, as in the description; got %s '%s'",
+               name, val_kind(&was), val_kind(v), val_text(s->arena, v));
+    return false;
+}
+
+static void read_param(Spec *s, const Yaml *key, const Yaml *y)
+{
+    if (!check_param_name(s->arena, key)) return;
+    Val v = expr_eval_yaml(s->arena, y, s->scope);
+    if (v.kind == VAL_NONE || v.kind == VAL_INFER) {
+        diag_error(v.loc, "E0201", "'%s' has no value", key->text);
+        v.kind = VAL_NOTHING;
+    }
+    if (!check_override(s, key->text, &v)) v.kind = VAL_NOTHING;
+    Param p = {key->text, v};
+    vec_push(s->arena, &s->param, p);
+    s->scope = scope_add(s->arena, s->scope, key->text, v);
+}
+
+void params_read(Spec *s)
+{
+    const Yaml *params = yaml_get(s->root, "params");
+    if (!params || yaml_is_null(params)) return;
+    if (params->kind != Y_MAP) {
+        diag_error(params->loc, "E0201", "'params' must be a mapping such as {width: 32}");
+        return;
+    }
+    if (params->key.n > MAX_PARAMS) {
+        diag_error(params->loc, "E0231", "more than %d params", MAX_PARAMS);
+        return;
+    }
+    for (int i = 0; i < params->key.n; i++) read_param(s, params->key.v[i], params->item.v[i]);
+}
+
+/* ---- input ---- */
+
+static void bad_input(const Spec *s, Loc loc, const Val *v, bool image)
+{
+    const char *wanted =
+        image ? "input must be [C,H,W], each 1..65536" : "input must be [D], 1..65536";
+    if (v->kind == VAL_NOTHING) return;
+    diag_error(loc, "E0301", "%s; got %s", wanted, val_text(s->arena, v));
+}
+
+static bool read_dims(Spec *s, const Yaml *y, bool image)
+{
+    Val v = expr_eval_yaml(s->arena, y, s->scope);
+    int rank = image ? 3 : 1;
+    if (v.kind == VAL_INT && !image) {
+        Val one = v;
+        v = (Val){.kind = VAL_LIST, .loc = v.loc};
+        vec_push(s->arena, &v.list, one);
+    }
+    if (v.kind != VAL_LIST || v.list.n != rank) {
+        bad_input(s, v.loc.file ? v.loc : y->loc, &v, image);
+        return false;
+    }
+    Shape shape = {.rank = rank};
+    for (int d = 0; d < rank; d++) {
+        const Val *x = &v.list.v[d];
+        if (x->kind != VAL_INT || x->i < 1 || x->i > MAX_DIM) {
+            bad_input(s, x->loc, x, image);
+            return false;
+        }
+        shape.dim[d] = x->i;
+    }
+    s->input = shape;
+    s->input_loc = y->loc;
+    return true;
+}
+
+static void add_input_names(Spec *s)
+{
+    Val c = {.kind = VAL_INT, .i = s->input.dim[0], .loc = s->input_loc};
+    s->scope = scope_add(s->arena, s->scope, "input.channels", c);
+    if (s->input.rank != 3) return;
+    Val size = {.kind = VAL_LIST, .loc = s->input_loc};
+    for (int d = 1; d < 3; d++) {
+        Val x = {.kind = VAL_INT, .i = s->input.dim[d], .loc = s->input_loc};
+        vec_push(s->arena, &size.list, x);
+    }
+    s->scope = scope_add(s->arena, s->scope, "input.size", size);
+}
+
+void input_read(Spec *s)
+{
+    static const char *const kinds[] = {"image", "features", NULL};
+    const Yaml *input = yaml_get(s->root, "input");
+    if (!input) return; /* said as a missing key */
+    if (input->kind != Y_MAP || input->key.n != 1) {
+        diag_error(input->loc, "E0301", "'input' must be {image: [C,H,W]} or {features: [D]}");
+        return;
+    }
+    const Yaml *key = input->key.v[0];
+    bool image = strcmp(key->text, "image") == 0;
+    if (!image && strcmp(key->text, "features") != 0) {
+        const char *near = diag_nearest(key->text, kinds), *shown = yaml_show(s->arena, key->text);
+        if (near)
+            diag_error(key->loc, "E0101", "unknown key '%s' in input; did you mean '%s'?", shown,
+                       near);
+        else
+            diag_error(key->loc, "E0101", "unknown key '%s' in input: it takes image or features",
+                       shown);
+        return;
+    }
+    if (read_dims(s, input->item.v[0], image)) add_input_names(s);
+}

@@ -1,0 +1,159 @@
+/* A description as the other stages see it: read, checked, asked for its parts, printed.
+ * In: a path and the values of --set. Out: Spec, or NULL after diag_errors.
+ * Rule: errors of the blocks and of the model are reported together where that is possible. */
+#include "spec/spec.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LANGUAGE_VERSION = 1 };
+
+static void read_version(Spec *s)
+{
+    const Yaml *y = yaml_get(s->root, "spec");
+    if (!y) return;
+    const char *v = schema_value(s->arena, schema_find("", "spec"), y, NULL);
+    if (!v || strcmp(v, "1") == 0) return;
+    diag_error(y->loc, "E0103", "spec version %s not supported (1..%d)", v, LANGUAGE_VERSION);
+}
+
+/* The file's base name up to its first dot, made legal. */
+static const char *default_name(Spec *s)
+{
+    const char *slash = strrchr(s->file, '/');
+    const char *base = slash ? slash + 1 : s->file;
+    char *name = arena_strndup(s->arena, base, strcspn(base, "."));
+    for (char *c = name; *c; c++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", *c))
+            *c = '_';
+    return schema_name_ok(name, true) ? name : "model";
+}
+
+static void read_name(Spec *s)
+{
+    const Yaml *y = yaml_get(s->root, "name");
+    s->name = default_name(s);
+    if (!y) return;
+    const char *v = schema_value(s->arena, schema_find("", "name"), y, NULL);
+    if (v && schema_name_ok(v, true)) s->name = v;
+    if (!v || schema_name_ok(v, true)) return;
+    diag_error(y->loc, "E0105", "'%s' cannot be the name of a model", yaml_show(s->arena, v));
+    diag_help("names are [A-Za-z_][A-Za-z0-9_.-]{0,63}");
+}
+
+static void check_present(const Spec *s)
+{
+    static const char *const needed[] = {"input", "model", NULL};
+    for (int i = 0; needed[i]; i++)
+        if (!yaml_get(s->root, needed[i]))
+            diag_error(s->root->loc, "E0102", "the description needs '%s'", needed[i]);
+}
+
+static void check_unsupported(const Spec *s)
+{
+    static const char *const later[] = {"imports", "weights", NULL};
+    for (int i = 0; i < s->root->key.n; i++)
+        for (int k = 0; later[k]; k++)
+            if (strcmp(s->root->key.v[i]->text, later[k]) == 0)
+                diag_error(s->root->key.v[i]->loc, "E0120", "'%s' is not supported by this version",
+                           later[k]);
+    const Yaml *report = yaml_get(s->root, "report");
+    if (report) diag_warning(report->loc, "E0120", "'report' is not produced by this version");
+}
+
+static void check_blocks(const Spec *s)
+{
+    const Yaml *blocks = yaml_get(s->root, "blocks");
+    if (!blocks || yaml_is_null(blocks)) return;
+    if (blocks->kind != Y_MAP) diag_error(blocks->loc, "E0201", "'blocks' must be a mapping");
+    for (int i = 0; i < blocks->key.n; i++) {
+        const Yaml *key = blocks->key.v[i];
+        if (expr_is_name(key->text) && schema_name_ok(key->text, false)) {
+            if (!op_find(key->text)) continue;
+            diag_error(key->loc, "E0104", "'%s' is the name of an operator", key->text);
+            continue;
+        }
+        diag_error(key->loc, "E0105", "'%s' cannot be the name of a block",
+                   yaml_show(s->arena, key->text));
+    }
+}
+
+Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset)
+{
+    int before = diag_errors();
+    Spec *s = NEW(a, Spec);
+    *s = (Spec){.arena = a, .file = arena_strdup(a, path), .batch = 1};
+    s->root = yaml_read(a, path);
+    if (!s->root) return NULL;
+    s->declared = yaml_get(s->root, "params");
+    schema_settings(s, set, nset);
+    schema_check_keys(a, s->root, "");
+    read_version(s);
+    read_name(s);
+    check_present(s);
+    check_unsupported(s);
+    check_blocks(s);
+    params_read(s);
+    input_read(s);
+    options_read(s);
+    if (diag_errors() == before) return s;
+    if (s->input.rank && yaml_get(s->root, "model")) { /* the model's errors too, in one run */
+        s->loss.op = NULL;
+        spec_graph(a, s, true, s->batch);
+    }
+    return NULL;
+}
+
+const char *spec_name(const Spec *s)
+{
+    return s->name;
+}
+
+int64_t spec_batch(const Spec *s)
+{
+    return s->batch;
+}
+
+const Setting *spec_options(const Spec *s, int *n)
+{
+    *n = s->option.n;
+    return s->option.v;
+}
+
+void spec_texts(const Spec *s, const char **loss, const char **optimizer)
+{
+    *loss = s->loss.text;
+    *optimizer = s->optimizer.text;
+}
+
+/* ---- text ---- */
+
+static void print_tree(Buf *b, const Yaml *y, int indent)
+{
+    if (y->kind == Y_SCALAR) {
+        buf_printf(b, " %s\n", y->text);
+        return;
+    }
+    buf_putc(b, '\n');
+    for (int i = 0; i < y->item.n; i++) {
+        if (y->kind == Y_MAP)
+            buf_printf(b, "%*s%s:", indent, "", y->key.v[i]->text);
+        else
+            buf_printf(b, "%*s%d:", indent, "", i);
+        print_tree(b, y->item.v[i], indent + 2);
+    }
+}
+
+void spec_print(Buf *b, const Spec *s)
+{
+    buf_printf(b, "spec %s\nparams\n", s->name);
+    for (int i = 0; i < s->param.n; i++)
+        buf_printf(b, "  %s = %s\n", s->param.v[i].name, val_text(s->arena, &s->param.v[i].val));
+    buf_printf(b, "input %s\n", shape_str(s->arena, s->input));
+    if (s->loss.op) buf_printf(b, "loss %s\n", s->loss.text);
+    if (s->optimizer.op) buf_printf(b, "optimizer %s\n", s->optimizer.text);
+    buf_puts(b, "options\n");
+    for (int i = 0; i < s->option.n; i++)
+        buf_printf(b, "  %s = %s\n", s->option.v[i].key, s->option.v[i].value);
+    buf_puts(b, "model");
+    print_tree(b, yaml_get(s->root, "model"), 2);
+}
