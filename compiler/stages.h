@@ -26,6 +26,9 @@ void spec_texts(const Spec *s, const char **loss, const char **optimizer); /* as
  * -> op Pack of all gradients, in the order of the parameters; *weights = op State on the group of the same
  * parameters. Output "grads" is the Pack. NULL if nothing is trained. */
 Node *autodiff(Graph *g, Node **weights);
+/* Gradients of sum(dy * y) with respect to n nodes of g; grad[i] NULL: y does not depend on wrt[i].
+ * false after a diag_error. */
+bool autodiff_of(Graph *g, Node *y, Node *dy, Node *const *wrt, int n, Node **grad);
 
 /* simplify.c + rules.c: expand compositions, fold constants, CSE, dead code, BatchNorm into convolution
  * (inference graphs). level 0 expands only (--no-simplify). */
