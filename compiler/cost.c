@@ -1,0 +1,69 @@
+/* What a group must do and what it is called: for --explain-fusion, the schedule and the program's step table. */
+#include "groups.h"
+#include <string.h>
+
+static double contraction_flops(const Node *n)
+{
+    double sum = 0;
+    Contract c;
+    for (int phase = 0; phase < CON_MAX_PHASES && n->op->contract(n, phase, &c); phase++) {
+        double p = 2;
+        for (int i = 0; i < c.naxes; i++) p *= (double)c.axis[i].extent;
+        sum += p;
+    }
+    return sum;
+}
+
+static double node_flops(const Node *n)
+{
+    switch (n->op->nest) {
+    case NEST_CONTRACT: return contraction_flops(n);
+    case NEST_WINDOW: {
+        Window w = n->op->window(n);
+        return w.adaptive ? (double)shape_count(n->in[0]->shape)
+                          : (double)shape_count(n->shape) * (double)(w.kernel[0] * w.kernel[1]);
+    }
+    case NEST_REDUCE: return (double)shape_count(n->in[0]->shape);
+    case NEST_COPY: return 0;
+    default: return (double)shape_count(n->shape);
+    }
+}
+
+static double node_bytes(const Node *n)
+{
+    return (double)shape_count(n->shape) * dtype_size(n->dtype);
+}
+
+void group_cost(const Group *g, double *flops, double *bytes)
+{
+    *flops = *bytes = 0;
+    for (int i = 0; i < g->node.n; i++) *flops += node_flops(g->node.v[i]);
+    for (int i = 0; i < g->in.n; i++) *bytes += node_bytes(g->in.v[i]);
+    for (int i = 0; i < g->out.n; i++) *bytes += node_bytes(g->out.v[i]);
+}
+
+const char *group_layers(Arena *a, const Group *g)
+{
+    enum { MOST = 200 };
+    Buf b = {0};
+    const char *last = "";
+    bool last_grad = false;
+    for (int i = 0; i < g->node.n && b.n < MOST; i++) {
+        const Node *n = g->node.v[i];
+        const char *name = n->name && *n->name ? n->name : op_name(n->op);
+        if (!strcmp(name, last) && n->is_grad == last_grad) continue;
+        buf_printf(&b, "%s%s%s", b.n ? "+" : "", name, n->is_grad ? "'" : "");
+        last = name;
+        last_grad = n->is_grad;
+    }
+    char *s = arena_strdup(a, b.s ? b.s : "");
+    buf_free(&b);
+    return s;
+}
+
+int group_line(const Group *g)
+{
+    for (int i = 0; i < g->node.n; i++)
+        if (g->node.v[i]->loc.line) return g->node.v[i]->loc.line;
+    return 0;
+}

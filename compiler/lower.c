@@ -1,0 +1,57 @@
+/* Lower: groups in run order -> kernels, by calling each group's nest. The only bridge from graph to loop. */
+#include "loops.h"
+#include "nests/nest.h"
+#include "stages.h"
+#include <string.h>
+
+static void lower_group(Arena *a, Loops *out, const Group *g)
+{
+    switch (g->nest) {
+    case NEST_POINTWISE: nest_pointwise(a, out, g); break;
+    case NEST_REDUCE: (g->row ? nest_row : nest_reduce)(a, out, g); break;
+    case NEST_CONTRACT: nest_contract(a, out, g); break;
+    case NEST_WINDOW: nest_window(a, out, g); break;
+    case NEST_WINDOW_T: nest_window_t(a, out, g); break;
+    case NEST_COPY: nest_copy(a, out, g); break;
+    default: bug_if(true, "group %d has no nest", g->id);
+    }
+}
+
+/* What the group does is booked on its main kernel: packing and combining come on top. */
+static void book_cost(Loops *out, const Group *g, int first)
+{
+    while (first < out->kernel.n - 1 && strstr(out->kernel.v[first].nest, " pack")) first++;
+    Kernel *k = &out->kernel.v[first];
+    group_cost(g, &k->flops, &k->bytes);
+}
+
+Loops *lower(Arena *a, const Plan *p, const Machine *m)
+{
+    (void)m;
+    Loops *out = NEW(a, Loops);
+    out->plan = p;
+    for (int i = 0; i < p->order.n; i++) {
+        int first = out->kernel.n;
+        lower_group(a, out, p->order.v[i]);
+        book_cost(out, p->order.v[i], first);
+    }
+    for (int i = 0; i < p->copy.n; i++) nest_copy_state(a, out, p->copy.v[i]);
+    return out;
+}
+
+void loops_verify(const Loops *l)
+{
+    for (int i = 0; i < l->kernel.n; i++) func_verify(l->kernel.v[i].func, "lower");
+}
+
+void loops_print(Buf *b, const Loops *l)
+{
+    static const char *const arena_names[] = {"state", "prep", "slab", "scalar"};
+    for (int i = 0; i < l->kernel.n; i++) {
+        const Kernel *k = &l->kernel.v[i];
+        func_print(b, k->func);
+        for (int j = 0; j < k->arg.n; j++)
+            buf_printf(b, "  # a%d = %s+%lld\n", j, arena_names[k->arg.v[j].arena], (long long)k->arg.v[j].offset);
+        buf_putc(b, '\n');
+    }
+}

@@ -1,0 +1,382 @@
+/* Contractions: convolution, Linear and their gradients, as one register-blocked nest.
+ *
+ * The schedule gives the order of loops, the tile (rows x cols vectors of accumulators) and which operand's
+ * vectors the rows share. Inside of a tile the whole reduction runs in registers:
+ *     for every reduction step:  load `cols` vectors of the shared operand;
+ *                                for every row: broadcast one scalar of the other, cols FMAs
+ * then the epilogue (contract_tail.c) turns accumulators into stored values. Tiles that do not divide the output
+ * leave partial tiles, which are generated as tiles of their own size: there is no condition inside of a tile. */
+#include "nests/contract.h"
+
+static int64_t loop_extent(const Con *c, int k)
+{
+    const ConLoop *l = &c->s->loop[k];
+    return l->part == PART_LANE && c->lane_limit[l->axis] ? c->lane_limit[l->axis] : l->extent;
+}
+
+static Expr *linear(Con *c, int operand)
+{
+    LB *b = c->n.b;
+    const ConSchedule *s = c->s;
+    Expr *x = x_i64(b, operand == 0 ? s->base_a : operand == 1 ? s->base_b : s->base_o);
+    for (int k = 0; k < s->nloop; k++) {
+        const ConLoop *l = &s->loop[k];
+        if (!c->start[k]) continue;
+        x = x_add(b, x, x_muli(b, c->start[k], operand == 0 ? l->sa : operand == 1 ? l->sb : l->so));
+    }
+    return x;
+}
+
+/* ---- registers ---- */
+
+int64_t con_rows(const Con *c)
+{
+    int64_t n = 1;
+    for (int k = 0; k < c->s->nloop; k++)
+        if (c->s->loop[k].role == ROLE_ROW) n *= c->size[k];
+    return n;
+}
+
+/* Opens unrolled loops over the rows of the tile; r[k] = row number along loop k. -> loops opened */
+int con_open_rows(Con *c, Expr **r)
+{
+    int opened = 0;
+    for (int k = 0; k < c->s->nloop; k++) {
+        if (c->s->loop[k].role != ROLE_ROW) continue;
+        r[k] = x_i64(c->n.b, 0);
+        if (c->size[k] == 1) continue;
+        r[k] = lb_for_n(c->n.b, FOR_UNROLL, c->size[k], "m");
+        opened++;
+    }
+    return opened;
+}
+
+Expr *con_row_number(Con *c, Expr *const *r)
+{
+    LB *b = c->n.b;
+    Expr *m = x_i64(b, 0);
+    for (int k = 0; k < c->s->nloop; k++)
+        if (c->s->loop[k].role == ROLE_ROW) m = x_add(b, x_muli(b, m, c->size[k]), r[k]);
+    return m;
+}
+
+/* Opens the unrolled loop over columns and the vector loop over lanes. -> loops opened */
+int con_open_cols(Con *c, Expr **j, Expr **v)
+{
+    int lanes;
+    *j = c->cols > 1 ? lb_for_n(c->n.b, FOR_UNROLL, c->cols, "j") : x_i64(c->n.b, 0);
+    *v = nest_lanes(&c->n, c->lanes, &lanes);
+    return lanes + (c->cols > 1);
+}
+
+Expr *con_acc(Con *c, Expr *row, Expr *j, Expr *v)
+{
+    LB *b = c->n.b;
+    Expr *i = x_add(b, x_muli(b, row, c->cols), j);
+    return x_add(b, x_muli(b, i, c->lanes), v);
+}
+
+static const ConLoop *loop_of(const Con *c, ConRole role)
+{
+    for (int k = 0; k < c->s->nloop; k++)
+        if (c->s->loop[k].role == role) return &c->s->loop[k];
+    return NULL;
+}
+
+/* Strides along columns and lanes in A or B. */
+static void vector_strides(const Con *c, bool in_a, int64_t *col, int64_t *lane)
+{
+    const ConLoop *blk = loop_of(c, ROLE_BLK), *ln = loop_of(c, ROLE_LANE);
+    *col = !blk ? 0 : in_a ? blk->sa : blk->sb;
+    *lane = in_a ? ln->sa : ln->sb;
+}
+
+/* ---- the reduction ---- */
+
+static Expr *vector_address(Con *c, bool in_a, Expr *base, Expr *j, Expr *v)
+{
+    int64_t col, lane;
+    vector_strides(c, in_a, &col, &lane);
+    LB *b = c->n.b;
+    return x_add(b, x_add(b, base, x_muli(b, j, col)), x_muli(b, v, lane));
+}
+
+/* One reduction step at offsets ra, rb from the tile's base. */
+static void fma_step(Con *c, Expr *ra, Expr *rb)
+{
+    LB *b = c->n.b;
+    bool sa = c->s->shared_a;
+    LBuf *shared = sa ? c->abuf : c->bbuf, *rows = sa ? c->bbuf : c->abuf;
+    Expr *sbase = sa ? ra : rb, *rbase = sa ? rb : ra, *r[CON_MAX_LOOPS], *j, *v;
+    int64_t col, lane;
+    vector_strides(c, !sa, &col, &lane);
+
+    int opened = con_open_cols(c, &j, &v);
+    Expr *slot = x_add(b, x_muli(b, j, c->lanes), v);
+    lb_store(b, c->vec, slot, x_load(b, shared, vector_address(c, sa, sbase, j, v)));
+    nest_close(&c->n, opened);
+
+    opened = con_open_rows(c, r);
+    Expr *at = rbase;
+    for (int k = 0; k < c->s->nloop; k++)
+        if (c->s->loop[k].role == ROLE_ROW)
+            at = x_add(b, at, x_muli(b, r[k], sa ? c->s->loop[k].sb : c->s->loop[k].sa));
+    Expr *row = con_row_number(c, r);
+    Expr *scalar = lane ? NULL : lb_let(b, x_load(b, rows, at), "x");
+    int inner = con_open_cols(c, &j, &v);
+    Expr *x = lane ? x_load(b, rows, vector_address(c, !sa, at, j, v)) : scalar;
+    Expr *y = x_load(b, c->vec, x_add(b, x_muli(b, j, c->lanes), v)), *i = con_acc(c, row, j, v);
+    lb_store(b, c->acc, i, x_fma(b, x, y, x_load(b, c->acc, i)));
+    nest_close(&c->n, inner + opened);
+}
+
+static void reduce_from(Con *c, int k, Expr *ra, Expr *rb);
+
+static void reduce_loop(Con *c, int k, Expr *first, Expr *count, Expr *ra, Expr *rb, ForKind kind, int64_t step)
+{
+    LB *b = c->n.b;
+    const ConLoop *l = &c->s->loop[k];
+    Expr *i = lb_for(b, kind, count, "r");
+    i = x_add(b, x_muli(b, i, step), first);
+    reduce_from(c, k + 1, x_add(b, ra, x_muli(b, i, l->sa)), x_add(b, rb, x_muli(b, i, l->sb)));
+    lb_end(b);
+}
+
+/* The innermost loop: `unroll` steps at a time, then what is left. */
+static void reduce_innermost(Con *c, int k, Expr *ra, Expr *rb)
+{
+    LB *b = c->n.b;
+    const ConLoop *l = &c->s->loop[k];
+    int64_t e = loop_extent(c, k), u = c->s->unroll < e ? c->s->unroll : e, full = e / u;
+    Expr *i = full > 1 ? lb_for_n(b, FOR_SERIAL, full, "r") : x_i64(b, 0);
+    Expr *base = x_muli(b, i, u);
+    Expr *a0 = lb_let(b, x_add(b, ra, x_muli(b, base, l->sa)), "a");
+    Expr *b0 = lb_let(b, x_add(b, rb, x_muli(b, base, l->sb)), "b");
+    Expr *j = u > 1 ? lb_for_n(b, FOR_UNROLL, u, "u") : x_i64(b, 0);
+    fma_step(c, x_add(b, a0, x_muli(b, j, l->sa)), x_add(b, b0, x_muli(b, j, l->sb)));
+    nest_close(&c->n, (u > 1) + (full > 1));
+    for (int64_t rest = full * u; rest < e; rest++)
+        fma_step(c, x_addi(b, ra, rest * l->sa), x_addi(b, rb, rest * l->sb));
+}
+
+/* A chunk of the batch: the schedule's split. */
+static void reduce_chunk(Con *c, int k, Expr *ra, Expr *rb)
+{
+    LB *b = c->n.b;
+    const GroupSchedule *gs = c->n.gs;
+    Expr *first = lb_let(b, x_muli(b, c->chunk, gs->chunk), "n");
+    Expr *left = x_sub(b, x_i64(b, c->s->loop[k].extent), first);
+    bool even = c->s->loop[k].extent % gs->chunk == 0;
+    Expr *count = even ? x_i64(b, gs->chunk) : x_bin(b, B_MIN, left, x_i64(b, gs->chunk));
+    reduce_loop(c, k, first, count, ra, rb, FOR_SERIAL, 1);
+}
+
+static void reduce_from(Con *c, int k, Expr *ra, Expr *rb)
+{
+    LB *b = c->n.b;
+    const ConLoop *l = &c->s->loop[k];
+    while (k < c->s->nloop && l->role != ROLE_RED) l = &c->s->loop[++k];
+    if (k >= c->s->nloop) {
+        fma_step(c, ra, rb);
+        return;
+    }
+    if (c->chunk && l->axis == c->n.gs->split_axis) {
+        reduce_chunk(c, k, ra, rb);
+        return;
+    }
+    if (k == c->s->nloop - 1) {
+        reduce_innermost(c, k, ra, rb);
+        return;
+    }
+    int64_t whole = l->last ? l->extent - 1 : l->extent; /* full blocks, then the partial one */
+    c->lane_limit[l->axis] = 0;
+    if (whole == 1)
+        reduce_from(c, k + 1, ra, rb);
+    else if (whole > 1)
+        reduce_loop(c, k, x_i64(b, 0), x_i64(b, whole), ra, rb, FOR_SERIAL, 1);
+    if (!l->last) return;
+    c->lane_limit[l->axis] = l->last;
+    reduce_from(c, k + 1, x_addi(b, ra, whole * l->sa), x_addi(b, rb, whole * l->sb));
+    c->lane_limit[l->axis] = 0;
+}
+
+static bool empty_sum(const ConSchedule *s)
+{
+    for (int k = 0; k < s->nloop; k++)
+        if (s->loop[k].role == ROLE_RED && s->con.axis[s->loop[k].axis].extent == 0) return true;
+    return false;
+}
+
+/* ---- a tile ---- */
+
+static void clear_acc(Con *c)
+{
+    Expr *r[CON_MAX_LOOPS], *j, *v;
+    c->acc = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, con_rows(c) * c->cols * c->lanes);
+    c->vec = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, (int64_t)c->cols * c->lanes);
+    int opened = con_open_rows(c, r);
+    Expr *row = con_row_number(c, r);
+    opened += con_open_cols(c, &j, &v);
+    lb_store(c->n.b, c->acc, con_acc(c, row, j, v), x_f32(c->n.b, 0));
+    nest_close(&c->n, opened);
+}
+
+static void emit_tile(Con *c)
+{
+    LB *b = c->n.b;
+    c->cols = 1;
+    c->lanes = c->s->lane_extent;
+    for (int k = 0; k < c->s->nloop; k++) {
+        if (c->s->loop[k].role == ROLE_BLK) c->cols = (int)c->size[k];
+        if (c->s->loop[k].role == ROLE_LANE && c->s->loop[k].part == PART_WHOLE) c->lanes = (int)c->size[k];
+    }
+    Expr *ra = lb_let(b, linear(c, 0), "a"), *rb = lb_let(b, linear(c, 1), "b");
+    clear_acc(c);
+    if (!empty_sum(c->s)) reduce_from(c, 0, ra, rb);
+    if (c->chunk)
+        con_store_partial(c, linear(c, 2));
+    else
+        con_epilogue(c);
+}
+
+/* ---- loops over tiles ---- */
+
+static void emit_loops(Con *c, int k);
+
+/* Tiles [from, from + count) of loop k, `size` elements each of them. */
+typedef struct Variant {
+    int64_t from, count, size, lanes;
+} Variant;
+
+static int variants(const Con *c, int k, Variant *v)
+{
+    const ConLoop *l = &c->s->loop[k];
+    int64_t e = loop_extent(c, k), t = l->tile;
+    if (l->role == ROLE_LANE) t = c->s->lane_extent;
+    int n = 0;
+    if (l->part == PART_BLK && l->role != ROLE_BLK && l->last) { /* the last block has fewer lanes */
+        if (e > 1) v[n++] = (Variant){0, e - 1, 1, 0};
+        v[n++] = (Variant){e - 1, 1, 1, l->last};
+        return n;
+    }
+    if (e / t) v[n++] = (Variant){0, e / t, t, 0};
+    int64_t rest = e % t;
+    for (int64_t s = l->role == ROLE_LANE ? BLOCK / 2 : rest; rest && s >= 1; s /= 2)
+        if (rest >= s) { /* lanes: halves of the vector; rows: one smaller tile */
+            v[n++] = (Variant){(e - rest) / (l->role == ROLE_LANE ? 1 : t), 1, s, 0};
+            rest -= s;
+        }
+    return n;
+}
+
+static void emit_variant(Con *c, int k, const Variant *v, Expr *tile)
+{
+    const ConLoop *l = &c->s->loop[k];
+    LB *b = c->n.b;
+    int64_t unit = l->role == ROLE_LANE ? 1 : l->tile;
+    c->tile[k] = tile;
+    c->start[k] = x_muli(b, tile, unit);
+    c->size[k] = v->size;
+    if (l->part == PART_BLK && l->role != ROLE_BLK) c->lane_limit[l->axis] = v->lanes;
+    emit_loops(c, k + 1);
+}
+
+static void emit_serial(Con *c, int k, const Variant *v)
+{
+    LB *b = c->n.b;
+    const ConLoop *l = &c->s->loop[k];
+    int64_t scale = l->role == ROLE_LANE ? v->size : 1;
+    if (v->count == 1) {
+        emit_variant(c, k, v, x_i64(b, v->from));
+        return;
+    }
+    Expr *i = lb_for_n(b, FOR_SERIAL, v->count, "t");
+    emit_variant(c, k, v, x_addi(b, x_muli(b, i, scale), v->from));
+    lb_end(b);
+}
+
+static void emit_parallel(Con *c, int k, const Variant *v, int n)
+{
+    LB *b = c->n.b;
+    Expr *i = c->par[k];
+    for (int q = 0; q < n; q++) {
+        bool last = q == n - 1;
+        if (!last) lb_if(b, x_cmp(b, C_LT, i, x_i64(b, v[q].from + v[q].count)));
+        emit_variant(c, k, &v[q], v[q].count == 1 ? x_i64(b, v[q].from) : i);
+        if (!last) lb_else(b);
+    }
+    for (int q = 0; q < n - 1; q++) lb_end(b);
+}
+
+static void emit_loops(Con *c, int k)
+{
+    enum { MOST_VARIANTS = 8 };
+    Variant v[MOST_VARIANTS];
+    while (k < c->s->nloop && c->s->loop[k].role == ROLE_RED) k++;
+    if (k >= c->s->nloop) {
+        emit_tile(c);
+        return;
+    }
+    if (c->s->loop[k].role == ROLE_LANE && c->s->loop[k].part == PART_LANE) { /* the lanes of a block: no loop */
+        c->start[k] = NULL;
+        emit_loops(c, k + 1);
+        return;
+    }
+    int n = variants(c, k, v);
+    if (c->s->loop[k].parallel)
+        emit_parallel(c, k, v, n);
+    else
+        for (int q = 0; q < n; q++) emit_serial(c, k, &v[q]);
+}
+
+static int64_t decode_tasks(Con *c)
+{
+    NestLoop l[CON_MAX_LOOPS + 1];
+    int of[CON_MAX_LOOPS + 1], n = 0;
+    int64_t tasks = 1;
+    if (c->n.gs->split > 1) {
+        of[n] = -1;
+        l[n++] = (NestLoop){"s", c->n.gs->split, true, NULL};
+    }
+    for (int k = 0; k < c->s->nloop; k++) {
+        const ConLoop *q = &c->s->loop[k];
+        if (!q->parallel) continue;
+        of[n] = k;
+        l[n++] = (NestLoop){"p", (q->extent + q->tile - 1) / q->tile, true, NULL};
+    }
+    nest_open(&c->n, l, n);
+    for (int i = 0; i < n; i++) {
+        tasks *= l[i].extent;
+        if (of[i] < 0)
+            c->chunk = l[i].var;
+        else
+            c->par[of[i]] = l[i].var;
+    }
+    return tasks;
+}
+
+static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
+{
+    Con c = {.s = NULL};
+    nest_begin(&c.n, a, out, g, "contract");
+    c.s = &c.n.gs->con[phase];
+    c.n.kernel.nowait = phase + 1 < c.n.gs->nphase;
+    if (c.s->general) {
+        nest_end(&c.n, con_general(&c));
+        return;
+    }
+    c.abuf = nest_buf(&c.n, g->anchor->in[0]);
+    c.bbuf = c.n.gs->pack_b ? nest_workspace(&c.n, 0, LT_F32, c.n.gs->packed.count)
+                            : nest_buf(&c.n, g->anchor->in[1]);
+    int64_t tasks = decode_tasks(&c);
+    emit_loops(&c, 0);
+    nest_end(&c.n, tasks);
+}
+
+void nest_contract(Arena *a, Loops *out, const Group *g)
+{
+    const GroupSchedule *gs = &out->plan->schedule->group[g->id];
+    if (gs->pack_b) nest_pack(a, out, g);
+    for (int p = 0; p < gs->nphase; p++) contract_phase(a, out, g, p);
+    if (gs->split > 1) con_combine(a, out, g);
+}

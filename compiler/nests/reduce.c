@@ -1,0 +1,296 @@
+/* Sums over all axes but the channels (BatchNorm statistics, bias gradients), over the plane (global pooling), or
+ * over everything (losses); with the elementwise work in front of them and behind them in the same kernels.
+ *
+ * Two kernels when the schedule cuts the batch: chunks leave float32 partial sums in the workspace, then a small
+ * kernel adds them up in float64 and runs what follows. The cut depends on shapes only, so that the result has
+ * the same bits for any number of threads. */
+#include "nests/nest.h"
+
+enum { MOST_ANCHORS = 8 };
+
+typedef struct Red {
+    Nest n;
+    const Group *g;
+    const Layout *dom;        /* of the domain */
+    const Node *anchor[MOST_ANCHORS];
+    int nanchor;
+    unsigned axes;
+    int64_t lanes;            /* BLOCK when channels are blocked, else 1 */
+    bool sum_lanes;           /* channels are summed, too */
+    LBuf *acc;                /* [nanchor][lanes] */
+    NestLoop kept[MAX_RANK];  /* axes (or blocks) that are not summed */
+    int kept_axis[MAX_RANK], nkept;
+} Red;
+
+static const Layout *domain_layout(const Nest *n, const Group *g)
+{
+    for (int i = 0; i < g->node.n; i++)
+        for (int k = 0; k < g->node.v[i]->nin; k++)
+            if (shape_eq(g->node.v[i]->in[k]->shape, g->domain)) return nest_layout(n, g->node.v[i]->in[k]);
+    return nest_layout(n, g->anchor->in[0]);
+}
+
+static int64_t blocks(const Layout *l, int a)
+{
+    return (l->dim[a] + l->block[a] - 1) / l->block[a];
+}
+
+static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *nest)
+{
+    *r = (Red){.g = g};
+    nest_begin(&r->n, a, out, g, nest);
+    r->dom = domain_layout(&r->n, g);
+    r->axes = g->anchor->op->reduce(g->anchor).axes;
+    for (int i = 0; i < g->node.n; i++) {
+        if (nest_stage(&r->n, g->node.v[i]) != STAGE_ANCHOR) continue;
+        bug_if(r->nanchor == MOST_ANCHORS, "more than %d sums in one kernel", MOST_ANCHORS);
+        r->anchor[r->nanchor++] = g->node.v[i];
+    }
+    bool blocked = r->dom->rank >= 2 && r->dom->block[1] > 1;
+    r->lanes = blocked ? BLOCK : 1;
+    r->sum_lanes = blocked && (r->axes & 2);
+    for (int i = 0; i < r->dom->rank; i++)
+        if (!(r->axes >> i & 1)) {
+            r->kept_axis[r->nkept] = i;
+            r->kept[r->nkept++] = (NestLoop){"k", blocks(r->dom, i), false, NULL};
+        }
+}
+
+static Expr *acc_at(Red *r, int k, Expr *v)
+{
+    return x_addi(r->n.b, v, k * r->lanes);
+}
+
+static void clear_acc(Red *r)
+{
+    LB *b = r->n.b;
+    r->acc = lb_alloc(b, BUF_REGISTER, LT_F32, r->nanchor * r->lanes);
+    for (int k = 0; k < r->nanchor; k++) {
+        int opened;
+        Expr *v = nest_lanes(&r->n, r->lanes, &opened);
+        lb_store(b, r->acc, acc_at(r, k, v), x_f32(b, 0));
+        nest_close(&r->n, opened);
+    }
+}
+
+static void place_axis(const Red *r, Coord *at, int axis, Expr *i)
+{
+    if (r->dom->block[axis] > 1)
+        at->blk[axis] = i;
+    else
+        at->idx[axis] = i;
+}
+
+/* One vector of elements: computes, stores what others need, adds. Lanes past the last channel count as zero
+ * when channels are summed. */
+static void add_elements(Red *r, Coord *at)
+{
+    Nest *n = &r->n;
+    LB *b = n->b;
+    int opened;
+    Expr *v = nest_lanes(n, r->lanes, &opened);
+    if (r->lanes > 1) at->lane[1] = v;
+    nest_point(n, r->g->domain, at);
+    nest_store_outs(n, STAGE_PRE, STAGE_PRE);
+    for (int k = 0; k < r->nanchor; k++) {
+        Expr *x = nest_value(n, r->anchor[k]->in[0]);
+        if (r->sum_lanes && r->dom->dim[1] % BLOCK) {
+            Expr *c = x_add(b, x_muli(b, at->blk[1], BLOCK), v);
+            x = x_select(b, x_cmp(b, C_LT, c, x_i64(b, r->dom->dim[1])), x, x_f32(b, 0));
+        }
+        Expr *i = acc_at(r, k, v);
+        lb_store(b, r->acc, i, x_add(b, x_load(b, r->acc, i), x));
+    }
+    nest_close(n, opened);
+}
+
+/* Loops over the summed axes; axis 0 only over this chunk. */
+static void sum_chunk(Red *r, Expr *chunk)
+{
+    Nest *n = &r->n;
+    LB *b = n->b;
+    Coord at = {.rank = r->dom->rank};
+    int opened = 0;
+    for (int i = 0; i < r->nkept; i++) place_axis(r, &at, r->kept_axis[i], r->kept[i].var);
+    for (int a = 0; a < r->dom->rank; a++) {
+        if (!(r->axes >> a & 1)) continue;
+        Expr *extent = x_i64(b, blocks(r->dom, a)), *first = x_i64(b, 0);
+        if (a == 0 && chunk) {
+            first = x_muli(b, chunk, n->gs->red_chunk);
+            extent = x_bin(b, B_MIN, x_i64(b, n->gs->red_chunk), x_sub(b, extent, first));
+        }
+        Expr *i = lb_for(b, FOR_SERIAL, extent, "r");
+        place_axis(r, &at, a, x_add(b, i, first));
+        opened++;
+    }
+    add_elements(r, &at);
+    nest_close(n, opened);
+}
+
+/* Coordinates of the reduced value. */
+static Coord reduced_coord(Red *r, Expr *v)
+{
+    Coord at = {.rank = r->g->anchor->shape.rank};
+    Expr *zero = x_i64(r->n.b, 0);
+    if (at.rank == 1) {
+        if (r->lanes > 1)
+            at.blk[0] = r->kept[0].var, at.lane[0] = v;
+        else
+            at.idx[0] = r->kept[0].var;
+    } else {
+        for (int i = 0; i < at.rank; i++) at.idx[i] = zero;
+        for (int i = 0; i < r->nkept; i++) {
+            at.idx[r->kept_axis[i]] = NULL;
+            place_axis(r, &at, r->kept_axis[i], r->kept[i].var);
+            if (r->dom->block[r->kept_axis[i]] > 1) at.lane[r->kept_axis[i]] = v;
+        }
+    }
+    return at;
+}
+
+static void store_reduced(Red *r, Expr *v, Expr **sum)
+{
+    Coord at = reduced_coord(r, v);
+    nest_point(&r->n, r->g->tail, &at);
+    for (int k = 0; k < r->nanchor; k++) nest_set(&r->n, r->anchor[k], sum[k]);
+    nest_store_outs(&r->n, STAGE_ANCHOR, STAGE_LAST);
+}
+
+/* Adds the lanes of f64 sums to one number each, then stores. */
+static void finish_lanes(Red *r, LBuf *total)
+{
+    LB *b = r->n.b;
+    Expr *sum[MOST_ANCHORS];
+    for (int k = 0; k < r->nanchor; k++) {
+        Expr *s = x_f64(b, 0);
+        for (int64_t i = 0; i < r->lanes; i++)
+            s = x_add(b, s, x_load(b, total, x_i64(b, k * r->lanes + i)));
+        sum[k] = lb_let(b, x_cast(b, LT_F32, s), "s");
+    }
+    store_reduced(r, x_i64(b, 0), sum);
+}
+
+static void finish(Red *r, LBuf *total)
+{
+    LB *b = r->n.b;
+    if (r->sum_lanes) {
+        finish_lanes(r, total);
+        return;
+    }
+    Expr *sum[MOST_ANCHORS];
+    int opened;
+    Expr *v = nest_lanes(&r->n, r->lanes, &opened);
+    for (int k = 0; k < r->nanchor; k++)
+        sum[k] = lb_let(b, x_cast(b, LT_F32, x_load(b, total, acc_at(r, k, v))), "s");
+    store_reduced(r, v, sum);
+    nest_close(&r->n, opened);
+}
+
+/* f64 copies of the accumulators, or of the sums of all partials. */
+static LBuf *totals(Red *r, LBuf *const *partial, int64_t nchunk, Expr *offset, int64_t per_chunk)
+{
+    LB *b = r->n.b;
+    LBuf *total = lb_alloc(b, BUF_REGISTER, LT_F64, r->nanchor * r->lanes);
+    int opened;
+    for (int k = 0; k < r->nanchor; k++) {
+        Expr *v = nest_lanes(&r->n, r->lanes, &opened);
+        Expr *x = partial ? x_f64(b, 0) : x_cast(b, LT_F64, x_load(b, r->acc, acc_at(r, k, v)));
+        lb_store(b, total, acc_at(r, k, v), x);
+        nest_close(&r->n, opened);
+    }
+    if (!partial) return total;
+    Expr *s = lb_for_n(b, FOR_SERIAL, nchunk, "s");
+    for (int k = 0; k < r->nanchor; k++) {
+        Expr *v = nest_lanes(&r->n, r->lanes, &opened);
+        Expr *at = x_add(b, x_add(b, x_muli(b, s, per_chunk), offset), v);
+        Expr *x = x_cast(b, LT_F64, x_load(b, partial[k], at));
+        lb_store(b, total, acc_at(r, k, v), x_add(b, x_load(b, total, acc_at(r, k, v)), x));
+        nest_close(&r->n, opened);
+    }
+    lb_end(b);
+    return total;
+}
+
+static int64_t per_chunk(const Red *r)
+{
+    int64_t n = r->lanes;
+    for (int i = 0; i < r->nkept; i++) n *= r->kept[i].extent;
+    return n;
+}
+
+/* Where this task's kept coordinates lie inside of one chunk's partial sums. */
+static Expr *kept_offset(Red *r)
+{
+    Expr *x = x_i64(r->n.b, 0);
+    for (int i = 0; i < r->nkept; i++)
+        x = x_add(r->n.b, x_muli(r->n.b, x, r->kept[i].extent), r->kept[i].var);
+    return x_muli(r->n.b, x, r->lanes);
+}
+
+static LBuf *partial_buf(Red *r, int k)
+{
+    int64_t count = r->n.gs->red_split * per_chunk(r);
+    return nest_workspace(&r->n, k * count * (int64_t)sizeof(float), LT_F32, count);
+}
+
+static void reduce_whole(Red *r)
+{
+    int64_t inner = shape_count(r->g->domain);
+    for (int i = 0; i < r->nkept; i++) inner /= r->kept[i].extent;
+    int64_t tasks = nest_choose_tasks(r->kept, r->nkept, inner, 1024);
+    int opened = nest_open(&r->n, r->kept, r->nkept);
+    clear_acc(r);
+    sum_chunk(r, NULL);
+    finish(r, totals(r, NULL, 0, NULL, 0));
+    nest_close(&r->n, opened);
+    nest_end(&r->n, tasks);
+}
+
+static void reduce_chunks(Red *r)
+{
+    LB *b = r->n.b;
+    NestLoop loop[MAX_RANK + 1] = {{"s", r->n.gs->red_split, true, NULL}};
+    for (int i = 0; i < r->nkept; i++) loop[i + 1] = r->kept[i];
+    int64_t tasks = r->n.gs->red_split;
+    for (int i = 0; i < r->nkept; i++) {
+        loop[i + 1].parallel = true;
+        tasks *= loop[i + 1].extent;
+    }
+    int opened = nest_open(&r->n, loop, r->nkept + 1);
+    for (int i = 0; i < r->nkept; i++) r->kept[i].var = loop[i + 1].var;
+    clear_acc(r);
+    sum_chunk(r, loop[0].var);
+    Expr *base = x_add(b, x_muli(b, loop[0].var, per_chunk(r)), kept_offset(r));
+    for (int k = 0; k < r->nanchor; k++) {
+        int lanes;
+        Expr *v = nest_lanes(&r->n, r->lanes, &lanes);
+        lb_store(b, partial_buf(r, k), x_add(b, base, v), x_load(b, r->acc, acc_at(r, k, v)));
+        nest_close(&r->n, lanes);
+    }
+    nest_close(&r->n, opened);
+    nest_end(&r->n, tasks);
+}
+
+static void combine_chunks(Red *r)
+{
+    LBuf *partial[MOST_ANCHORS];
+    int64_t tasks = nest_choose_tasks(r->kept, r->nkept, r->n.gs->red_split * r->lanes, 256);
+    int opened = nest_open(&r->n, r->kept, r->nkept);
+    for (int k = 0; k < r->nanchor; k++) partial[k] = partial_buf(r, k);
+    finish(r, totals(r, partial, r->n.gs->red_split, kept_offset(r), per_chunk(r)));
+    nest_close(&r->n, opened);
+    nest_end(&r->n, tasks);
+}
+
+void nest_reduce(Arena *a, Loops *out, const Group *g)
+{
+    Red r;
+    red_begin(&r, a, out, g, "reduce");
+    if (r.n.gs->red_split == 1) {
+        reduce_whole(&r);
+        return;
+    }
+    reduce_chunks(&r);
+    red_begin(&r, a, out, g, "reduce combine");
+    combine_chunks(&r);
+}

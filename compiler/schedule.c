@@ -1,0 +1,219 @@
+/* Schedule: layouts of all values, and per group the algorithm with its sizes.
+ *
+ * In: groups, a machine. Out: Schedule, pure data. Layouts follow from shapes (graph/layout.h); weights, their
+ * gradients and what is computed from them elementwise take the weights' layout; flat tensors (all parameters
+ * end to end) are taken as they lie; and whoever is read outside of its bounds by a contraction gets a zero halo,
+ * so that no kernel needs code for edges. */
+#include "schedule.h"
+#include "stages.h"
+#include <string.h>
+
+typedef enum Kind { KIND_VALUE, KIND_WEIGHT, KIND_FLAT } Kind;
+
+static Shape state_view(const State *s)
+{
+    return s->view.rank ? s->view : s->shape;
+}
+
+static int64_t aligned_count(int64_t n)
+{
+    return (n + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+static Layout state_layout(const Schedule *s, const State *st)
+{
+    if (!st->part) return layout_weight(state_view(st));
+    int64_t n = 0;
+    for (int i = 0; i < st->npart; i++) n += aligned_count(s->state[st->part[i]->id].count);
+    return layout_flat(n);
+}
+
+/* Do all inputs of n's own shape have kind k (and is there one)? */
+static bool inputs_have(const Node *n, const Kind *kind, Kind k)
+{
+    bool any = false;
+    for (int i = 0; i < n->nin; i++) {
+        if (!shape_eq(n->in[i]->shape, n->shape)) continue;
+        if (kind[n->in[i]->id] != k) return false;
+        any = true;
+    }
+    return any;
+}
+
+static void find_kinds(const Graph *g, Kind *kind)
+{
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *n = g->node.v[i];
+        if (n->state && op_is(n, "State")) kind[i] = n->state->part ? KIND_FLAT : KIND_WEIGHT;
+        if (op_is(n, "Pack")) kind[i] = KIND_FLAT;
+        if (n->op->nest != NEST_POINTWISE) continue;
+        if (inputs_have(n, kind, KIND_WEIGHT)) kind[i] = KIND_WEIGHT;
+        for (int k = 0; k < n->nin; k++)
+            if (kind[n->in[k]->id] == KIND_FLAT) kind[i] = KIND_FLAT;
+    }
+    for (int i = g->node.n - 1; i >= 0; i--) { /* gradients of weights: from the Pack backwards */
+        const Node *n = g->node.v[i];
+        bool pack = op_is(n, "Pack");
+        bool weight = kind[i] == KIND_WEIGHT && n->op->nest == NEST_POINTWISE;
+        for (int k = 0; k < n->nin && (pack || weight); k++)
+            if (pack || shape_eq(n->in[k]->shape, n->shape))
+                if (kind[n->in[k]->id] == KIND_VALUE && !op_is(n->in[k], "Input"))
+                    kind[n->in[k]->id] = KIND_WEIGHT;
+    }
+}
+
+static Layout flat_like(const Schedule *s, const Node *n, const Kind *kind)
+{
+    if (op_is(n, "Pack")) {
+        int64_t total = 0;
+        for (int k = 0; k < n->nin; k++) total += aligned_count(s->value[n->in[k]->id].count);
+        return layout_flat(total);
+    }
+    for (int k = 0; k < n->nin; k++)
+        if (kind[n->in[k]->id] == KIND_FLAT) return s->value[n->in[k]->id];
+    bug_if(true, "flat node %%%d without a flat input", n->id);
+    return layout_flat(0);
+}
+
+static void choose_layouts(Arena *a, Schedule *s)
+{
+    const Graph *g = s->groups->graph;
+    Kind *kind = NEWN(a, Kind, g->node.n + 1);
+    find_kinds(g, kind);
+    for (int i = 0; i < g->state.n; i++) s->state[g->state.v[i]->id] = state_layout(s, g->state.v[i]);
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *n = g->node.v[i];
+        if (op_is(n, "State"))
+            s->value[i] = s->state[n->state->id];
+        else if (kind[i] == KIND_FLAT)
+            s->value[i] = flat_like(s, n, kind);
+        else
+            s->value[i] = kind[i] == KIND_WEIGHT ? layout_weight(n->shape) : layout_value(n->shape);
+    }
+}
+
+static void grow_halo(Layout *l, const Contract *c)
+{
+    for (int d = 0; d < l->rank; d++) {
+        int64_t lo = c->a.off[d], hi = c->a.off[d];
+        for (int k = 0; k < c->naxes; k++) {
+            if (c->axis[k].extent == 0) return; /* nothing is read */
+            int64_t far = c->a.coef[d][k] * (c->axis[k].extent - 1);
+            if (far < 0) lo += far;
+            if (far > 0) hi += far;
+        }
+        hi -= l->dim[d] - 1;
+        bug_if((lo < 0 || hi > 0) && l->block[d] > 1, "a halo on a blocked axis");
+        if (-lo > l->lo[d]) l->lo[d] = -lo;
+        if (hi > l->hi[d]) l->hi[d] = hi;
+    }
+}
+
+static void choose_halos(Schedule *s)
+{
+    for (int i = 0; i < s->groups->group.n; i++) {
+        const Node *n = s->groups->group.v[i]->anchor;
+        if (!n || n->op->nest != NEST_CONTRACT) continue;
+        Layout *l = &s->value[n->in[0]->id];
+        Contract c;
+        for (int p = 0; p < CON_MAX_PHASES && n->op->contract(n, p, &c); p++) grow_halo(l, &c);
+        bug_if(layout_has_halo(l) && op_is(n->in[0], "State"), "a halo on a weight");
+        layout_finish(l);
+    }
+}
+
+/* Sums over the batch: chunks of it, so that there are tasks and short chains of additions. */
+static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
+{
+    enum { LONG_SUM = 2048, MOST_CHUNKS = 16, PARTIAL_BYTES = 4 };
+    const Group *g = gs->group;
+    const Layout *out = &s->value[g->anchor->id];
+    unsigned axes = g->anchor->op->reduce(g->anchor).axes;
+    int64_t n = g->domain.rank ? g->domain.dim[0] : 1;
+    int64_t length = shape_count(g->domain) / (shape_count(g->anchor->shape) ? shape_count(g->anchor->shape) : 1);
+    gs->red_split = 1;
+    gs->red_chunk = n;
+    if (g->row || !(axes & 1) || length < LONG_SUM || n < 2) return;
+    int64_t most = n < MOST_CHUNKS ? n : MOST_CHUNKS;
+    gs->red_chunk = (n + most - 1) / most;
+    gs->red_split = (n + gs->red_chunk - 1) / gs->red_chunk;
+    int anchors = 0;
+    for (int i = 0; i < g->node.n; i++) anchors += s->groups->stage[g->node.v[i]->id] == STAGE_ANCHOR;
+    /* a partial sum of a scalar keeps its lanes */
+    int64_t count = out->rank == 0 ? BLOCK : out->count;
+    gs->workspace = anchors * gs->red_split * count * PARTIAL_BYTES;
+}
+
+Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
+{
+    Schedule *s = NEW(a, Schedule);
+    s->groups = gs;
+    s->machine = m;
+    s->value = NEWN(a, Layout, gs->graph->node.n + 1);
+    s->state = NEWN(a, Layout, gs->graph->state.n + 1);
+    s->group = NEWN(a, GroupSchedule, gs->group.n + 1);
+    choose_layouts(a, s);
+    choose_halos(s);
+    for (int i = 0; i < gs->group.n; i++) {
+        Group *g = gs->group.v[i];
+        s->group[i].group = g;
+        if (g->nest == NEST_CONTRACT) schedule_contract(a, s, &s->group[i]);
+        if (g->nest == NEST_REDUCE) schedule_reduce(s, &s->group[i]);
+    }
+    return s;
+}
+
+/* ---- text ---- */
+
+static const char *const role_names[] = {"outer", "row", "blk", "lane", "red"};
+static const char *const part_names[] = {"", ".blk", ".lane"};
+
+static void print_contract(Buf *b, const GroupSchedule *gs)
+{
+    for (int p = 0; p < gs->nphase; p++) {
+        const ConSchedule *c = &gs->con[p];
+        if (c->general) {
+            buf_printf(b, "  phase %d: general scalar loops\n", p);
+            continue;
+        }
+        buf_printf(b, "  phase %d: tile %dx%dx%d unroll %d tasks %lld model %.0f %% of FMA peak, rows share %s\n", p,
+                   c->rows, c->cols, c->lane_extent, c->unroll, (long long)c->ntasks, 100 * c->efficiency,
+                   c->shared_a ? "A" : "B");
+        for (int i = 0; i < c->nloop; i++) {
+            const ConLoop *l = &c->loop[i];
+            buf_printf(b, "    %-5s %s%s %lld", role_names[l->role], c->con.axis[l->axis].name,
+                       part_names[l->part], (long long)l->extent);
+            if (l->tile > 1) buf_printf(b, " by %lld", (long long)l->tile);
+            buf_printf(b, "  strides %lld %lld %lld%s\n", (long long)l->sa, (long long)l->sb, (long long)l->so,
+                       l->parallel ? " parallel" : "");
+        }
+    }
+    if (gs->pack_b) {
+        buf_puts(b, "  B packed as ");
+        layout_print(b, &gs->packed);
+        buf_putc(b, '\n');
+    }
+    if (gs->split > 1)
+        buf_printf(b, "  %s in %lld chunks of %lld\n", gs->con[0].con.axis[gs->split_axis].name,
+                   (long long)gs->split, (long long)gs->chunk);
+}
+
+void schedule_print(Buf *b, const Schedule *s)
+{
+    Arena *a = arena_new();
+    buf_printf(b, "machine lanes %d registers %d\n", s->machine->lanes, s->machine->vregs);
+    for (int i = 0; i < s->groups->group.n; i++) {
+        const Group *g = s->groups->group.v[i];
+        buf_printf(b, "group %d  # %s\n", i, group_layers(a, g));
+        for (int k = 0; k < g->out.n; k++) {
+            buf_printf(b, "  %%%d ", g->out.v[k]->id);
+            layout_print(b, &s->value[g->out.v[k]->id]);
+            buf_putc(b, '\n');
+        }
+        if (g->nest == NEST_CONTRACT) print_contract(b, &s->group[i]);
+        if (s->group[i].red_split > 1)
+            buf_printf(b, "  batch in %lld chunks of %lld\n", (long long)s->group[i].red_split,
+                       (long long)s->group[i].red_chunk);
+    }
+    arena_free(a);
+}

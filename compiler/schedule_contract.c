@@ -1,0 +1,467 @@
+/* How a contraction is executed: which axis runs along the vector lanes, which outputs form the tile of
+ * accumulators, how the reduction is cut. In: the contraction and the layouts. Out: ConSchedule, pure data.
+ *
+ * The nest is an outer product in registers: rows x cols accumulators, per reduction step `cols` vectors of the
+ * shared operand and `rows` scalars of the other one, rows*cols FMAs. Tiles are chosen by counting cycles (FMA
+ * ports, loads, FMA latency) over all full and partial tiles of the output, under the number of registers. */
+#include "schedule.h"
+#include <string.h>
+
+enum { FLOAT_BYTES = 4, WANTED_TASKS = 32, MOST_UNROLLED_FMAS = 128, MOST_COLS = 4 };
+
+typedef struct Operand {
+    const ConIndex *ix;
+    const Layout *l;
+} Operand;
+
+static int64_t axis_extent(const Contract *c, int axis)
+{
+    return c->axis[axis].extent;
+}
+
+/* Can the operand's address be written as a sum of strides times loop variables? Every blocked dim needs its
+ * terms in whole blocks, but for at most one axis with coefficient 1. */
+static bool is_linear(const Contract *c, Operand o)
+{
+    for (int d = 0; d < o.l->rank; d++) {
+        if (o.l->block[d] == 1) continue;
+        int units = 0;
+        if (o.ix->off[d] % BLOCK) return false;
+        for (int a = 0; a < c->naxes; a++) {
+            if (axis_extent(c, a) <= 1 || o.ix->coef[d][a] % BLOCK == 0) continue;
+            if (o.ix->coef[d][a] != 1) return false;
+            units++;
+        }
+        if (units > 1) return false;
+    }
+    return true;
+}
+
+/* The axis that runs through the lanes of blocked dim d, or -1. */
+static int unit_axis(const Contract *c, Operand o, int d)
+{
+    for (int a = 0; a < c->naxes; a++)
+        if (o.ix->coef[d][a] == 1 && axis_extent(c, a) > 1) return a;
+    return -1;
+}
+
+static int64_t stride_of(Operand o, int axis, ConPart part)
+{
+    int64_t s = 0;
+    for (int d = 0; d < o.l->rank; d++) {
+        int64_t k = o.ix->coef[d][axis];
+        if (!k) continue;
+        bool unit = o.l->block[d] > 1 && k % BLOCK;
+        if (unit) {
+            s += part == PART_BLK ? o.l->outer[d] : o.l->inner[d];
+            continue;
+        }
+        int64_t whole = o.l->block[d] > 1 ? k / BLOCK * o.l->outer[d] : k * o.l->outer[d];
+        s += part == PART_BLK ? whole * BLOCK : whole;
+    }
+    return s;
+}
+
+static int64_t base_of(Operand o)
+{
+    int64_t b = o.l->base;
+    for (int d = 0; d < o.l->rank; d++)
+        b += o.ix->off[d] / (o.l->block[d] > 1 ? BLOCK : 1) * o.l->outer[d];
+    return b;
+}
+
+static bool uses_axis(const ConIndex *ix, int axis)
+{
+    for (int d = 0; d < ix->view.rank; d++)
+        if (ix->coef[d][axis]) return true;
+    return false;
+}
+
+static bool is_split(const Contract *c, const Operand *o, int axis)
+{
+    for (int t = 0; t < 3; t++)
+        for (int d = 0; d < o[t].l->rank; d++)
+            if (o[t].l->block[d] > 1 && unit_axis(c, o[t], d) == axis) return true;
+    return false;
+}
+
+/* The axis along which Out has stride 1: lanes of the innermost blocked dim, else its last dim. */
+static int vector_axis(const Contract *c, Operand out, bool *split)
+{
+    for (int d = 0; d < out.l->rank; d++)
+        if (out.l->block[d] > 1 && out.l->inner[d] == 1) {
+            *split = true;
+            return unit_axis(c, out, d);
+        }
+    *split = false;
+    for (int d = out.l->rank - 1; d >= 0; d--) {
+        int a = out.l->outer[d] == 1 && out.l->block[d] == 1 ? unit_axis(c, out, d) : -1;
+        if (a >= 0) return a;
+    }
+    return -1;
+}
+
+/* ---- tiles ---- */
+
+typedef struct TileCost {
+    const Machine *m;
+    double steps;     /* length of the reduction */
+    int regs_per_col; /* machine vectors that one column of lane_extent floats takes */
+    bool row_vectors; /* rows load vectors too (depthwise) */
+} TileCost;
+
+static double max2(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double tile_cycles(const TileCost *t, int64_t rows, int64_t cols)
+{
+    double v = (double)(cols * t->regs_per_col), r = (double)rows;
+    double fma = r * v / t->m->fma_ports;
+    double loads = (v + (t->row_vectors ? r * v : r)) / 2;
+    double step = max2(max2(fma, loads), t->m->fma_latency);
+    return t->steps * step + 1.5 * r * v + 10;
+}
+
+typedef struct TileSearch {
+    TileCost cost;
+    ConLoop *loop[CON_MAX_LOOPS]; /* ROW loops, outermost first */
+    int nrow;
+    ConLoop *blk;                 /* BLK loop of the vector axis; NULL: one column */
+    int64_t window[2];            /* tile sizes of the last two rows must be multiples of these (pooling) */
+    int64_t best_tile[CON_MAX_LOOPS], best_cols;
+    double best;
+} TileSearch;
+
+/* Sum of the cycles of all tiles, full and partial, of rows k.. for tiles of `rows` rows so far. */
+static double all_tiles(const TileSearch *s, const int64_t *tile, int k, int64_t rows, int64_t cols)
+{
+    if (k < s->nrow) {
+        int64_t e = s->loop[k]->extent, t = tile[k];
+        double sum = (double)(e / t) * all_tiles(s, tile, k + 1, rows * t, cols);
+        if (e % t) sum += all_tiles(s, tile, k + 1, rows * (e % t), cols);
+        return sum;
+    }
+    int64_t blks = s->blk ? s->blk->extent : 1;
+    double sum = (double)(blks / cols) * tile_cycles(&s->cost, rows, cols);
+    if (blks % cols) sum += tile_cycles(&s->cost, rows, blks % cols);
+    return sum;
+}
+
+static void try_tiles(TileSearch *s, int64_t *tile, int k, int64_t rows, int64_t cols, int64_t most)
+{
+    if (k < 0) {
+        double c = all_tiles(s, tile, 0, 1, cols);
+        /* of equals take the one found first: columns first, then long runs of the innermost rows */
+        if (c < s->best * 0.999) {
+            s->best = c;
+            s->best_cols = cols;
+            memcpy(s->best_tile, tile, sizeof(int64_t) * CON_MAX_LOOPS);
+        }
+        return;
+    }
+    int from_end = s->nrow - 1 - k;
+    int64_t multiple = from_end < 2 ? s->window[1 - from_end] : 1;
+    int64_t top = s->loop[k]->extent < most / rows ? s->loop[k]->extent : most / rows;
+    for (int64_t t = top; t >= 1; t--) {
+        if (t % multiple) continue;
+        tile[k] = t;
+        try_tiles(s, tile, k - 1, rows * t, cols, most);
+    }
+}
+
+static void choose_tiles(TileSearch *s)
+{
+    int64_t tile[CON_MAX_LOOPS];
+    int blks = s->blk ? (int)s->blk->extent : 1;
+    s->best = 1e300;
+    for (int cols = blks < MOST_COLS ? blks : MOST_COLS; cols >= 1; cols--) {
+        /* accumulators + one row of the shared operand + one broadcast must fit into the registers */
+        int v = cols * s->cost.regs_per_col;
+        int64_t most = (s->cost.m->vregs - v - 1) / v;
+        if (s->cost.row_vectors) most = (s->cost.m->vregs - v - 2) / v;
+        if (most >= s->window[0] * s->window[1]) try_tiles(s, tile, s->nrow - 1, 1, cols, most);
+    }
+    bug_if(s->best >= 1e300, "no tile fits the registers");
+    for (int k = 0; k < s->nrow; k++) s->loop[k]->tile = s->best_tile[k];
+    if (s->blk) s->blk->tile = s->best_cols;
+}
+
+/* ---- the loops ---- */
+
+typedef struct Roles {
+    const Contract *c;
+    Operand o[3]; /* A, B, Out */
+    ConSchedule *s;
+    int vec;      /* vector axis */
+    bool vec_split;
+} Roles;
+
+static void add_loop(Roles *r, int axis, ConPart part, ConRole role)
+{
+    int64_t e = axis_extent(r->c, axis);
+    ConLoop l = {.axis = axis, .part = part, .role = role, .tile = 1};
+    l.extent = part == PART_WHOLE ? e : part == PART_BLK ? (e + BLOCK - 1) / BLOCK : BLOCK;
+    if (part == PART_LANE && e < BLOCK) l.extent = e;
+    if (part == PART_BLK) l.last = e % BLOCK;
+    l.sa = stride_of(r->o[0], axis, part);
+    l.sb = stride_of(r->o[1], axis, part);
+    l.so = stride_of(r->o[2], axis, part);
+    r->s->loop[r->s->nloop++] = l;
+}
+
+static int64_t shared_stride(const ConSchedule *s, const ConLoop *l)
+{
+    return s->shared_a ? l->sa : l->sb;
+}
+
+/* Output loops: those that the shared operand does not see become rows. */
+static void add_output_loop(Roles *r, int axis, ConPart part)
+{
+    add_loop(r, axis, part, ROLE_ROW);
+    ConLoop *l = &r->s->loop[r->s->nloop - 1];
+    if (shared_stride(r->s, l) != 0 || part == PART_BLK) l->role = ROLE_OUTER;
+}
+
+static void order_outputs(Roles *r)
+{
+    /* outer loops first, then the blocks of the vector axis, then rows: a panel of the shared operand stays in
+     * cache while all rows pass */
+    for (int pass = 0; pass < 2; pass++) {
+        for (int a = 0; a < r->c->naxes; a++) {
+            if (a == r->vec || !uses_axis(r->o[2].ix, a)) continue;
+            bool split = is_split(r->c, r->o, a);
+            ConPart part = split ? PART_LANE : PART_WHOLE;
+            if (pass == 0 && split) add_output_loop(r, a, PART_BLK);
+            int before = r->s->nloop;
+            add_output_loop(r, a, part);
+            bool row = r->s->loop[before].role == ROLE_ROW;
+            if (row != (pass == 1)) r->s->nloop--;
+        }
+        if (pass == 0 && r->vec_split) add_loop(r, r->vec, PART_BLK, ROLE_BLK);
+    }
+}
+
+static void order_reduction(Roles *r)
+{
+    int lane = -1;
+    for (int a = 0; a < r->c->naxes; a++) {
+        if (uses_axis(r->o[2].ix, a)) continue;
+        bool split = is_split(r->c, r->o, a);
+        add_loop(r, a, split ? PART_BLK : PART_WHOLE, ROLE_RED);
+        if (split) lane = a;
+    }
+    if (lane >= 0) add_loop(r, lane, PART_LANE, ROLE_RED);
+}
+
+/* A plain vector axis (no channel block): vectors along the last dim, of at most BLOCK lanes. */
+static void plain_vector(Roles *r)
+{
+    add_loop(r, r->vec, PART_WHOLE, ROLE_LANE);
+    int64_t e = axis_extent(r->c, r->vec);
+    for (r->s->lane_extent = BLOCK; r->s->lane_extent > e;) r->s->lane_extent /= 2;
+}
+
+static double reduction_length(const ConSchedule *s)
+{
+    double n = 1;
+    for (int a = 0; a < s->con.naxes; a++)
+        if (!uses_axis(&s->con.out, a)) n *= (double)axis_extent(&s->con, a);
+    return n;
+}
+
+static void tiles_for(ConSchedule *s, const Machine *m, const Group *g)
+{
+    TileSearch t = {.window = {1, 1}};
+    int64_t sq = 0;
+    for (int i = 0; i < s->nloop; i++) {
+        ConLoop *l = &s->loop[i];
+        if (l->role == ROLE_ROW) t.loop[t.nrow++] = l;
+        if (l->role == ROLE_BLK) t.blk = l;
+        if (l->role == ROLE_LANE) sq = s->shared_a ? l->sb : l->sa;
+    }
+    if (g->pool) {
+        Window w = g->pool->op->window(g->pool);
+        t.window[0] = w.kernel[0];
+        t.window[1] = w.kernel[1];
+    }
+    t.cost = (TileCost){.m = m, .steps = reduction_length(s)};
+    t.cost.regs_per_col = (s->lane_extent + m->lanes - 1) / m->lanes;
+    t.cost.row_vectors = sq != 0;
+    choose_tiles(&t);
+    s->rows = 1;
+    for (int k = 0; k < t.nrow; k++) s->rows *= (int)t.loop[k]->tile;
+    s->cols = t.blk ? (int)t.blk->tile : 1;
+    double lanes = (double)t.cost.regs_per_col, ideal = t.cost.steps * lanes / m->fma_ports;
+    for (int k = 0; k < t.nrow; k++) ideal *= (double)t.loop[k]->extent;
+    if (t.blk) ideal *= (double)t.blk->extent;
+    s->efficiency = ideal / t.best;
+}
+
+static void choose_unroll(ConSchedule *s, const Machine *m)
+{
+    const ConLoop *in = &s->loop[s->nloop - 1];
+    int fmas = s->rows * s->cols * ((s->lane_extent + m->lanes - 1) / m->lanes);
+    int64_t most = MOST_UNROLLED_FMAS / fmas;
+    int64_t u = most < 4 ? most : 4;
+    if (in->role != ROLE_RED) u = 1;
+    if (in->extent <= 4 && in->extent <= most) u = in->extent;
+    for (s->unroll = 1; s->unroll * 2 <= u; s->unroll *= 2) {}
+    if (u == in->extent) s->unroll = (int)u;
+}
+
+/* Tasks run over the outermost loops until there are enough of them. */
+static void choose_tasks(ConSchedule *s, int64_t tasks)
+{
+    for (int i = 0; i < s->nloop && tasks < WANTED_TASKS; i++) {
+        ConLoop *l = &s->loop[i];
+        if (l->role == ROLE_RED || l->role == ROLE_LANE || (l->part == PART_LANE)) continue;
+        int64_t n = (l->extent + l->tile - 1) / l->tile;
+        if (n == 1) continue;
+        l->parallel = true;
+        tasks *= n;
+    }
+    s->ntasks = tasks;
+}
+
+static void swap_dims01(ConIndex *ix)
+{
+    ConIndex o = *ix;
+    ix->view.dim[0] = o.view.dim[1], ix->view.dim[1] = o.view.dim[0];
+    ix->off[0] = o.off[1], ix->off[1] = o.off[0];
+    memcpy(ix->coef[0], o.coef[1], sizeof o.coef[0]);
+    memcpy(ix->coef[1], o.coef[0], sizeof o.coef[0]);
+}
+
+/* B's vectors lie along its second axis (gradients by data): copy it with the first two axes exchanged. */
+static bool want_packed(const Contract *c, Operand b, int vec)
+{
+    if (vec < 0 || b.ix->view.rank < 2 || b.ix->coef[1][vec] != 1) return false;
+    int64_t s = stride_of(b, vec, is_split(c, (Operand[]){b, b, b}, vec) ? PART_LANE : PART_WHOLE);
+    return s != 1;
+}
+
+/* Gives the phase its loops; false if it must be executed by the general scalar nest. */
+static bool order_loops(Roles *r)
+{
+    ConSchedule *s = r->s;
+    for (int t = 0; t < 3; t++)
+        if (!is_linear(r->c, r->o[t])) return false;
+    r->vec = vector_axis(r->c, r->o[2], &r->vec_split);
+    if (r->vec < 0) return false;
+    ConPart lane = r->vec_split || is_split(r->c, r->o, r->vec) ? PART_LANE : PART_WHOLE;
+    if (!r->vec_split && lane == PART_LANE) return false; /* plain in Out, blocked elsewhere */
+    s->lane_extent = BLOCK;
+    s->shared_a = stride_of(r->o[1], r->vec, lane) == 0;
+    order_outputs(r);
+    if (r->vec_split)
+        add_loop(r, r->vec, PART_LANE, ROLE_LANE);
+    else
+        plain_vector(r);
+    order_reduction(r);
+    s->base_a = base_of(r->o[0]);
+    s->base_b = base_of(r->o[1]);
+    s->base_o = base_of(r->o[2]);
+    return true;
+}
+
+/* One image after the other, rather than one panel of weights after the other over the whole batch: what the tile
+ * reads of an image stays in cache. (When tiles span several images, the weights are the larger part.) */
+static void batch_first(ConSchedule *s)
+{
+    for (int i = 0; i < s->nloop; i++) {
+        ConLoop l = s->loop[i];
+        if (l.role != ROLE_ROW || l.tile != 1 || l.part != PART_WHOLE || !s->con.out.coef[0][l.axis]) continue;
+        memmove(&s->loop[1], &s->loop[0], sizeof l * (size_t)i);
+        s->loop[0] = l;
+        return;
+    }
+}
+
+static void check_view(const char *what, const ConIndex *ix, const Layout *l)
+{
+    bug_if(ix->view.rank != l->rank, "%s: the index has rank %d, the layout %d", what, ix->view.rank, l->rank);
+    for (int d = 0; d < l->rank; d++)
+        bug_if(ix->view.dim[d] != l->dim[d], "%s: dim %d differs", what, d);
+}
+
+/* Long sums over the batch (weight gradients): chunks of it with partial sums, whatever the number of threads. */
+static void choose_split(GroupSchedule *gs, const Layout *out)
+{
+    enum { LONG_SUM = 1024, MOST_CHUNKS = 16, MOST_PARTIAL_BYTES = 8 << 20 };
+    const ConSchedule *s = &gs->con[0];
+    gs->split_axis = -1;
+    gs->split = 1;
+    if (gs->nphase != 1 || reduction_length(s) < LONG_SUM) return;
+    int axis = -1;
+    for (int a = 0; a < s->con.naxes && axis < 0; a++) /* the batch: leads both operands */
+        if (s->con.a.coef[0][a] && s->con.b.coef[0][a] && !uses_axis(&s->con.out, a)) axis = a;
+    int64_t e = axis < 0 ? 1 : axis_extent(&s->con, axis);
+    if (e < 2) return;
+    int64_t most = MOST_PARTIAL_BYTES / (out->count * FLOAT_BYTES);
+    if (most > MOST_CHUNKS) most = MOST_CHUNKS;
+    if (most < 2) return;
+    gs->chunk = (e + most - 1) / most;
+    gs->split = (e + gs->chunk - 1) / gs->chunk;
+    gs->split_axis = axis;
+}
+
+static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
+{
+    const Node *n = gs->group->anchor;
+    ConSchedule *cs = &gs->con[phase];
+    const Layout *la = &s->value[n->in[0]->id], *lb = &s->value[n->in[1]->id], *lo = &s->value[n->id];
+    check_view("A", &cs->con.a, la);
+    check_view("B", &cs->con.b, lb);
+    check_view("Out", &cs->con.out, lo);
+    if (gs->pack_b) {
+        swap_dims01(&cs->con.b);
+        lb = &gs->packed;
+    }
+    Roles r = {.c = &cs->con, .o = {{&cs->con.a, la}, {&cs->con.b, lb}, {&cs->con.out, lo}}, .s = cs};
+    if (!order_loops(&r)) {
+        if (gs->pack_b) swap_dims01(&cs->con.b); /* the general nest takes B as it is */
+        cs->general = true;
+        cs->nloop = 0;
+        cs->ntasks = uses_axis(&cs->con.out, 0) ? axis_extent(&cs->con, 0) : 1;
+        return;
+    }
+    tiles_for(cs, s->machine, gs->group);
+    batch_first(cs);
+    choose_unroll(cs, s->machine);
+}
+
+void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
+{
+    const Node *n = gs->group->anchor;
+    Contract c;
+    while (gs->nphase < CON_MAX_PHASES && n->op->contract(n, gs->nphase, &c)) gs->nphase++;
+    gs->con = NEWN(a, ConSchedule, gs->nphase);
+    for (int p = 0; p < gs->nphase; p++) n->op->contract(n, p, &gs->con[p].con);
+
+    const Contract *first = &gs->con[0].con;
+    const Layout *lb = &s->value[n->in[1]->id], *lo = &s->value[n->id];
+    bool split;
+    Operand out = {&first->out, lo}, b = {&first->b, lb};
+    gs->pack_b = want_packed(first, b, vector_axis(first, out, &split)) && is_linear(first, out);
+    if (gs->pack_b) {
+        Shape t = first->b.view;
+        t.dim[0] = first->b.view.dim[1];
+        t.dim[1] = first->b.view.dim[0];
+        gs->packed = layout_weight(t);
+        gs->workspace = (gs->packed.count * FLOAT_BYTES + 63) / 64 * 64;
+    }
+    for (int p = 0; p < gs->nphase; p++) schedule_phase(s, gs, p);
+    gs->split = 1;
+    gs->split_axis = -1;
+    if (!gs->con[0].general) choose_split(gs, lo);
+    if (gs->split > 1) gs->workspace += gs->split * lo->count * FLOAT_BYTES;
+    for (int p = 0; p < gs->nphase; p++)
+        if (!gs->con[p].general) choose_tasks(&gs->con[p], gs->split);
+}
+
+int64_t schedule_partial_offset(const GroupSchedule *gs)
+{
+    return gs->pack_b ? (gs->packed.count * FLOAT_BYTES + 63) / 64 * 64 : 0;
+}
