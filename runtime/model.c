@@ -97,8 +97,10 @@ void rt_model_check(const RtModel *m)
 /* One row for each feature that the compiler may name; an unknown name counts as absent. */
 #define X86_FEATURES(F)                                                                            \
     F("sse3")                                                                                      \
-    F("ssse3") F("sse4.1") F("sse4.2") F("popcnt") F("avx") F("avx2") F("fma") F("bmi") F("bmi2")  \
-        F("avx512f") F("avx512bw") F("avx512cd") F("avx512dq") F("avx512vl")
+    F("ssse3")                                                                                     \
+    F("sse4.1")                                                                                    \
+    F("sse4.2") F("popcnt") F("avx") F("avx2") F("fma") F("bmi") F("bmi2") F("avx512f")            \
+        F("avx512bw") F("avx512cd") F("avx512dq") F("avx512vl")
 
 static bool cpu_has(const char *name)
 {

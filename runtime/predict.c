@@ -1,0 +1,180 @@
+/* predict: the likeliest classes of image files, of all images in folders, or of one item of the
+ * data set.
+ *
+ * Rule: a damaged image is reported and the others are still done; the exit code is then 4. */
+#include "classes.h"
+#include "err.h"
+#include "feed.h"
+#include "json.h"
+#include "model.h"
+#include "session.h"
+#include "verbs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+typedef struct Predict {
+    RtSession s;
+    RtFeed feed;
+    RtDataConfig config;
+    char **names;
+    float *chw;
+    double *p;
+    RtJson json;
+    bool as_text, as_json;
+    int failed;
+} Predict;
+
+static int is_image(const struct dirent *e)
+{
+    const char *dot = strrchr(e->d_name, '.');
+    return e->d_name[0] != '.' && dot &&
+           (!strcasecmp(dot, ".png") || !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg"));
+}
+
+/* Takes the likeliest class out of p (-1 marks what was taken). */
+static int take_best(double *p, int n, double *value)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++) {
+        if (p[i] > p[best]) best = i;
+    }
+    *value = p[best];
+    p[best] = -1;
+    return best;
+}
+
+static void show(Predict *x, const char *name, const char *truth)
+{
+    rt_feed_put(&x->feed, x->chw, NULL, 1);
+    rt_feed_run(&x->feed);
+    rt_feed_probabilities(&x->feed, x->feed.output, x->p);
+    int64_t k = rt_option_int(&x->s.opt, "run.topk", 5);
+    if (x->as_text) printf("%s", rt_esc(name));
+    if (x->as_text && truth) printf(" (%s)", rt_esc(truth));
+    rt_json_object(&x->json, NULL);
+    rt_json_str(&x->json, "file", name);
+    if (truth) rt_json_str(&x->json, "truth", truth);
+    rt_json_array(&x->json, "top");
+    for (int i = 0; i < k && i < x->feed.classes; i++) {
+        double p;
+        int best = take_best(x->p, x->feed.classes, &p);
+        if (x->as_text) printf("  %s %.1f%%", rt_esc(x->names[best]), 100 * p);
+        rt_json_object(&x->json, NULL);
+        rt_json_str(&x->json, "class", x->names[best]);
+        rt_json_num(&x->json, "probability", p);
+        rt_json_end_object(&x->json);
+    }
+    rt_json_end_array(&x->json);
+    rt_json_end_object(&x->json);
+    if (x->as_text) putchar('\n');
+}
+
+static void predict_file(Predict *x, const char *path)
+{
+    RtError e;
+    if (rt_data_image(&x->config, path, x->chw, &e)) {
+        show(x, path, NULL);
+        return;
+    }
+    rt_warn(e.id, "%s", e.text);
+    x->failed++;
+}
+
+static void predict_dir(Predict *x, const char *path)
+{
+    struct dirent **list;
+    int n = scandir(path, &list, is_image, alphasort);
+    if (n < 0) rt_fail(RT_EXIT_DATA, "D002", "cannot read '%s': %s", rt_esc(path), strerror(errno));
+    if (n == 0) rt_fail(RT_EXIT_DATA, "D001", "no images found under '%s'", rt_esc(path));
+    for (int i = 0; i < n; i++) {
+        char *file = rt_format("%s/%s", path, list[i]->d_name);
+        predict_file(x, file);
+        free(file);
+        free(list[i]);
+    }
+    free(list);
+}
+
+static void predict_item(Predict *x, int64_t i)
+{
+    const char *s = rt_option_str(&x->s.opt, "run.split", "test");
+    enum RtSplit split = !strcmp(s, "train") ? RT_SPLIT_TRAIN
+                         : !strcmp(s, "val") ? RT_SPLIT_VAL
+                                             : RT_SPLIT_TEST;
+    RtData *d = rt_session_data(&x->s);
+    RtError e;
+    int32_t label;
+    if (i >= rt_data_count(d, split)) {
+        rt_fail(RT_EXIT_USAGE, "C002", "--idx: %s has %lld items", s,
+                (long long)rt_data_count(d, split));
+    }
+    if (!rt_data_batch(d, split, &i, 1, false, 0, 0, x->chw, &label, &e))
+        rt_fail(e.exit, e.id, "%s", e.text);
+    show(x, rt_data_item_name(d, split, i),
+         label >= 0 && label < x->feed.classes ? x->names[label] : NULL);
+    rt_data_close(d);
+}
+
+static void open_predict(Predict *x, const RtVerb *v)
+{
+    rt_session_open(&x->s, v->model, v->kernels, RT_VERB_PREDICT, v->argc, v->argv);
+    RtSt *weights = rt_session_weights(&x->s, true);
+    uint32_t batch = rt_model_program(v->model, RT_INFER, x->s.variant, 1) ? 1 : 0;
+    rt_feed_init(&x->feed, rt_session_exec(&x->s, RT_INFER, batch), &x->s.opt);
+    if (!x->feed.classes)
+        rt_fail(RT_EXIT_USAGE, "C003", "this model does not classify\n`run` gives its raw output");
+    rt_exec_prepare(x->feed.exec);
+    rt_session_data_config(&x->s, &x->config);
+    x->names = rt_classes(weights, x->feed.classes);
+    x->chw = rt_alloc((size_t)x->feed.input_size, sizeof *x->chw, "an image");
+    x->p = rt_alloc((size_t)x->feed.classes, sizeof *x->p, "probabilities");
+    const char *json = rt_option_str(&x->s.opt, "run.json", NULL);
+    x->as_json = json != NULL;
+    x->as_text = !json || strcmp(json, "-") != 0;
+    rt_json_begin(&x->json, true);
+    rt_json_array(&x->json, "predictions");
+    rt_st_free(weights);
+}
+
+static void close_predict(Predict *x)
+{
+    rt_json_end_array(&x->json);
+    rt_json_int(&x->json, "failed", x->failed);
+    if (x->as_json)
+        rt_json_save(&x->json, rt_option_str(&x->s.opt, "run.json", "-"));
+    else
+        rt_json_free(&x->json);
+    rt_classes_free(x->names);
+    free((void *)(uintptr_t)x->config.classes);
+    free(x->chw);
+    free(x->p);
+    rt_exec_free(x->feed.exec);
+    rt_feed_free(&x->feed);
+    rt_session_close(&x->s);
+}
+
+int rt_verb_predict(const RtVerb *v)
+{
+    Predict x = {0};
+    open_predict(&x, v);
+    int64_t item = rt_option_int(&x.s.opt, "run.idx", -1);
+    if (x.s.opt.nrest == 0 && item < 0) {
+        rt_fail(RT_EXIT_USAGE, "C001", "nothing to predict: give image files, folders, or --idx N");
+    }
+    if (item >= 0) predict_item(&x, item);
+    for (int i = 0; i < x.s.opt.nrest; i++) {
+        struct stat st;
+        const char *path = x.s.opt.rest[i];
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+            predict_dir(&x, path);
+        else
+            predict_file(&x, path);
+    }
+    close_predict(&x);
+    return x.failed ? RT_EXIT_DATA : RT_EXIT_OK;
+}

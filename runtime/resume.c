@@ -1,0 +1,227 @@
+/* Checkpoints of a training run.
+ *
+ * In: RtTrain and the state. Out: weights/last, weights/best (weights for users), optim
+ * (everything). Rule: a resumed run goes on bit for bit. So the position within the epoch, the sums
+ * of the epoch, the best value and the history are saved with the moments, doubles in hexadecimal;
+ * and settings that would change the numbers are refused (C006). No checkpoint holds a NaN (N001).
+ */
+#include "ckpt.h"
+#include "err.h"
+#include "file.h"
+#include "scalars.h"
+#include "train.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const rt_monitor_name[RT_NMONITORS] = {"val/loss", "val/accuracy", "train/loss",
+                                                   "train/accuracy"};
+
+enum { MAX_META = 32 };
+
+typedef struct Meta {
+    int n;
+    RtPair pair[MAX_META];
+} Meta;
+
+static void add(Meta *m, const char *key, char *value)
+{
+    m->pair[m->n++] = (RtPair){(char *)(uintptr_t)key, value};
+}
+
+static void add_int(Meta *m, const char *key, int64_t v)
+{
+    add(m, key, rt_format("%lld", (long long)v));
+}
+
+static void add_real(Meta *m, const char *key, double v)
+{
+    add(m, key, rt_format("%a", v));
+}
+
+static void free_meta(Meta *m)
+{
+    for (int i = 0; i < m->n; i++) free(m->pair[i].value);
+}
+
+static const char *optimizer_text(const RtModel *m)
+{
+    return m->optimizer ? RT_STR(m, m->optimizer) : "";
+}
+
+static void common_meta(const RtTrain *t, Meta *m)
+{
+    const RtModel *model = t->s->model;
+    add(m, "format", rt_strdup("pt"));
+    add(m, "model", rt_strdup(RT_STR(model, model->name)));
+    add(m, "spec_hash", rt_strdup(RT_STR(model, model->spec_hash)));
+    add(m, "classes", rt_strdup(t->classes));
+    add_int(m, "step", t->step);
+    add_int(m, "epoch", t->epoch);
+}
+
+static void resume_meta(const RtTrain *t, Meta *m)
+{
+    add_int(m, "batch", t->batch);
+    add_int(m, "batch_size", t->train.batch);
+    add_int(m, "seed", (int64_t)t->seed);
+    add_int(m, "items", t->items);
+    add(m, "optimizer", rt_strdup(optimizer_text(t->s->model)));
+    add_real(m, "lr", rt_scalars_get(t->s->state, "lr", 0));
+    add_real(m, "loss_sum", t->loss_sum);
+    add_int(m, "seen", t->seen);
+    add_int(m, "correct", t->correct);
+    add(m, "monitor", rt_strdup(rt_monitor_name[t->monitor]));
+    for (int i = 0; i < RT_NMONITORS; i++) add_real(m, rt_monitor_name[i], t->value[i]);
+    add_real(m, "best", t->best);
+    add_int(m, "best_epoch", t->best_epoch);
+    add_int(m, "waited", t->waited);
+    add(m, "history", rt_strdup(t->history ? t->history : ""));
+}
+
+static void save(const RtTrain *t, unsigned roles, const char *name, const Meta *m,
+                 const char *kept)
+{
+    char *path = rt_rundir_file(&t->dir, name);
+    rt_ckpt_save(t->s->state, roles, path, m->pair, m->n, kept);
+    free(path);
+}
+
+static void check_finite(const RtTrain *t)
+{
+    const char *bad = rt_ckpt_nonfinite(t->s->state);
+    if (!bad) return;
+    char *good = t->saved_step < 0 ? rt_strdup("nothing was saved")
+                                   : rt_format("last good: step %lld", (long long)t->saved_step);
+    rt_fail(RT_EXIT_NONFINITE, "N001", "step %lld: '%s' is not finite; %s\na smaller --lr may help",
+            (long long)t->step, rt_esc(bad), good);
+}
+
+void rt_train_save(RtTrain *t, bool best)
+{
+    Meta m = {0};
+    check_finite(t);
+    char *kept = t->saved_step < 0 ? NULL : rt_format("step %lld kept", (long long)t->saved_step);
+    common_meta(t, &m);
+    if (best) save(t, RT_WEIGHTS, "weights/best.safetensors", &m, kept);
+    save(t, RT_WEIGHTS, "weights/last.safetensors", &m, kept);
+    resume_meta(t, &m);
+    save(t, RT_EVERYTHING, "optim.safetensors", &m, kept);
+    free_meta(&m);
+    free(kept);
+    if (t->history) {
+        char *path = rt_rundir_file(&t->dir, "metrics.jsonl");
+        rt_file_save(path, t->history, t->history_len, NULL);
+        free(path);
+    }
+    t->saved_step = t->step;
+}
+
+/* ---- reading ---- */
+
+static const char *need(const RtSt *f, const char *key)
+{
+    const char *v = rt_st_meta(f, key);
+    if (!v) {
+        rt_fail(RT_EXIT_DATA, "W010",
+                "'%s' is no checkpoint of a training run: it has no '%s'\nfor weights alone, use "
+                "--weights",
+                rt_esc(f->name), key);
+    }
+    return v;
+}
+
+static int64_t need_int(const RtSt *f, const char *key)
+{
+    return (int64_t)strtoll(need(f, key), NULL, 10);
+}
+
+static double need_real(const RtSt *f, const char *key)
+{
+    return strtod(need(f, key), NULL);
+}
+
+static void same(const RtTrain *t, const char *what, const char *now, const char *then)
+{
+    if (!strcmp(now, then)) return;
+    if (rt_option_bool(&t->s->opt, "run.allow_drift", false)) {
+        rt_warn("C006", "%s %s differs from checkpoint %s: not an exact resume", what, rt_esc(now),
+                rt_esc(then));
+        return;
+    }
+    rt_fail(RT_EXIT_USAGE, "C006",
+            "%s %s differs from checkpoint %s: resume would not be exact (--allow-drift)", what,
+            rt_esc(now), rt_esc(then));
+}
+
+static void same_int(const RtTrain *t, const char *what, int64_t now, int64_t then)
+{
+    char a[24], b[24];
+    snprintf(a, sizeof a, "%lld", (long long)now);
+    snprintf(b, sizeof b, "%lld", (long long)then);
+    same(t, what, a, b);
+}
+
+static void check_settings(const RtTrain *t, const RtSt *f)
+{
+    const char *hash = RT_STR(t->s->model, t->s->model->spec_hash);
+    if (strcmp(hash, need(f, "spec_hash")) != 0) {
+        rt_fail(RT_EXIT_DATA, "W010", "'%s' was made by spec %s, this is %s", rt_esc(f->name),
+                rt_esc(need(f, "spec_hash")), hash);
+    }
+    same_int(t, "--batch", t->train.batch, need_int(f, "batch_size"));
+    same_int(t, "--seed", (int64_t)t->seed, need_int(f, "seed"));
+    same_int(t, "number of training items", t->items, need_int(f, "items"));
+    same(t, "optimizer", optimizer_text(t->s->model), need(f, "optimizer"));
+    same(t, "monitor", rt_monitor_name[t->monitor], need(f, "monitor"));
+    char now[40], then[40];
+    snprintf(now, sizeof now, "%g", rt_scalars_get(t->s->state, "lr", 0));
+    snprintf(then, sizeof then, "%g", need_real(f, "lr"));
+    same(t, "--lr", now, then);
+}
+
+void rt_train_resume(RtTrain *t, const char *resume)
+{
+    char *path =
+        strcmp(resume, "auto") ? rt_strdup(resume) : rt_rundir_file(&t->dir, "optim.safetensors");
+    if (!strcmp(resume, "auto") && access(path, F_OK) != 0) {
+        free(path); /* nothing to go on with: begin */
+        return;
+    }
+    RtSt *f = rt_st_open(path);
+    check_settings(t, f);
+    rt_ckpt_load(t->s->state, RT_EVERYTHING, f, true);
+    t->epoch = need_int(f, "epoch");
+    t->batch = need_int(f, "batch");
+    t->step = t->saved_step = need_int(f, "step");
+    t->loss_sum = need_real(f, "loss_sum");
+    t->seen = need_int(f, "seen");
+    t->correct = need_int(f, "correct");
+    for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = need_real(f, rt_monitor_name[i]);
+    t->best = need_real(f, "best");
+    t->best_epoch = need_int(f, "best_epoch");
+    t->waited = need_int(f, "waited");
+    t->history = rt_strdup(need(f, "history"));
+    t->history_len = strlen(t->history);
+    if (t->epoch < 0 || t->batch < 0 || t->batch > t->batches || t->step < 0) {
+        rt_fail(RT_EXIT_DATA, "W010", "'%s': batch %lld of epoch %lld does not exist", rt_esc(path),
+                (long long)t->batch, (long long)t->epoch + 1);
+    }
+    rt_st_free(f);
+    free(path);
+}
+
+void rt_train_restore_best(RtTrain *t)
+{
+    Meta m = {0};
+    char *path = rt_rundir_file(&t->dir, "weights/best.safetensors");
+    RtSt *f = rt_st_open(path);
+    rt_ckpt_load(t->s->state, RT_WEIGHTS, f, true);
+    for (int i = 0; i < f->nmeta; i++) add(&m, f->meta[i].key, rt_strdup(f->meta[i].value));
+    save(t, RT_WEIGHTS, "weights/last.safetensors", &m, NULL);
+    free_meta(&m);
+    rt_st_free(f);
+    free(path);
+}

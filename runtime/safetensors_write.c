@@ -1,0 +1,57 @@
+/* Writing safetensors: header, then the tensors in the order given; the file appears whole or not
+ * at all.
+ *
+ * Rule: the header is padded with spaces to a multiple of 8, so that every tensor begins aligned.
+ */
+#include "err.h"
+#include "file.h"
+#include "json.h"
+#include "safetensors.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void write_meta(RtJson *j, const RtPair *meta, int n)
+{
+    if (n == 0) return;
+    rt_json_object(j, "__metadata__");
+    for (int i = 0; i < n; i++) rt_json_str(j, meta[i].key, meta[i].value);
+    rt_json_end_object(j);
+}
+
+static void write_entry(RtJson *j, const RtStTensor *t, int64_t at)
+{
+    rt_json_object(j, t->name);
+    rt_json_str(j, "dtype", t->dtype);
+    rt_json_array(j, "shape");
+    for (int a = 0; a < t->rank; a++) rt_json_int(j, NULL, t->dim[a]);
+    rt_json_end_array(j);
+    rt_json_array(j, "data_offsets");
+    rt_json_int(j, NULL, at);
+    rt_json_int(j, NULL, at + 4 * t->count);
+    rt_json_end_array(j);
+    rt_json_end_object(j);
+}
+
+void rt_st_write(const char *path, const RtStTensor *t, int n, const RtPair *meta, int nmeta,
+                 const char *kept)
+{
+    RtJson j;
+    rt_json_begin(&j, false);
+    write_meta(&j, meta, nmeta);
+    int64_t at = 0;
+    for (int i = 0; i < n; i++) {
+        write_entry(&j, &t[i], at);
+        at += 4 * t[i].count;
+    }
+    const char *text = rt_json_text(&j);
+    size_t len = strlen(text), padded = (len + 7) / 8 * 8;
+    unsigned char head[8];
+    for (int i = 0; i < 8; i++) head[i] = (unsigned char)(padded >> 8 * i);
+    RtFile *f = rt_file_create(path, kept);
+    rt_file_write(f, head, sizeof head);
+    rt_file_write(f, text, len);
+    rt_file_write(f, "       ", padded - len);
+    for (int i = 0; i < n; i++) rt_file_write(f, t[i].data, 4 * (size_t)t[i].count);
+    rt_json_free(&j);
+    rt_file_commit(f);
+}

@@ -1,0 +1,40 @@
+/* Scalars by name: lr, seed, step, bias_correction1, bias_correction2.
+ *
+ * Rule: bias corrections are 1 - beta^step in double, rounded once: in float the power would drift.
+ */
+#include "scalars.h"
+#include <math.h>
+
+void rt_scalars_set(RtState *s, const char *name, double value)
+{
+    uint32_t dtype;
+    void *p = rt_state_scalar(s, name, &dtype);
+    if (!p) return;
+    if (dtype == RT_I32)
+        *(int32_t *)p = (int32_t)(uint32_t)(int64_t)value;
+    else
+        *(float *)p = (float)value;
+}
+
+double rt_scalars_get(const RtState *s, const char *name, double otherwise)
+{
+    uint32_t dtype;
+    const void *p = rt_state_scalar(s, name, &dtype);
+    if (!p) return otherwise;
+    return dtype == RT_I32 ? *(const int32_t *)p : *(const float *)p;
+}
+
+void rt_scalars_start(RtState *s, const RtOptions *o)
+{
+    if (rt_option_known(o, "train.lr")) rt_scalars_set(s, "lr", rt_option_num(o, "train.lr", 0));
+    rt_scalars_set(s, "seed", (double)rt_option_int(o, "train.seed", 0));
+}
+
+void rt_scalars_step(RtState *s, const RtOptions *o, int64_t step)
+{
+    rt_scalars_set(s, "step", (double)step);
+    double beta1 = rt_option_num(o, "train.beta1", 0.9),
+           beta2 = rt_option_num(o, "train.beta2", 0.999);
+    rt_scalars_set(s, "bias_correction1", 1 - pow(beta1, (double)step));
+    rt_scalars_set(s, "bias_correction2", 1 - pow(beta2, (double)step));
+}

@@ -1,0 +1,170 @@
+/* The common beginning of the verbs.
+ *
+ * In: argv. Out: a session, ready to run programs.
+ * Rule: what can be refused is refused here, before anything is written. */
+#include "session.h"
+#include "ckpt.h"
+#include "err.h"
+#include "init.h"
+#include "model.h"
+#include "scalars.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void check_batch(const RtSession *s)
+{
+    if (s->opt.verb == RT_VERB_BENCH || !rt_option_given(&s->opt, "train.batch_size")) return;
+    uint32_t phase = s->opt.verb == RT_VERB_EVAL ? RT_INFER : RT_TRAIN;
+    int64_t asked = rt_option_int(&s->opt, "train.batch_size", 0);
+    const RtProgram *p = rt_model_programs(s->model);
+    uint32_t built = 0;
+    for (uint32_t i = 0; i < s->model->nprograms; i++, p++) {
+        if (p->phase == phase && p->batch > built) built = p->batch;
+    }
+    if (asked == built) return;
+    rt_fail(RT_EXIT_USAGE, "C002",
+            "--batch: this program was built for batch %u, not %lld\nrebuild it: sinter build %s "
+            "--batch %lld",
+            built, (long long)asked, RT_STR(s->model, s->model->spec_file), (long long)asked);
+}
+
+void rt_session_open(RtSession *s, const RtModel *m, const RtKernel *k, unsigned verb, int argc,
+                     char **argv)
+{
+    memset(s, 0, sizeof *s);
+    s->model = m;
+    s->kernels = k;
+    rt_options_parse(&s->opt, m, verb, argc, argv);
+    rt_model_check_cpu(m);
+    check_batch(s);
+    s->variant =
+        strcmp(rt_option_str(&s->opt, "run.variant", "fused"), "fused") ? RT_UNFUSED : RT_FUSED;
+    s->pool = rt_pool_new((int)rt_option_int(&s->opt, "run.threads", rt_cpus()));
+    s->state = rt_state_new(m);
+    rt_init_state(s->state, (uint64_t)rt_option_int(&s->opt, "train.seed", 0));
+    rt_scalars_start(s->state, &s->opt);
+}
+
+void rt_session_close(RtSession *s)
+{
+    rt_pool_free(s->pool);
+    rt_state_free(s->state);
+    rt_options_free(&s->opt);
+}
+
+RtExec *rt_session_exec(RtSession *s, uint32_t phase, uint32_t batch)
+{
+    const RtProgram *p = rt_model_program(s->model, phase, s->variant, batch);
+    if (!p && rt_option_given(&s->opt, "run.variant")) {
+        rt_fail(RT_EXIT_USAGE, "C003", "this build has no such variant");
+    }
+    if (!p) p = rt_model_program(s->model, phase, !s->variant, batch);
+    if (!p) {
+        rt_fail(RT_EXIT_USAGE, "C003", "this build has no %s program%s",
+                phase == RT_TRAIN ? "training" : "inference",
+                phase == RT_TRAIN ? "\nbuild it without --infer-only" : "");
+    }
+    return rt_exec_new(s->pool, s->kernels, p, s->state);
+}
+
+char *rt_session_dir(const RtSession *s)
+{
+    const char *dir = rt_option_str(&s->opt, "run.dir", NULL);
+    return dir ? rt_strdup(dir) : rt_format("runs/%s", RT_STR(s->model, s->model->name));
+}
+
+RtSt *rt_session_weights(RtSession *s, bool need)
+{
+    const char *given = rt_option_str(&s->opt, "run.weights", NULL);
+    char *path = given ? rt_strdup(given) : NULL, *dir = rt_session_dir(s);
+    for (int i = 0; i < 2 && !path && need; i++) {
+        path = rt_format("%s/weights/%s.safetensors", dir, i ? "last" : "best");
+        if (access(path, F_OK) == 0) break;
+        free(path);
+        path = NULL;
+    }
+    if (!path && need) {
+        rt_fail(RT_EXIT_DATA, "W001",
+                "no weights in '%s/weights'\ntrain first, or give --weights F", rt_esc(dir));
+    }
+    RtSt *f = path ? rt_st_open(path) : NULL;
+    if (f)
+        rt_ckpt_load(s->state, RT_WEIGHTS, f,
+                     !strcmp(rt_option_str(&s->opt, "run.strict", "yes"), "yes"));
+    free(path);
+    free(dir);
+    return f;
+}
+
+/* ---- data ---- */
+
+/* One number a channel; a single number stands for all of them. */
+static void channel_values(const RtOptions *o, const char *key, int channels, double *out)
+{
+    const char *text = rt_option_str(o, key, NULL);
+    if (!text) return;
+    int n;
+    char **word = rt_option_list(text, &n);
+    if (n != 1 && n != channels) {
+        rt_fail(RT_EXIT_SPEC, "S014", "%s has %d values, the input has %d channels", key, n,
+                channels);
+    }
+    for (int i = 0; i < channels; i++) out[i] = strtod(word[n == 1 ? 0 : i], NULL);
+    free(word);
+}
+
+static int output_classes(const RtModel *m)
+{
+    const RtProgram *p = rt_model_programs(m);
+    const RtTensor *t = m->nprograms ? rt_program_tensor(m, p, "output") : NULL;
+    if (!t || t->rank != 2 || !m->loss) return 0;
+    return t->dim[1] == 1 ? 2 : (int)t->dim[1];
+}
+
+void rt_session_data_config(RtSession *s, RtDataConfig *c)
+{
+    const RtOptions *o = &s->opt;
+    const RtTensor *in = rt_program_tensor(s->model, rt_model_programs(s->model), "input");
+    rt_data_config_init(c);
+    if (!in || in->rank != 4 || in->dim[1] > RT_DATA_MAX_CHANNELS) {
+        rt_fail(RT_EXIT_SPEC, "H001", "the model's input is no image [C,H,W] of 1..4 channels");
+    }
+    c->channels = (int)in->dim[1];
+    c->height = (int)in->dim[2];
+    c->width = (int)in->dim[3];
+    c->format = rt_option_str(o, "data.format", NULL);
+    c->root = rt_option_str(o, "data.root", NULL);
+    c->train = rt_option_num(o, "data.split.train", 0);
+    c->val = rt_option_num(o, "data.split.val", 0);
+    c->test = rt_option_num(o, "data.split.test", 0);
+    c->stratify = rt_option_bool(o, "data.split.stratify", true);
+    c->seed = (uint64_t)rt_option_int(o, "data.split.seed", 0);
+    c->limit = rt_option_int(o, "data.limit", 0);
+    c->max_bad = rt_option_int(o, "data.max_bad", 0);
+    c->convert_channels = !strcmp(rt_option_str(o, "data.channels", "strict"), "convert");
+    c->train_transforms = rt_option_str(o, "data.transforms.train", NULL);
+    c->eval_transforms = rt_option_str(o, "data.transforms.eval", NULL);
+    c->num_classes = output_classes(s->model);
+    const char *classes = rt_option_str(o, "data.classes", NULL);
+    if (classes) c->classes = (const char *const *)rt_option_list(classes, &c->nclasses);
+    channel_values(o, "data.transforms.normalize.mean", c->channels, c->mean);
+    channel_values(o, "data.transforms.normalize.std", c->channels, c->std);
+}
+
+RtData *rt_session_data(RtSession *s)
+{
+    RtDataConfig c;
+    RtError e;
+    rt_session_data_config(s, &c);
+    if (!c.root || !c.format) {
+        rt_fail(RT_EXIT_USAGE, "C001", "--%s is needed: the description names no data",
+                c.root ? "format" : "data");
+    }
+    RtData *d = rt_data_open(&c, &e);
+    if (!d) rt_fail(e.exit, e.id, "%s", e.text);
+    fputs(rt_data_notes(d), stderr);
+    free((void *)(uintptr_t)c.classes);
+    return d;
+}

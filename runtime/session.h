@@ -1,0 +1,35 @@
+/* What every verb begins with: options, threads, state, weights, data. */
+#ifndef RUNTIME_SESSION_H
+#define RUNTIME_SESSION_H
+#include "data/data.h"
+#include "exec.h"
+#include "options.h"
+#include "safetensors.h"
+
+typedef struct RtSession {
+    const RtModel *model;
+    const RtKernel *kernels;
+    RtOptions opt;
+    RtPool *pool;
+    RtState *state; /* initialised from the seed */
+    uint32_t variant;
+} RtSession;
+
+/* Parses the verb's options; checks the CPU; starts the pool and the state. */
+void rt_session_open(RtSession *s, const RtModel *m, const RtKernel *k, unsigned verb, int argc,
+                     char **argv);
+void rt_session_close(RtSession *s);
+
+/* The program of the phase in the session's variant (or the other one, if the build has only that).
+ * batch 0: the largest. Exits 2 when the build has none. */
+RtExec *rt_session_exec(RtSession *s, uint32_t phase, uint32_t batch);
+
+char *rt_session_dir(const RtSession *s); /* the run's folder; caller frees */
+/* --weights, else the run's best or last ones. need: exit 4 (W001) when there are none. Loads them
+ * and returns the file (for its metadata), or NULL. */
+RtSt *rt_session_weights(RtSession *s, bool need);
+
+/* The data block with the flags applied; the pointers live as long as the session. */
+void rt_session_data_config(RtSession *s, RtDataConfig *c);
+RtData *rt_session_data(RtSession *s); /* opens it; prints its notes; exits when it cannot */
+#endif

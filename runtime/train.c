@@ -1,0 +1,405 @@
+/* train: epochs of shuffled batches, validation, checkpoints.
+ *
+ * In: a training program, data, options. Out: a run's folder (rundir.h) and a summary.
+ * Rule: everything that decides a number is a function of (seed, epoch, batch, step); the clock
+ * decides nothing. A step allocates nothing. Batches are whole: items that do not fill one wait for
+ * the next epoch's order. Not here: the format of checkpoints (resume.c). */
+#include "train.h"
+#include "ckpt.h"
+#include "err.h"
+#include "json.h"
+#include "model.h"
+#include "progress.h"
+#include "scalars.h"
+#include "verbs.h"
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int sig)
+{
+    if (stop_signal) _exit(128 + sig);
+    stop_signal = sig;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    stop_signal = 0;
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+/* ---- setting up ---- */
+
+static char *class_list(const RtData *d)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f) rt_fail(RT_EXIT_MEMORY, "E003", "cannot allocate the class names");
+    for (int i = 0; i < rt_data_nclasses(d); i++) {
+        const char *name = rt_data_class_name(d, i);
+        fputs(i ? ", " : "[", f);
+        rt_json_quote(f, name, strlen(name));
+    }
+    fputs(rt_data_nclasses(d) ? "]" : "[]", f);
+    fclose(f);
+    return text;
+}
+
+static RtMonitor pick_monitor(const RtTrain *t)
+{
+    bool val = t->val_items > 0, classes = t->train.classes > 0;
+    const char *asked = rt_option_str(&t->s->opt, "train.early_stopping.monitor", NULL);
+    RtMonitor m = val ? (classes ? RT_VAL_ACCURACY : RT_VAL_LOSS) : RT_TRAIN_LOSS;
+    for (int i = 0; asked && i < RT_NMONITORS; i++) {
+        if (!strcmp(asked, rt_monitor_name[i])) m = (RtMonitor)i;
+    }
+    if (!val && (m == RT_VAL_LOSS || m == RT_VAL_ACCURACY)) {
+        rt_fail(RT_EXIT_USAGE, "C003", "%s cannot be monitored: the data has no val split",
+                rt_monitor_name[m]);
+    }
+    if (!classes && (m == RT_VAL_ACCURACY || m == RT_TRAIN_ACCURACY)) {
+        rt_fail(RT_EXIT_USAGE, "C003", "%s cannot be monitored: the model does not classify",
+                rt_monitor_name[m]);
+    }
+    return m;
+}
+
+static void open_data(RtTrain *t)
+{
+    t->data = rt_session_data(t->s);
+    int64_t n = rt_data_count(t->data, RT_SPLIT_TRAIN), b = t->train.batch;
+    if (n < b) rt_fail(RT_EXIT_DATA, "D026", "batch %lld > %lld items", (long long)b, (long long)n);
+    t->batches = n / b;
+    t->items = n;
+    t->val_items = rt_data_count(t->data, RT_SPLIT_VAL);
+    if (n % b) {
+        rt_progress_line("%lld items make %lld batches of %lld; the last %lld of each epoch's "
+                         "order are left out",
+                         (long long)n, (long long)t->batches, (long long)b, (long long)(n % b));
+    }
+    t->classes = class_list(t->data);
+}
+
+static void open_run(RtTrain *t, RtSession *s)
+{
+    memset(t, 0, sizeof *t);
+    t->s = s;
+    t->seed = (uint64_t)rt_option_int(&s->opt, "train.seed", 0);
+    t->saved_step = -1;
+    t->best = NAN;
+    for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = NAN;
+    rt_feed_init(&t->train, rt_session_exec(s, RT_TRAIN, 0), &s->opt);
+    if (!t->train.has_loss) rt_fail(RT_EXIT_BUG, "B001", "the training program has no loss");
+    open_data(t);
+    if (t->val_items) rt_feed_init(&t->infer, rt_session_exec(s, RT_INFER, 0), &s->opt);
+    t->monitor = pick_monitor(t);
+    const char *resume = rt_option_str(&s->opt, "run.resume", NULL);
+    if (resume && rt_option_given(&s->opt, "run.weights")) {
+        rt_fail(RT_EXIT_USAGE, "C003", "--resume and --weights cannot be used together");
+    }
+    rt_rundir_open(&t->dir, s, resume != NULL);
+    if (resume)
+        rt_train_resume(t, resume);
+    else
+        rt_st_free(rt_session_weights(s, false));
+    rt_rundir_describe(&t->dir, s);
+    char *split = rt_rundir_file(&t->dir, "split.csv");
+    RtError e;
+    if (!rt_data_save_split(t->data, split, &e)) rt_fail(e.exit, e.id, "%s", e.text);
+    free(split);
+}
+
+static void close_run(RtTrain *t)
+{
+    rt_exec_free(t->train.exec);
+    rt_exec_free(t->infer.exec);
+    rt_feed_free(&t->train);
+    rt_feed_free(&t->infer);
+    rt_data_close(t->data);
+    rt_rundir_close(&t->dir);
+    free(t->history);
+    free(t->classes);
+}
+
+/* ---- a step ---- */
+
+static const char *bad_gradient(const RtExec *e)
+{
+    const RtProgram *p = rt_exec_program(e);
+    const RtModel *m = rt_exec_model(e);
+    const RtTensor *t = rt_program_tensors(m, p);
+    for (uint32_t i = 0; i < p->ntensors; i++, t++) {
+        const float *g = rt_exec_at(e, t);
+        for (int64_t k = 0; t->role == RT_GRAD && k < t->layout.count; k++) {
+            if (!isfinite(g[k])) return RT_STR(m, t->name);
+        }
+    }
+    return NULL;
+}
+
+static _Noreturn void not_finite(const RtTrain *t, double loss)
+{
+    const char *g = bad_gradient(t->train.exec);
+    char *grad = g ? rt_format("; gradient of '%s' is not finite", rt_esc(g)) : rt_strdup("");
+    char *good = t->saved_step < 0 ? rt_strdup("nothing was saved")
+                                   : rt_format("last good: step %lld", (long long)t->saved_step);
+    rt_fail(RT_EXIT_NONFINITE, "N001", "step %lld: loss is %s%s; %s\na smaller --lr may help",
+            (long long)t->step, isnan(loss) ? "NaN" : "infinite", grad, good);
+}
+
+static void step(RtTrain *t, const float *input, const int32_t *labels)
+{
+    RtFeed *f = &t->train;
+    rt_scalars_step(t->s->state, &t->s->opt, ++t->step);
+    rt_feed_put(f, input, labels, f->batch);
+    rt_feed_run(f);
+    double loss = rt_feed_loss(f);
+    if (!isfinite(loss)) not_finite(t, loss);
+    t->loss_sum += loss * f->batch;
+    t->seen += f->batch;
+    for (int i = 0; i < f->batch && f->classes; i++) {
+        t->correct += rt_feed_class(f, f->output + i * f->output_size) == labels[i];
+    }
+    t->batch++;
+}
+
+/* ---- an epoch ---- */
+
+static double ratio(double a, int64_t b)
+{
+    return b ? a / (double)b : NAN;
+}
+
+static bool must_stop(const RtTrain *t)
+{
+    int64_t most = rt_option_int(&t->s->opt, "train.max_steps", 0);
+    return stop_signal || (most && t->step >= most);
+}
+
+static RtLoader *start_loader(RtTrain *t)
+{
+    int64_t *order = rt_alloc((size_t)t->items, sizeof *order, "the order");
+    for (int64_t i = 0; i < t->items; i++) order[i] = i;
+    if (rt_option_bool(&t->s->opt, "train.shuffle", true)) {
+        rt_shuffle(order, t->items, t->seed, (uint64_t)t->epoch);
+    }
+    int64_t from = t->batch * t->train.batch, to = t->batches * t->train.batch;
+    RtLoader *l = rt_loader_start(t->data, RT_SPLIT_TRAIN, order + from, to - from, t->train.batch,
+                                  true, t->seed, (uint64_t)t->epoch, 2);
+    if (!l) rt_fail(RT_EXIT_MEMORY, "E004", "cannot start the loader");
+    free(order);
+    return l;
+}
+
+/* The rest of the epoch; false: stopped before its end. */
+static bool run_batches(RtTrain *t)
+{
+    RtError e;
+    float *input;
+    int32_t *labels;
+    int n, got = 1;
+    RtLoader *l = start_loader(t);
+    while (t->batch < t->batches && !must_stop(t)) {
+        got = rt_loader_next(l, &input, &labels, &n, &e);
+        if (got != 1) break;
+        step(t, input, labels);
+        rt_progress_step(t->batch * t->train.batch, ratio(t->loss_sum, t->seen),
+                         t->train.classes ? ratio((double)t->correct, t->seen) : NAN);
+    }
+    rt_loader_stop(l);
+    if (got < 0) rt_fail(e.exit, e.id, "%s", e.text);
+    return t->batch == t->batches;
+}
+
+static void score_progress(int64_t done)
+{
+    rt_progress_step(done, NAN, NAN);
+}
+
+static void validate(RtTrain *t)
+{
+    RtScore score;
+    if (!t->infer.exec) return;
+    rt_progress_begin("validating", t->val_items, 0);
+    rt_exec_prepare(t->infer.exec);
+    rt_score(&t->infer, t->data, RT_SPLIT_VAL, &score, score_progress);
+    t->value[RT_VAL_LOSS] = score.loss;
+    t->value[RT_VAL_ACCURACY] = score.accuracy;
+    rt_score_free(&score);
+}
+
+static bool is_best(RtTrain *t)
+{
+    double v = t->value[t->monitor];
+    bool up = t->monitor == RT_VAL_ACCURACY || t->monitor == RT_TRAIN_ACCURACY;
+    bool better = t->best_epoch == 0 || (up ? v > t->best : v < t->best);
+    t->waited = better ? 0 : t->waited + 1;
+    if (!better) return false;
+    t->best = v;
+    t->best_epoch = t->epoch;
+    return true;
+}
+
+static void add_history(RtTrain *t, double seconds, double rate)
+{
+    RtJson j;
+    rt_json_begin(&j, false);
+    rt_json_int(&j, "epoch", t->epoch);
+    rt_json_int(&j, "step", t->step);
+    for (int i = 0; i < RT_NMONITORS; i++) {
+        if (!isnan(t->value[i])) rt_json_num(&j, rt_monitor_name[i], t->value[i]);
+    }
+    rt_json_num(&j, "lr", rt_scalars_get(t->s->state, "lr", NAN));
+    rt_json_num(&j, "seconds", seconds);
+    rt_json_num(&j, "images_per_second", rate);
+    char *all = rt_format("%s%s", t->history ? t->history : "", rt_json_text(&j));
+    free(t->history);
+    t->history = all;
+    t->history_len = strlen(all);
+    rt_json_free(&j);
+}
+
+static void print_epoch(const RtTrain *t, int64_t epochs, double seconds, double rate, bool best)
+{
+    char line[256], time[16];
+    const double *v = t->value;
+    int n = snprintf(line, sizeof line, "epoch %lld/%lld  loss %.4f", (long long)t->epoch,
+                     (long long)epochs, v[RT_TRAIN_LOSS]);
+    if (!isnan(v[RT_TRAIN_ACCURACY]))
+        n += snprintf(line + n, 32, "  acc %.2f%%", 100 * v[RT_TRAIN_ACCURACY]);
+    if (!isnan(v[RT_VAL_LOSS])) n += snprintf(line + n, 32, "  val loss %.4f", v[RT_VAL_LOSS]);
+    if (!isnan(v[RT_VAL_ACCURACY]))
+        n += snprintf(line + n, 32, "  val acc %.2f%%", 100 * v[RT_VAL_ACCURACY]);
+    rt_progress_line("%s  %.0f img/s  %s%s", line, rate, rt_duration(seconds, time),
+                     best ? "  best" : "");
+}
+
+static void finish_epoch(RtTrain *t, int64_t epochs, double begin, int64_t ran)
+{
+    double spent = rt_now() - begin, rate = spent > 0 ? (double)(ran * t->train.batch) / spent : 0;
+    t->value[RT_TRAIN_LOSS] = ratio(t->loss_sum, t->seen);
+    t->value[RT_TRAIN_ACCURACY] = t->train.classes ? ratio((double)t->correct, t->seen) : NAN;
+    validate(t);
+    t->epoch++;
+    t->batch = t->seen = t->correct = 0;
+    t->loss_sum = 0;
+    bool best = is_best(t);
+    add_history(t, rt_now() - begin, rate);
+    print_epoch(t, epochs, rt_now() - begin, rate, best);
+    rt_train_save(t, best);
+}
+
+static bool out_of_patience(const RtTrain *t)
+{
+    int64_t patience = rt_option_int(&t->s->opt, "train.early_stopping.patience", 0);
+    return patience && t->waited >= patience;
+}
+
+/* Runs epochs until the end or a reason to stop; returns how many batches it ran. */
+static int64_t run_epochs(RtTrain *t, int64_t epochs)
+{
+    int64_t total = 0;
+    while (t->epoch < epochs && !out_of_patience(t)) {
+        char title[64];
+        int64_t first = t->batch;
+        double begin = rt_now();
+        snprintf(title, sizeof title, "epoch %lld/%lld", (long long)t->epoch + 1,
+                 (long long)epochs);
+        rt_progress_begin(title, t->batches * t->train.batch, first * t->train.batch);
+        bool whole = run_batches(t);
+        total += t->batch - first;
+        rt_progress_end();
+        if (whole) finish_epoch(t, epochs, begin, t->batch - first);
+        if (must_stop(t)) break;
+    }
+    return total;
+}
+
+/* ---- the end ---- */
+
+static void stopped(RtTrain *t, int argc, char **argv)
+{
+    if (t->saved_step != t->step) rt_train_save(t, false);
+    fprintf(stderr, "stopped after step %lld; go on with:\n ", (long long)t->step);
+    bool resumes = false;
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--max-steps"))
+            i++;
+        else if (strncmp(argv[i], "--max-steps=", 12) != 0 && strcmp(argv[i], "--force") != 0) {
+            fprintf(stderr, " %s", rt_esc(argv[i]));
+            resumes = resumes || !strncmp(argv[i], "--resume", 8);
+        }
+    }
+    fputs(resumes ? "\n" : " --resume auto\n", stderr);
+}
+
+static void print_summary(const RtTrain *t, double seconds)
+{
+    char time[16];
+    const RtModel *m = t->s->model;
+    printf("%s: %lld epochs, %lld steps, this run %s\n", RT_STR(m, m->name), (long long)t->epoch,
+           (long long)t->step, rt_duration(seconds, time));
+    if (t->best_epoch) {
+        printf("best %s %.4f in epoch %lld\n", rt_monitor_name[t->monitor], t->best,
+               (long long)t->best_epoch);
+    }
+    printf("wrote %s/weights/best.safetensors, last.safetensors, metrics.jsonl\n",
+           rt_esc(t->dir.path));
+}
+
+static void write_json(const RtTrain *t, const char *path, double seconds, int64_t ran)
+{
+    RtJson j;
+    rt_json_begin(&j, true);
+    rt_json_int(&j, "epochs", t->epoch);
+    rt_json_int(&j, "steps", t->step);
+    for (int i = 0; i < RT_NMONITORS; i++) {
+        static const char *const key[] = {"val_loss", "val_accuracy", "train_loss",
+                                          "train_accuracy"};
+        rt_json_num(&j, key[i], t->value[i]);
+    }
+    rt_json_str(&j, "monitor", rt_monitor_name[t->monitor]);
+    rt_json_num(&j, "best", t->best);
+    rt_json_int(&j, "best_epoch", t->best_epoch);
+    rt_json_num(&j, "seconds", seconds);
+    rt_json_num(&j, "images_per_second",
+                seconds > 0 ? (double)(ran * t->train.batch) / seconds : 0);
+    rt_json_int(&j, "bad_images", rt_data_nbad(t->data));
+    rt_json_str(&j, "output_dir", t->dir.path);
+    rt_json_save(&j, path);
+}
+
+int rt_verb_train(const RtVerb *v)
+{
+    RtSession s;
+    RtTrain t;
+    rt_session_open(&s, v->model, v->kernels, RT_VERB_TRAIN, v->argc, v->argv);
+    open_run(&t, &s);
+    int64_t epochs = rt_option_int(&s.opt, "train.epochs", 10);
+    catch_signals();
+    rt_exec_prepare(t.train.exec);
+    double begin = rt_now();
+    int64_t ran = run_epochs(&t, epochs);
+    double seconds = rt_now() - begin;
+    int code = stop_signal ? 128 + stop_signal : RT_EXIT_OK;
+    bool done = t.epoch >= epochs || out_of_patience(&t);
+    if (!done)
+        stopped(&t, v->all_argc, v->all_argv);
+    else if (rt_option_bool(&s.opt, "train.early_stopping.restore_best", false) && t.best_epoch) {
+        rt_train_restore_best(&t);
+    }
+    const char *json = rt_option_str(&s.opt, "run.json", NULL);
+    if (json) write_json(&t, json, seconds, ran);
+    if (done && !(json && !strcmp(json, "-"))) print_summary(&t, seconds);
+    close_run(&t);
+    rt_session_close(&s);
+    return done ? RT_EXIT_OK : code;
+}

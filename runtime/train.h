@@ -1,0 +1,48 @@
+/* A training run and its continuation. */
+#ifndef RUNTIME_TRAIN_H
+#define RUNTIME_TRAIN_H
+#include "feed.h"
+#include "rundir.h"
+#include "session.h"
+
+typedef enum RtMonitor {
+    RT_VAL_LOSS,
+    RT_VAL_ACCURACY,
+    RT_TRAIN_LOSS,
+    RT_TRAIN_ACCURACY,
+    RT_NMONITORS
+} RtMonitor;
+
+typedef struct RtTrain {
+    RtSession *s;
+    RtData *data;
+    RtRunDir dir;
+    RtFeed train, infer; /* infer.exec NULL: nothing is validated */
+    uint64_t seed;
+    int64_t items, batches, val_items; /* of an epoch; items are those that fill batches */
+    RtMonitor monitor;
+
+    /* What a checkpoint holds besides the state arena: with it, a resumed run is the same run. */
+    int64_t epoch, batch; /* where we are, from 0 */
+    int64_t step;         /* optimizer steps done */
+    double loss_sum;      /* of this epoch so far */
+    int64_t seen, correct;
+    double value[RT_NMONITORS]; /* of the last finished epoch; NaN: not known */
+    double best;                /* of value[monitor] */
+    int64_t best_epoch, waited; /* the epoch of the best (from 1; 0: none); epochs since */
+    char *history;              /* metrics.jsonl */
+    size_t history_len;
+
+    int64_t saved_step; /* of the newest checkpoint; -1: none */
+    char *classes;      /* JSON list of the class names */
+} RtTrain;
+
+extern const char *const rt_monitor_name[RT_NMONITORS];
+
+/* resume.c: optim.safetensors holds everything in one file, so that no crash can leave halves of
+ * two steps. */
+void rt_train_save(RtTrain *t, bool best); /* last, optim; best too */
+void rt_train_resume(RtTrain *t,
+                     const char *resume); /* "auto" or a file; exits when it does not fit */
+void rt_train_restore_best(RtTrain *t);   /* best weights -> state and last */
+#endif

@@ -1,0 +1,25 @@
+/* The verbs of the built program, one file each. */
+#ifndef RUNTIME_VERBS_H
+#define RUNTIME_VERBS_H
+#include "abi.h"
+
+typedef struct RtVerb {
+    const RtModel *model;
+    const RtKernel *kernels;
+    int argc; /* what follows the verb */
+    char **argv;
+    int all_argc; /* the whole command line */
+    char **all_argv;
+} RtVerb;
+
+/* The program: picks the verb, returns the exit code. */
+int rt_main(const RtModel *m, const RtKernel *kernels, int argc, char **argv);
+
+int rt_verb_train(const RtVerb *v);
+int rt_verb_eval(const RtVerb *v);
+int rt_verb_predict(const RtVerb *v);
+int rt_verb_bench(const RtVerb *v);
+int rt_verb_info(const RtVerb *v);
+int rt_verb_run(const RtVerb *v);
+int rt_verb_step(const RtVerb *v);
+#endif
