@@ -2,8 +2,8 @@
  * pixel counts.
  *
  * Two passes, first along rows, then along columns, each rounding to 8 bits. Weights are computed
- * in double, normalised, and rounded to 22-bit fixed point: the arithmetic that Pillow's BILINEAR
- * does, so that an image prepared there and one prepared here have the same bits.
+ * in double, normalised, and rounded to 22-bit fixed point: the arithmetic of BILINEAR in Pillow up
+ * to 11, so that an image prepared there and one prepared here have the same bits.
  */
 #include "image.h"
 
