@@ -56,12 +56,12 @@ $(BUILD)/sinter: $(COMPILER)
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# zlib goes in as well: a built program needs the C library and nothing else.
+# zlib and jansson go in as well: a built program needs the C library and nothing else.
 $(BUILD)/libsinter_rt.a: $(RUNTIME)
 	@echo '  AR  $@'
 	@rm -f $@
-	$Qprintf 'create %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
-	    "$$($(CC) -print-file-name=libz.a)" | ar -M
+	$Qprintf 'create %s\naddlib %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
+	    "$$($(CC) -print-file-name=libz.a)" "$$($(CC) -print-file-name=libjansson.a)" | ar -M
 
 $(BUILD)/obj/compiler/llvm/%.o: CPPFLAGS += -isystem $(LLVM_INC)
 $(BUILD)/obj/compiler/%.o: compiler/%.c Makefile
@@ -100,7 +100,7 @@ $(call programs,$(RT_UNIT)): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/unit/%.o $(call objects,$(RT_HELP)) $(filter-out %/runtime/main.o,$(RUNTIME))
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lz -lm -pthread
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lz -ljansson -lm -pthread
 
 $(call programs,$(TOOLS)): $(BUILD)/tests/%: tests/e2e/%.c Makefile
 	@mkdir -p $(@D)
@@ -126,6 +126,7 @@ test: deps
 
 golden: all
 	@BUILD=$(BUILD) tests/golden.sh --rewrite
+	@sh tests/errors/run.sh --write $(BUILD)/sinter
 
 check-op: all $(BUILD)/tests/ops
 	@test -n "$(OP)" || { echo 'usage: make check-op OP=ReLU' >&2; exit 2; }
@@ -146,7 +147,7 @@ help:
 	@echo 'make demo        install what is missing, build, train a CNN on Fashion-MNIST, evaluate'
 	@echo 'make test        install what is missing, run every test (SAN=1: under ASan and UBSan)'
 	@echo 'make check-op OP=ReLU    the tests of one operator'
-	@echo 'make golden      write tests/golden/*.STAGE again from what the compiler does now'
+	@echo 'make golden      write tests/golden/*.STAGE and tests/errors/*.err again from what the compiler does now'
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make deps, make clean'
 

@@ -15,10 +15,11 @@ compiler/backend.h      | compiler/loop/* compiler/support/*
 compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/schedule.h     | compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan.h         | compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/loops.h        | compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/link.*         | compiler/link.h compiler/backend.h runtime/abi.h compiler/support/*
 compiler/backend.c      | compiler/backend.h compiler/support/*
 compiler/machine.c      | compiler/backend.h compiler/support/*
-compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h compiler/groups.h compiler/schedule.h compiler/plan.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/nests/* compiler/support/*
+compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h compiler/groups.h compiler/schedule.h compiler/plan.h compiler/loops.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/nests/* compiler/support/*
 compiler/*/*            | @folder
 compiler/autodiff*      | compiler/autodiff*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/simplify*      | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
@@ -29,15 +30,15 @@ compiler/explain*       | compiler/cost.h compiler/groups.h compiler/schedule.h 
 compiler/cost*          | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/schedule*      | compiler/schedule*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
-runtime/*               | runtime/* <zlib.h> <stb/*>
+runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
 '
 # Rows of the folders of compiler/.
 folders='
 compiler/support/*      | compiler/support/*
 compiler/graph/*        | compiler/graph/* compiler/support/*
 compiler/loop/*         | compiler/loop/* compiler/support/*
-compiler/ops/*          | compiler/ops/op.h compiler/ops/common.h compiler/ops/table.h compiler/ops/ops.def compiler/graph/* compiler/loop/* compiler/support/*
-compiler/nests/*        | compiler/nests/*.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
+compiler/ops/*          | compiler/ops/*.h compiler/ops/ops.def compiler/graph/* compiler/loop/* compiler/support/*
+compiler/nests/*        | compiler/nests/*.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
 compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
