@@ -167,8 +167,8 @@ static V math_tanh(Emit *e, V x)
     V small = math_fma(e, polynomial(e, x2, p, 5), x3, x);
     V a = absolute(e, x), ex = math_exp(e, LLVMBuildFAdd(e->b, a, a, ""));
     V q = LLVMBuildFDiv(e->b, number(x, 2), LLVMBuildFAdd(e->b, ex, number(x, 1), ""), "");
-    V large = copysign_of(e, LLVMBuildFSub(e->b, number(x, 1), q, ""), x);
-    return choose(e, LLVMRealOLT, a, number(x, 0.625), small, large);
+    V large = LLVMBuildFSub(e->b, number(x, 1), q, "");
+    return copysign_of(e, choose(e, LLVMRealOLT, a, number(x, 0.625), small, large), x);
 }
 
 /* x + x P(x^2) for |x| < 0.9; log(erfc(x)) = Q(x) on 0.9 .. 4; beyond 4 the result is 1. */
