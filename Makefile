@@ -130,7 +130,7 @@ golden: all
 
 check-op: all $(BUILD)/tests/ops
 	@test -n "$(OP)" || { echo 'usage: make check-op OP=ReLU' >&2; exit 2; }
-	$(BUILD)/tests/ops $(OP)
+	OP=$(OP) $(BUILD)/tests/ops
 
 DEST = $(DESTDIR)$(PREFIX)
 install: all

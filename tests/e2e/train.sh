@@ -34,6 +34,10 @@ epochs=1 must "trains one epoch" train "$work/resumed"
 must "resumes" train "$work/resumed" --resume auto
 same "resumed is not resumed" "$work/a/weights/last.safetensors" "$work/resumed/weights/last.safetensors"
 
+must "stops in the middle of an epoch" train "$work/steps" --max-steps 41
+must "resumes there" train "$work/steps" --resume auto
+same "resumed in an epoch is not resumed" "$work/a/weights/last.safetensors" "$work/steps/weights/last.safetensors"
+
 # An interrupt in the middle of an epoch saves; resuming from there ends at the same bits too.
 interrupted() {
     # A shell starts its background jobs deaf to SIGINT.
