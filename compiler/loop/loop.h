@@ -8,8 +8,13 @@
  *   FOR kinds   SERIAL  a loop;  UNROLL  constant extent, replicated;  VECTOR  constant extent, lanes.
  *   ALLOC scopes REGISTER  indexed only by constants, unrolled and vector variables: becomes registers;
  *                LOCAL     a small array on the task's stack (also for per-task scratch).
+ *                Contents are undefined until stored to, each time the ALLOC is passed.
  *   VECTOR rules: body holds LET, STORE, SEQ and UNROLL loops only; the extent is at most the machine's
- *                lanes or a multiple (a backend may split); a STORE inside has lane coefficient 1 in its index.
+ *                lanes or a multiple (a backend splits: the whole body for the first lanes, then for the next);
+ *                a STORE inside has lane coefficient 1 in its index; no lane touches what another lane stores.
+ *                A register array is best read as it was written: at the same multiples of the same extent.
+ *   Arguments    do not overlap unless neither is written: what is updated in place is one argument, not two.
+ *   SELECT       computes both sides: a LOAD in either must be in bounds.
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
