@@ -25,12 +25,12 @@ static Use *read_long(Arena *a, const Yaml *y, const Scope *scope, const char *c
 {
     const Yaml *type = yaml_get(y, "type");
     if (!type) {
-        diag_error(y->loc, "E0102", "the long form needs 'type'");
+        diag_error(y->loc, "S013", "the long form needs 'type'");
         diag_help("for example {type: Conv2d, out_channels: 64, kernel_size: 3}");
         return NULL;
     }
     if (type->kind != Y_SCALAR || !expr_is_name(type->text)) {
-        diag_error(type->loc, "E0201", "'type' must be a name such as Conv2d");
+        diag_error(type->loc, "S014", "'type' must be a name such as Conv2d");
         return NULL;
     }
     Use *u = NEW(a, Use);
@@ -47,7 +47,7 @@ Use *use_read(Arena *a, const Yaml *y, const Scope *scope, bool bare, const char
 {
     if (y->kind == Y_MAP) return read_long(a, y, scope, skip);
     if (y->kind == Y_LIST) {
-        diag_error(y->loc, "E0201", "expected a call such as ReLU(), got a list");
+        diag_error(y->loc, "S014", "expected a call such as ReLU(), got a list");
         return NULL;
     }
     const Call *c = expr_parse_call(a, y, bare);
@@ -101,10 +101,10 @@ static void unknown_argument(Arena *a, const Use *u, const Arg *arg, const AttrD
     const char *near = diag_nearest(arg->key, names);
     const char *shown = yaml_show(a, arg->key);
     if (near)
-        diag_error(arg->key_loc, "E0204", "unknown argument '%s' in %s; did you mean '%s'?", shown,
+        diag_error(arg->key_loc, "S012", "unknown argument '%s' in %s; did you mean '%s'?", shown,
                    u->name, near);
     else
-        diag_error(arg->key_loc, "E0204", "unknown argument '%s' in %s", shown, u->name);
+        diag_error(arg->key_loc, "S012", "unknown argument '%s' in %s", shown, u->name);
     diag_help("%s", use_signature(a, u->name, defs));
 }
 
@@ -115,7 +115,7 @@ static int find_attr(Arena *a, const Use *u, int k, int position, const AttrDef 
     int n = count_defs(defs);
     if (!arg->key) {
         if (position < n) return position;
-        diag_error(arg->val.loc, "E0205", "%s takes at most %d argument%s", u->name, n,
+        diag_error(arg->val.loc, "S025", "%s takes at most %d argument%s", u->name, n,
                    n == 1 ? "" : "s");
         diag_help("%s", use_signature(a, u->name, defs));
         return -1;
@@ -144,7 +144,7 @@ static const char *range_text(Arena *a, const AttrDef *d)
 
 static bool bad_range(Arena *a, const AttrDef *d, const Val *v)
 {
-    diag_error(v->loc, is_float(d) ? "E0203" : "E0202", "'%s' must be %s, got %s", d->name,
+    diag_error(v->loc, is_float(d) ? "S016" : "S015", "'%s' must be %s, got %s", d->name,
                range_text(a, d), val_text(a, v));
     return false;
 }
@@ -188,13 +188,13 @@ static bool bad_kind(Arena *a, const Use *u, const AttrDef *d, const Val *v)
     if (v->kind == VAL_WORD) near = d->kind == ATTR_CHOICE ? diag_nearest(v->s, d->words) : NULL;
     if (v->kind == VAL_WORD && !near) near = nearest_name(u, v->s);
     if (v->kind == VAL_NONE)
-        diag_error(v->loc, "E0201", "'%s' must be %s, got no value", d->name, wanted_text(a, d));
+        diag_error(v->loc, "S014", "'%s' must be %s, got no value", d->name, wanted_text(a, d));
     else if (near && d->kind != ATTR_CHOICE)
-        diag_error(v->loc, "E0221", "unknown name '%s'; did you mean '%s'?", shown, near);
+        diag_error(v->loc, "S046", "unknown name '%s'; did you mean '%s'?", shown, near);
     else
-        diag_error(v->loc, d->kind == ATTR_CHOICE ? "E0209" : "E0201",
-                   "'%s' must be %s, got %s '%s'%s%s%s", d->name, wanted_text(a, d), val_kind(v),
-                   shown, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_error(v->loc, "S014", "'%s' must be %s, got %s '%s'%s%s%s", d->name, wanted_text(a, d),
+                   val_kind(v), shown, near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
     return false;
 }
 
@@ -223,7 +223,7 @@ static bool set_value(Arena *a, const Use *u, const AttrDef *d, const Val *v, At
     if (v->kind == VAL_INFER) {
         out->infer = d->infer;
         if (d->infer) return true;
-        diag_error(v->loc, "E0208", "'%s' cannot be inferred: write a value", d->name);
+        diag_error(v->loc, "S014", "'%s' cannot be inferred: write a value", d->name);
         return false;
     }
     if (d->kind == ATTR_CHOICE) return set_choice(a, u, d, v, out);
@@ -272,7 +272,7 @@ static bool bind_one(Arena *a, const Use *u, const Arg *arg, const AttrDef *d, A
 {
     const Val *v = &arg->val;
     if (again) {
-        diag_error(arg->key ? arg->key_loc : v->loc, "E0207", "argument '%s' is given twice",
+        diag_error(arg->key ? arg->key_loc : v->loc, "S011", "argument '%s' is given twice",
                    d->name);
         return false;
     }
@@ -300,7 +300,7 @@ static bool finish(Arena *a, const Use *u, const char *who, const AttrDef *defs,
         } else if (d->required && d->infer) {
             out[i].infer = true;
         } else if (d->required) {
-            diag_error(u->loc, "E0206", "%s needs '%s'", who, d->name);
+            diag_error(u->loc, "S013", "%s needs '%s'", who, d->name);
             diag_help("%s", use_signature(a, u->name, defs));
             ok = false;
         }
@@ -319,7 +319,7 @@ bool use_bind(Arena *a, const Use *u, const char *who, const AttrDef *defs, Attr
         const Arg *arg = &u->arg.v[k];
         named |= arg->key != NULL;
         if (named && !arg->key) {
-            diag_error(arg->val.loc, "E0210", "an argument by position cannot follow one by name");
+            diag_error(arg->val.loc, "S043", "an argument by position cannot follow one by name");
             return false;
         }
         int at = find_attr(a, u, k, position, defs);
@@ -381,8 +381,6 @@ static const char *use_word(int op_use)
 
 const OpDef *use_op(Arena *a, const Use *u, int op_use)
 {
-    static const char *const ids[] = {
-        [OP_LAYER] = "E0107", [OP_LOSS] = "E0108", [OP_OPTIMIZER] = "E0109"};
     const char *names[MAX_NAMES + 1];
     int n = 0;
     for (int i = 0; op_table[i] && n < MAX_NAMES; i++) {
@@ -394,16 +392,15 @@ const OpDef *use_op(Arena *a, const Use *u, int op_use)
     const char *shown = yaml_show(a, u->name), *word = use_word(op_use);
     const OpDef *other = op_find(u->name);
     if (other && other->use >= OP_LAYER && other->use <= OP_OPTIMIZER) {
-        diag_error(u->name_loc, ids[op_use], "'%s' is a kind of %s, not of %s", shown,
+        diag_error(u->name_loc, "S017", "'%s' is a kind of %s, not of %s", shown,
                    use_word((int)other->use), word);
         return NULL;
     }
     const char *near = diag_nearest(u->name, names);
     if (near)
-        diag_error(u->name_loc, ids[op_use], "unknown %s '%s'; did you mean '%s'?", word, shown,
-                   near);
+        diag_error(u->name_loc, "S017", "unknown %s '%s'; did you mean '%s'?", word, shown, near);
     else
-        diag_error(u->name_loc, ids[op_use], "unknown %s '%s'", word, shown);
+        diag_error(u->name_loc, "S017", "unknown %s '%s'", word, shown);
     if (!near) diag_help("`sinter ops` lists what exists");
     return NULL;
 }

@@ -63,18 +63,18 @@ static void missing_module(Build *b, const Yaml *y, const Frame *body)
     const char *shown = yaml_show(b->arena, y->text);
     const char *near = diag_nearest(y->text, names);
     if (later)
-        diag_error(y->loc, "E0113",
-                   "'from: %s' comes before '%s' itself: layers would form a cycle", shown, shown);
+        diag_error(y->loc, "S022", "'from: %s' comes before '%s' itself: layers would form a cycle",
+                   shown, shown);
     else if (near)
-        diag_error(y->loc, "E0112", "'from: %s': no such layer; did you mean '%s'?", shown, near);
+        diag_error(y->loc, "S021", "'from: %s': no such layer; did you mean '%s'?", shown, near);
     else
-        diag_error(y->loc, "E0112", "'from: %s': no such layer", shown);
+        diag_error(y->loc, "S021", "'from: %s': no such layer", shown);
 }
 
 static bool find_from(Build *b, const Yaml *y, const Frame *body, Node **out)
 {
     if (y->kind != Y_SCALAR) {
-        diag_error(y->loc, "E0201", "'from' must be a name or a list of names");
+        diag_error(y->loc, "S014", "'from' must be a name or a list of names");
         return false;
     }
     *out = body->in;
@@ -96,7 +96,7 @@ bool blocks_from(Build *b, const Yaml *map, const Flow *in, const Frame *body, F
     if (!from) return true;
     out->n = from->kind == Y_LIST ? from->item.n : 1;
     if (out->n < 1 || out->n > MAX_INPUTS) {
-        diag_error(from->loc, "E0115", "'from' must name 1..%d layers", MAX_INPUTS);
+        diag_error(from->loc, "S024", "'from' must name 1..%d layers", MAX_INPUTS);
         return false;
     }
     bool ok = true;
@@ -116,7 +116,7 @@ int blocks_if(Build *b, const Yaml *map, const Scope *scope)
     Val v = expr_eval_yaml(b->arena, y, scope);
     if (v.kind == VAL_BOOL) return v.i != 0;
     if (v.kind != VAL_NOTHING)
-        diag_error(y->loc, "E0201", "'if' must be true or false, got %s '%s'", val_kind(&v),
+        diag_error(y->loc, "S014", "'if' must be true or false, got %s '%s'", val_kind(&v),
                    val_text(b->arena, &v));
     return -1;
 }
@@ -128,10 +128,10 @@ static int64_t repeat_count(Build *b, const Yaml *map, const Scope *scope)
     Val v = expr_eval_yaml(b->arena, y, scope);
     if (v.kind == VAL_INT && v.i >= 0 && v.i <= MAX_LAYERS) return v.i;
     if (v.kind == VAL_INT)
-        diag_error(y->loc, "E0202", "'repeat' must be 0..%d, got %s", MAX_LAYERS,
+        diag_error(y->loc, "S015", "'repeat' must be 0..%d, got %s", MAX_LAYERS,
                    val_text(b->arena, &v));
     else if (v.kind != VAL_NOTHING)
-        diag_error(y->loc, "E0201", "'repeat' must be an integer, got %s '%s'", val_kind(&v),
+        diag_error(y->loc, "S014", "'repeat' must be an integer, got %s '%s'", val_kind(&v),
                    val_text(b->arena, &v));
     return 1;
 }
@@ -160,21 +160,21 @@ static bool check_directive(Build *b, const Yaml *map)
         const Yaml *key = map->key.v[i];
         const char *shown = yaml_show(b->arena, key->text);
         if (strcmp(key->text, "use") == 0 || strcmp(key->text, "until") == 0) {
-            diag_error(key->loc, "E0120", "'%s' is not supported by this version", shown);
+            diag_error(key->loc, "S041", "'%s' is not supported by this version", shown);
             return false;
         }
         if (is_key(directive_keys, key->text)) continue;
         ok = false;
         const char *near = diag_nearest(key->text, directive_keys);
         if (near)
-            diag_error(key->loc, "E0101", "unknown key '%s' beside 'do'; did you mean '%s'?", shown,
+            diag_error(key->loc, "S012", "unknown key '%s' beside 'do'; did you mean '%s'?", shown,
                        near);
         else
-            diag_error(key->loc, "E0101", "unknown key '%s' beside 'do'", shown);
+            diag_error(key->loc, "S012", "unknown key '%s' beside 'do'", shown);
         if (!near) diag_help("layers stand inside of `do:`");
     }
     if (!ok || yaml_get(map, "do")) return ok;
-    diag_error(map->loc, "E0102", "a module with from, if or repeat needs 'do'");
+    diag_error(map->loc, "S013", "a module with from, if or repeat needs 'do'");
     return false;
 }
 
@@ -219,16 +219,16 @@ static bool check_args(Build *b, const Use *u, const Yaml *args)
         if (arg->key ? is_key(names, arg->key) : i < n) continue;
         ok = false;
         if (!arg->key) {
-            diag_error(arg->val.loc, "E0205", "block %s takes at most %d argument%s", u->name, n,
+            diag_error(arg->val.loc, "S025", "block %s takes at most %d argument%s", u->name, n,
                        n == 1 ? "" : "s");
             break;
         }
         const char *near = diag_nearest(arg->key, names), *shown = yaml_show(b->arena, arg->key);
         if (near)
-            diag_error(arg->key_loc, "E0204", "unknown argument '%s' in %s; did you mean '%s'?",
+            diag_error(arg->key_loc, "S012", "unknown argument '%s' in %s; did you mean '%s'?",
                        shown, u->name, near);
         else
-            diag_error(arg->key_loc, "E0204", "unknown argument '%s' in %s", shown, u->name);
+            diag_error(arg->key_loc, "S012", "unknown argument '%s' in %s", shown, u->name);
     }
     return ok;
 }
@@ -247,7 +247,7 @@ static const Scope *block_scope(Build *b, const Use *u, const Yaml *args)
         } else if (!y->required) {
             v = expr_eval_yaml(b->arena, y, scope);
         } else {
-            diag_error(u->loc, "E0206", "%s needs '%s'", u->name, yaml_show(b->arena, key->text));
+            diag_error(u->loc, "S013", "%s needs '%s'", u->name, yaml_show(b->arena, key->text));
             diag_note(key->loc, "the argument is declared here");
             ok = false;
         }
@@ -262,17 +262,17 @@ static bool check_block(const Yaml *block, const Yaml **args, const Yaml **body)
     *args = yaml_get(block, "args");
     *body = yaml_get(block, "body");
     if (!*body || (*args && (*args)->kind != Y_MAP)) {
-        diag_error(block->loc, "E0102", "a block is {args: {...}, body: ...}");
+        diag_error(block->loc, "S013", "a block is {args: {...}, body: ...}");
         return false;
     }
     for (int i = 0; i < block->key.n; i++) {
         if (is_key(keys, block->key.v[i]->text)) continue;
-        diag_error(block->key.v[i]->loc, "E0101", "a block has only the keys args and body");
+        diag_error(block->key.v[i]->loc, "S012", "a block has only the keys args and body");
         return false;
     }
     for (int i = 0; *args && i < (*args)->key.n; i++) {
         if (expr_is_name((*args)->key.v[i]->text)) continue;
-        diag_error((*args)->key.v[i]->loc, "E0105", "this cannot be the name of an argument");
+        diag_error((*args)->key.v[i]->loc, "S020", "this cannot be the name of an argument");
         return false;
     }
     return true;
@@ -285,7 +285,7 @@ Node *blocks_use(Build *b, const Yaml *block, const Use *u, const char *path, co
     const Scope *scope = block_scope(b, u, args);
     if (!scope) return NULL;
     if (b->depth == MAX_BLOCK_DEPTH) {
-        diag_error(u->loc, "E0232", "blocks nested deeper than %d levels: does '%s' use itself?",
+        diag_error(u->loc, "S033", "blocks nested deeper than %d levels: does '%s' use itself?",
                    MAX_BLOCK_DEPTH, u->name);
         b->stopped = true;
         return NULL;

@@ -93,14 +93,14 @@ static void lex_name(Lexer *l)
         i++;
     l->end = i;
     l->kind = TOK_NAME;
-    if (i - l->begin > MAX_NAME) fail(l, here(l), "E0220", "a name of more than 200 characters");
+    if (i - l->begin > MAX_NAME) fail(l, here(l), "S045", "a name of more than 200 characters");
 }
 
 static void lex_string(Lexer *l)
 {
     const char *close = strchr(l->s + l->begin + 1, l->s[l->begin]);
     if (!close) {
-        fail(l, part(l, l->begin, l->begin + 1), "E0220", "the quote is not closed");
+        fail(l, part(l, l->begin, l->begin + 1), "S045", "the quote is not closed");
         return;
     }
     l->end = (size_t)(close - l->s) + 1;
@@ -150,13 +150,13 @@ static void unexpected(Lexer *l, const char *wanted)
 {
     if (l->kind == TOK_END) {
         size_t n = strlen(l->s);
-        fail(l, n ? part(l, n - 1, n) : here(l), "E0220",
+        fail(l, n ? part(l, n - 1, n) : here(l), "S045",
              arena_printf(l->arena, "expected %s, but the value ends here", wanted));
         return;
     }
     const char *t = token_text(l);
     bool first =
-        fail(l, here(l), "E0220",
+        fail(l, here(l), "S045",
              arena_printf(l->arena, "expected %s, got '%s'", wanted, yaml_show(l->arena, t)));
     if (first && strcmp(t, "/") == 0) diag_help("`//` divides integers, rounding down");
     if (first && strcmp(t, "=") == 0) diag_help("`==` compares");
@@ -167,7 +167,7 @@ static Term *term_new(Lexer *l, TermKind kind, size_t begin)
     Term *t = NEW(l->arena, Term);
     t->kind = kind;
     t->loc = part(l, begin, l->end);
-    if (++l->terms > MAX_TERMS) fail(l, t->loc, "E0220", "an expression of more than 500 parts");
+    if (++l->terms > MAX_TERMS) fail(l, t->loc, "S045", "an expression of more than 500 parts");
     return t;
 }
 
@@ -182,17 +182,17 @@ static Term *parse_number(Lexer *l)
     if (digits == n && (n == 1 || s[0] != '0')) {
         t->val.kind = VAL_INT;
         t->val.i = strtoll(s, &end, 10);
-        if (errno) fail(l, t->loc, "E0202", arena_printf(l->arena, "%s is too large", shown));
+        if (errno) fail(l, t->loc, "S015", arena_printf(l->arena, "%s is too large", shown));
     } else if (digits == n || strspn(s, "0123456789.eE+-") != n) {
-        fail(l, t->loc, strchr(s, 'n') ? "E0203" : "E0202",
+        fail(l, t->loc, strchr(s, 'n') ? "S016" : "S015",
              arena_printf(l->arena, "'%s' is not a number: write it in decimal", shown));
     } else {
         t->val.kind = VAL_FLOAT;
         t->val.f = strtod(s, &end);
         if (*end)
-            fail(l, t->loc, "E0220", arena_printf(l->arena, "'%s' is not a number", shown));
+            fail(l, t->loc, "S045", arena_printf(l->arena, "'%s' is not a number", shown));
         else if (!isfinite(t->val.f))
-            fail(l, t->loc, "E0203", arena_printf(l->arena, "%s is not finite", shown));
+            fail(l, t->loc, "S016", arena_printf(l->arena, "%s is not finite", shown));
     }
     advance(l);
     return t;
@@ -271,7 +271,7 @@ static const Term *parse_atom(Lexer *l)
 static bool enter(Lexer *l)
 {
     if (++l->depth <= MAX_NESTING) return !l->failed;
-    fail(l, here(l), "E0220", "an expression nested deeper than 64 levels");
+    fail(l, here(l), "S045", "an expression nested deeper than 64 levels");
     return false;
 }
 
@@ -390,7 +390,7 @@ static Lexer lexer_new(Arena *a, const Yaml *scalar)
 {
     Lexer l = {.arena = a, .from = scalar, .s = scalar->text};
     if (strlen(l.s) > MAX_LENGTH)
-        fail(&l, scalar->loc, "E0220", "an expression of more than 8192 bytes");
+        fail(&l, scalar->loc, "S045", "an expression of more than 8192 bytes");
     else
         advance(&l);
     return l;
@@ -436,7 +436,7 @@ const Call *expr_parse_call(Arena *a, const Yaml *scalar, bool bare)
     advance(&l);
     if (l.kind == TOK_END && !l.failed) {
         if (bare) return call;
-        if (fail(&l, call->name_loc, "E0210", "a layer is written as a call"))
+        if (fail(&l, call->name_loc, "S043", "a layer is written as a call"))
             diag_help("write `%s()`", yaml_show(a, call->name));
         return NULL;
     }

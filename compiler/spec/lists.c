@@ -51,8 +51,7 @@ static const ListDef metrics[] = {
 
 enum { MAX_LIST = 64 };
 
-static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const char *what,
-                           const char *id)
+static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const char *what)
 {
     const char *names[MAX_LIST + 1];
     int n = 0;
@@ -64,11 +63,11 @@ static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const cha
     if (d->name && !d->later) return d;
     const char *near = d->name ? NULL : diag_nearest(u->name, names);
     if (d->name)
-        diag_error(u->name_loc, "E0120", "%s '%s' is not supported by this version", what, shown);
+        diag_error(u->name_loc, "S041", "%s '%s' is not supported by this version", what, shown);
     else if (near)
-        diag_error(u->name_loc, id, "unknown %s '%s'; did you mean '%s'?", what, shown, near);
+        diag_error(u->name_loc, "S017", "unknown %s '%s'; did you mean '%s'?", what, shown, near);
     else
-        diag_error(u->name_loc, id, "unknown %s '%s'", what, shown);
+        diag_error(u->name_loc, "S017", "unknown %s '%s'", what, shown);
     if (near) return NULL;
     const char *all = "";
     for (d = defs; d->name; d++)
@@ -78,31 +77,30 @@ static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const cha
 }
 
 /* One item as normalised text; NULL after an error. */
-static const char *item_text(Spec *s, const Yaml *y, const ListDef *defs, const char *what,
-                             const char *id)
+static const char *item_text(Spec *s, const Yaml *y, const ListDef *defs, const char *what)
 {
     bool metric = defs == metrics;
     AttrVal attr[MAX_ATTR];
     unsigned given;
     Use *u = use_read(s->arena, y, s->scope, metric, NULL);
-    const ListDef *d = u ? find(s, u, defs, what, id) : NULL;
+    const ListDef *d = u ? find(s, u, defs, what) : NULL;
     if (!d || !use_bind(s->arena, u, d->name, d->attrs, attr, &given)) return NULL;
     if (metric && strcmp(d->name, "f1") == 0) given = 1; /* its averaging is always said */
     if (metric && given == 0) return d->name;
     return use_text(s->arena, d->name, d->attrs, attr, given, ",");
 }
 
-static void read_list(Spec *s, const Yaml *y, const ListDef *defs, const char *what, const char *id,
+static void read_list(Spec *s, const Yaml *y, const ListDef *defs, const char *what,
                       const char *key, const char *sep)
 {
     if (!y || yaml_is_null(y)) return;
     if (y->kind != Y_LIST || y->item.n > MAX_LIST) {
-        diag_error(y->loc, "E0201", "expected a list of at most %d %ss", MAX_LIST, what);
+        diag_error(y->loc, "S014", "expected a list of at most %d %ss", MAX_LIST, what);
         return;
     }
     const char *all = "";
     for (int i = 0; i < y->item.n; i++) {
-        const char *t = item_text(s, y->item.v[i], defs, what, id);
+        const char *t = item_text(s, y->item.v[i], defs, what);
         if (t) all = arena_printf(s->arena, "%s%s%s", all, i ? sep : "", t);
     }
     options_add(s, key, all);
@@ -111,17 +109,15 @@ static void read_list(Spec *s, const Yaml *y, const ListDef *defs, const char *w
 void lists_read_transforms(Spec *s, const Yaml *data)
 {
     const Yaml *t = yaml_get(data, "transforms");
-    read_list(s, yaml_get(t, "train"), transforms, "transform", "E0111", "data.transforms.train",
-              ";");
-    read_list(s, yaml_get(t, "eval"), transforms, "transform", "E0111", "data.transforms.eval",
-              ";");
+    read_list(s, yaml_get(t, "train"), transforms, "transform", "data.transforms.train", ";");
+    read_list(s, yaml_get(t, "eval"), transforms, "transform", "data.transforms.eval", ";");
 }
 
 void lists_read_metrics(Spec *s)
 {
     const Yaml *y = yaml_get(s->root, "metrics");
     if (!y && s->target == TARGET_LABEL) options_add(s, "metrics", "accuracy");
-    read_list(s, y, metrics, "metric", "E0110", "metrics", ",");
+    read_list(s, y, metrics, "metric", "metrics", ",");
 }
 
 /* ---- normalisation ---- */
@@ -134,7 +130,7 @@ static const char *numbers_text(Spec *s, const Yaml *y, const char *name, bool p
     int n = v.kind == VAL_LIST ? v.list.n : 1;
     int channels = s->input.rank == 3 ? (int)s->input.dim[0] : 1;
     if (n != 1 && n != channels) {
-        diag_error(v.loc, "E0201", "'%s' has %d values, the input has %d channel%s", name, n,
+        diag_error(v.loc, "S014", "'%s' has %d values, the input has %d channel%s", name, n,
                    channels, channels == 1 ? "" : "s");
         return NULL;
     }
@@ -144,11 +140,11 @@ static const char *numbers_text(Spec *s, const Yaml *y, const char *name, bool p
         const Val *x = v.kind == VAL_LIST ? &v.list.v[i] : &v;
         double f = x->kind == VAL_INT ? (double)x->i : x->f;
         if (x->kind != VAL_INT && x->kind != VAL_FLOAT) {
-            diag_error(x->loc, "E0201", "'%s' must be numbers, got %s '%s'", name, val_kind(x),
+            diag_error(x->loc, "S014", "'%s' must be numbers, got %s '%s'", name, val_kind(x),
                        val_text(s->arena, x));
             ok = false;
         } else if (positive && !(f > 0)) {
-            diag_error(x->loc, "E0203", "'%s' is %s for channel %d; it must be above 0", name,
+            diag_error(x->loc, "N002", "'%s' is %s for channel %d; it must be above 0", name,
                        val_number(s->arena, f), i);
             ok = false;
         } else {
@@ -168,7 +164,7 @@ static void read_mean_std(Spec *s, const Yaml *y)
         bool std = strcmp(key->text, "std") == 0;
         if (!std && strcmp(key->text, "mean") != 0) {
             const char *near = diag_nearest(key->text, names);
-            diag_error(key->loc, "E0101", "unknown key '%s' in normalize%s%s%s",
+            diag_error(key->loc, "S012", "unknown key '%s' in normalize%s%s%s",
                        yaml_show(s->arena, key->text), near ? "; did you mean '" : "",
                        near ? near : "", near ? "'?" : "");
             continue;
@@ -177,7 +173,7 @@ static void read_mean_std(Spec *s, const Yaml *y)
         if (t) options_add(s, std ? "data.normalize.std" : "data.normalize.mean", t);
     }
     for (int i = 0; names[i]; i++)
-        if (!yaml_get(y, names[i])) diag_error(y->loc, "E0102", "'normalize' needs '%s'", names[i]);
+        if (!yaml_get(y, names[i])) diag_error(y->loc, "S013", "'normalize' needs '%s'", names[i]);
 }
 
 void lists_read_normalize(Spec *s, const Yaml *data)
@@ -185,7 +181,7 @@ void lists_read_normalize(Spec *s, const Yaml *data)
     const Yaml *y = yaml_get(data, "normalize");
     const Yaml *inner = yaml_get(yaml_get(data, "transforms"), "normalize");
     if (y && inner) {
-        diag_error(inner->loc, "E0011", "'normalize' given twice");
+        diag_error(inner->loc, "S011", "'normalize' given twice");
         diag_note(y->loc, "the first one");
     }
     if (!y) y = inner;
@@ -196,9 +192,9 @@ void lists_read_normalize(Spec *s, const Yaml *data)
     }
     bool known = y->kind == Y_SCALAR && strcmp(y->text, "imagenet") == 0;
     if (!known) {
-        diag_error(y->loc, "E0209", "'normalize' must be imagenet or {mean: ..., std: ...}");
+        diag_error(y->loc, "S014", "'normalize' must be imagenet or {mean: ..., std: ...}");
     } else if (s->input.rank && (s->input.rank != 3 || s->input.dim[0] != 3)) {
-        diag_error(y->loc, "E0201", "imagenet normalisation is for 3 channels, the input has %d",
+        diag_error(y->loc, "S014", "imagenet normalisation is for 3 channels, the input has %d",
                    (int)s->input.dim[0]);
     } else {
         options_add(s, "data.normalize.mean", "0.485,0.456,0.406");

@@ -22,7 +22,7 @@ static bool count_module(Build *b, Loc loc)
 {
     if (b->stopped) return false;
     if (++b->layers <= MAX_LAYERS) return true;
-    diag_error(loc, "E0230", "more than %d layers", MAX_LAYERS);
+    diag_error(loc, "S030", "more than %d layers", MAX_LAYERS);
     b->stopped = true;
     return false;
 }
@@ -33,7 +33,7 @@ bool model_check_name(Build *b, const Yaml *key)
     bool number = *t && strspn(t, "0123456789") == strlen(t) && strlen(t) <= 9;
     bool taken = strcmp(t, "in") == 0 || strcmp(t, "input") == 0;
     if ((number || schema_name_ok(t, false)) && !taken) return true;
-    diag_error(key->loc, "E0105", "'%s' cannot be the name of a layer", yaml_show(b->arena, t));
+    diag_error(key->loc, "S020", "'%s' cannot be the name of a layer", yaml_show(b->arena, t));
     diag_help("layer names are [A-Za-z_][A-Za-z0-9_]{0,63} or a number, and not `in` or `input`");
     return false;
 }
@@ -44,7 +44,7 @@ static bool check_inputs(Build *b, const OpDef *op, const Use *u, const char *wh
 {
     int wanted = op->layer ? 1 : op->nin;
     if (wanted < 0 || wanted == in->n) return true;
-    diag_error(u->loc, "E0115", "%s takes %d input%s, got %d", who, wanted, wanted == 1 ? "" : "s",
+    diag_error(u->loc, "S024", "%s takes %d input%s, got %d", who, wanted, wanted == 1 ? "" : "s",
                in->n);
     if (wanted > 1)
         diag_help("name them: {do: %s(), from: [%s]}", yaml_show(b->arena, u->name),
@@ -60,7 +60,7 @@ static bool check_size(Build *b, const Use *u, const char *who, const Node *n)
     for (int d = 0; d < n->shape.rank; d++)
         over = over || __builtin_mul_overflow(count, n->shape.dim[d], &count);
     if (!over && count <= (int64_t)1 << 40) return true;
-    diag_error(u->loc, "E0310", "the output of %s is too large: %s", who,
+    diag_error(u->loc, "H010", "the output of %s is too large: %s", who,
                shape_str(b->arena, n->shape));
     return false;
 }
@@ -116,7 +116,7 @@ Node *model_run(Build *b, const Yaml *y, const char *path, const Flow *in, const
     if (y->kind == Y_MAP && blocks_is_directive(y))
         return blocks_directive(b, y, path, NULL, in, body, scope);
     if (in->n > 1) {
-        diag_error(y->loc, "E0115", "a list or mapping of modules takes 1 input, got %d", in->n);
+        diag_error(y->loc, "S024", "a list or mapping of modules takes 1 input, got %d", in->n);
         return NULL;
     }
     Frame inner = {body, path, in->in[0], y};
@@ -128,7 +128,7 @@ Node *model_body(Build *b, const Yaml *y, const Frame *body, const Scope *scope)
     Node *flow = body->in;
     int index = 0; /* repeated modules of a list take several numbers */
     if (y->item.n == 0) {
-        diag_error(y->loc, "E0102", "there are no layers in %s",
+        diag_error(y->loc, "S013", "there are no layers in %s",
                    *body->path ? "this body" : "'model'");
         return NULL;
     }
@@ -167,7 +167,7 @@ static void check_reached(Build *b, const Node *output)
     for (int i = 0; i < b->made.n; i++) {
         const Made *m = &b->made.v[i];
         if (m->layer && !used[m->node->id])
-            diag_error(m->loc, "E0114", "layer '%s' does not reach the output", m->path);
+            diag_error(m->loc, "S023", "layer '%s' does not reach the output", m->path);
     }
 }
 
@@ -178,7 +178,7 @@ static Node *build_model(Build *b, Node *input)
     Val training = {.kind = VAL_BOOL, .i = b->graph->training, .loc = model->loc};
     b->scope = scope_add(b->arena, s->scope, "training", training);
     if (model->kind == Y_SCALAR) {
-        diag_error(model->loc, "E0201", "'model' must be a mapping or list of layers");
+        diag_error(model->loc, "S014", "'model' must be a mapping or list of layers");
         return NULL;
     }
     Frame body = {NULL, "", input, model};
@@ -195,7 +195,7 @@ static bool check_classes(const Spec *s, const Node *out)
 {
     if (!has_labels(s) || !s->classes || out->shape.rank < 2) return true;
     if (out->shape.dim[1] == s->classes) return true;
-    diag_error(out->loc, "E0307", "the model has %lld outputs, but the data have %lld classes",
+    diag_error(out->loc, "H007", "the model has %lld outputs, but the data have %lld classes",
                (long long)out->shape.dim[1], (long long)s->classes);
     diag_note(s->classes_loc, "the classes are given here");
     return false;
@@ -236,7 +236,7 @@ static Node *build_input(Graph *g, const Spec *s, int64_t batch)
     }
     g->cur_loc = s->input_loc;
     if (!over && count <= (int64_t)1 << 40) return graph_input(g, "input", DT_F32, shape);
-    diag_error(s->input_loc, "E0310", "a batch of inputs is too large: %s",
+    diag_error(s->input_loc, "H010", "a batch of inputs is too large: %s",
                shape_str(g->arena, shape));
     return NULL;
 }
@@ -249,8 +249,8 @@ Graph *spec_graph(Arena *a, const Spec *s, bool training, int64_t batch)
     Build b = {.arena = a, .spec = s, .graph = g};
     Node *input = build_input(g, s, batch);
     Node *out = input ? build_model(&b, input) : NULL;
-    if (diag_errors() > before) return NULL;
-    bug_if(!out, "no output and no error");
+    bug_if(!out && diag_errors() == 0, "no output and no error");
+    if (!out || diag_errors() > before) return NULL;
     check_reached(&b, out);
     graph_output(g, "output", out);
     bool ok = build_loss(g, s, out, input);

@@ -67,8 +67,8 @@ static void read_split(Spec *s, const Yaml *data)
         if (v) sum += strtod(v, NULL);
     }
     if (sum > 1 + 1e-9)
-        diag_error(split->loc, "E0203", "the shares of 'split' add up to %s, which is more than 1",
-                   val_number(s->arena, sum));
+        diag_error(split->loc, "S016", "the shares of 'split' add up to %s, which is more than 1",
+                   arena_printf(s->arena, "%.6g", sum));
 }
 
 /* One class: a number or a name; NULL after an error. */
@@ -79,7 +79,7 @@ static const char *class_text(Spec *s, const Yaml *item)
     for (const char *c = t; *c; c++)
         ok = ok && (unsigned char)*c >= 0x20 && *c != 0x7f && *c != ',';
     if (ok) return t;
-    diag_error(item->loc, "E0201", "a class is a number or a name without commas, got '%s'",
+    diag_error(item->loc, "S014", "a class is a number or a name without commas, got '%s'",
                yaml_show(s->arena, t));
     return NULL;
 }
@@ -105,7 +105,7 @@ static bool check_repeats(Spec *s, const Yaml *list)
     for (int i = 0; i < list->item.n && list->item.n <= 1000; i++) {
         Yaml *item = list->item.v[i];
         if (item->kind == Y_SCALAR && yaml_get(seen, item->text)) {
-            diag_error(item->loc, "E0011", "class '%s' given twice",
+            diag_error(item->loc, "S011", "class '%s' given twice",
                        yaml_show(s->arena, item->text));
             return false;
         }
@@ -125,7 +125,7 @@ static void read_classes(Spec *s, const Yaml *data)
     const Yaml *list = y ? as_list(s, y) : NULL;
     if (!list) return;
     if (list->item.n < 1 || list->item.n > MAX_CLASSES) {
-        diag_error(y->loc, "E0201", "'classes' must be a list of 1..%d classes", MAX_CLASSES);
+        diag_error(y->loc, "S014", "'classes' must be a list of 1..%d classes", MAX_CLASSES);
         return;
     }
     Buf b = {0};
@@ -138,7 +138,7 @@ static void read_classes(Spec *s, const Yaml *data)
     if (ok) options_add(s, "data.classes", arena_strdup(s->arena, b.s));
     buf_free(&b);
     if (count && s->classes != list->item.n) {
-        diag_error(s->classes_loc, "E0307", "num_classes is %s, but 'classes' has %d", count,
+        diag_error(s->classes_loc, "H007", "num_classes is %s, but 'classes' has %d", count,
                    list->item.n);
         diag_note(y->loc, "the classes");
     }
@@ -151,8 +151,7 @@ static void read_classes(Spec *s, const Yaml *data)
 static bool choose(Spec *s, const Yaml *y, int op_use, Chosen *c)
 {
     if (y->kind == Y_LIST || yaml_get(y, "use")) {
-        diag_error(y->loc, "E0120",
-                   "a list of losses with `use:` is not supported by this version");
+        diag_error(y->loc, "S041", "a list of losses with `use:` is not supported by this version");
         return false;
     }
     Use *u = use_read(s->arena, y, s->scope, false, NULL);
@@ -172,7 +171,7 @@ static void choose_loss(Spec *s, const Yaml *train)
     if (!choose(s, y, OP_LOSS, &s->loss)) return;
     bool labels = strcmp(s->loss.op->name, "CrossEntropyLoss") == 0;
     if (labels && s->target == TARGET_INPUT) {
-        diag_error(s->loss.loc, "E0211",
+        diag_error(s->loss.loc, "S044",
                    "CrossEntropyLoss compares with classes, not with the input");
         diag_help("`target: input` goes with MSELoss() or BCEWithLogitsLoss()");
     }
@@ -192,8 +191,8 @@ static void share_value(Spec *s, const Yaml *train, const char *name, const char
     const char *given = options_get(s, key);
     int k = find_attr(s->optimizer.op, attr);
     if (k < 0 && given)
-        diag_error(yaml_get(train, name)->loc, "E0204", "%s has no '%s'", s->optimizer.op->name,
-                   attr);
+        diag_error(yaml_get(train, name)->loc, "S012", "%s has no '%s'", s->optimizer.op->name,
+                   name);
     if (k < 0) return;
     double *at = second ? &s->optimizer.attr[k].f2 : &s->optimizer.attr[k].f;
     if (!given) {

@@ -12,8 +12,7 @@ static bool check_param_name(Arena *a, const Yaml *key)
     bool ok = expr_is_name(key->text) && schema_name_ok(key->text, false);
     for (int i = 0; taken[i]; i++) ok = ok && strcmp(key->text, taken[i]) != 0;
     if (ok) return true;
-    diag_error(key->loc, "E0105", "'%s' cannot be the name of a parameter",
-               yaml_show(a, key->text));
+    diag_error(key->loc, "S020", "'%s' cannot be the name of a parameter", yaml_show(a, key->text));
     diag_help("names are [A-Za-z_][A-Za-z0-9_]{0,63} and no words of the language");
     return false;
 }
@@ -27,7 +26,7 @@ static bool check_override(const Spec *s, const char *name, const Val *v)
     bool number = was.kind == VAL_INT || was.kind == VAL_FLOAT;
     bool same = was.kind == v->kind || (was.kind == VAL_FLOAT && v->kind == VAL_INT);
     if (same || (!number && was.kind != VAL_BOOL) || v->kind == VAL_NOTHING) return true;
-    diag_error(v->loc, "E0201", "'%s' must be of the kind %s, as in the description; got %s '%s'",
+    diag_error(v->loc, "S014", "'%s' must be of the kind %s, as in the description; got %s '%s'",
                name, val_kind(&was), val_kind(v), val_text(s->arena, v));
     return false;
 }
@@ -37,7 +36,7 @@ static void read_param(Spec *s, const Yaml *key, const Yaml *y)
     if (!check_param_name(s->arena, key)) return;
     Val v = expr_eval_yaml(s->arena, y, s->scope);
     if (v.kind == VAL_NONE || v.kind == VAL_INFER) {
-        diag_error(v.loc, "E0201", "'%s' has no value", key->text);
+        diag_error(v.loc, "S014", "'%s' has no value", key->text);
         v.kind = VAL_NOTHING;
     }
     if (!check_override(s, key->text, &v)) v.kind = VAL_NOTHING;
@@ -51,11 +50,11 @@ void params_read(Spec *s)
     const Yaml *params = yaml_get(s->root, "params");
     if (!params || yaml_is_null(params)) return;
     if (params->kind != Y_MAP) {
-        diag_error(params->loc, "E0201", "'params' must be a mapping such as {width: 32}");
+        diag_error(params->loc, "S014", "'params' must be a mapping such as {width: 32}");
         return;
     }
     if (params->key.n > MAX_PARAMS) {
-        diag_error(params->loc, "E0231", "more than %d params", MAX_PARAMS);
+        diag_error(params->loc, "S032", "more than %d params", MAX_PARAMS);
         return;
     }
     for (int i = 0; i < params->key.n; i++) read_param(s, params->key.v[i], params->item.v[i]);
@@ -68,7 +67,7 @@ static void bad_input(const Spec *s, Loc loc, const Val *v, bool image)
     const char *wanted =
         image ? "input must be [C,H,W], each 1..65536" : "input must be [D], 1..65536";
     if (v->kind == VAL_NOTHING) return;
-    diag_error(loc, "E0301", "%s; got %s", wanted, val_text(s->arena, v));
+    diag_error(loc, "H001", "%s; got %s", wanted, val_text(s->arena, v));
 }
 
 static bool read_dims(Spec *s, const Yaml *y, bool image)
@@ -117,7 +116,7 @@ void input_read(Spec *s)
     const Yaml *input = yaml_get(s->root, "input");
     if (!input) return; /* said as a missing key */
     if (input->kind != Y_MAP || input->key.n != 1) {
-        diag_error(input->loc, "E0301", "'input' must be {image: [C,H,W]} or {features: [D]}");
+        diag_error(input->loc, "H001", "'input' must be {image: [C,H,W]} or {features: [D]}");
         return;
     }
     const Yaml *key = input->key.v[0];
@@ -125,10 +124,10 @@ void input_read(Spec *s)
     if (!image && strcmp(key->text, "features") != 0) {
         const char *near = diag_nearest(key->text, kinds), *shown = yaml_show(s->arena, key->text);
         if (near)
-            diag_error(key->loc, "E0101", "unknown key '%s' in input; did you mean '%s'?", shown,
+            diag_error(key->loc, "S012", "unknown key '%s' in input; did you mean '%s'?", shown,
                        near);
         else
-            diag_error(key->loc, "E0101", "unknown key '%s' in input: it takes image or features",
+            diag_error(key->loc, "S012", "unknown key '%s' in input: it takes image or features",
                        shown);
         return;
     }

@@ -96,7 +96,7 @@ bool schema_check_keys(Arena *a, const Yaml *map, const char *block)
 {
     const char *where = *block ? block : "the description";
     if (map->kind != Y_MAP) {
-        diag_error(map->loc, "E0201", "'%s' must be a mapping", where);
+        diag_error(map->loc, "S014", "'%s' must be a mapping", where);
         help_keys(a, block);
         return false;
     }
@@ -106,10 +106,10 @@ bool schema_check_keys(Arena *a, const Yaml *map, const char *block)
         unknown++;
         const char *near = nearest_key(block, key->text), *shown = yaml_show(a, key->text);
         if (near)
-            diag_error(key->loc, "E0101", "unknown key '%s' in %s; did you mean '%s'?", shown,
-                       where, near);
+            diag_error(key->loc, "S012", "unknown key '%s' in %s; did you mean '%s'?", shown, where,
+                       near);
         else
-            diag_error(key->loc, "E0101", "unknown key '%s' in %s", shown, where);
+            diag_error(key->loc, "S012", "unknown key '%s' in %s", shown, where);
         if (!near) help_keys(a, block);
     }
     return true;
@@ -121,9 +121,9 @@ static const char *bad_value(Arena *a, const KeyDef *d, const Val *v, const char
 {
     if (v->kind == VAL_NOTHING) return NULL;
     if (v->kind == VAL_NONE)
-        diag_error(v->loc, "E0201", "'%s' must be %s, got no value", d->key, wanted);
+        diag_error(v->loc, "S014", "'%s' must be %s, got no value", d->key, wanted);
     else
-        diag_error(v->loc, "E0201", "'%s' must be %s, got %s '%s'", d->key, wanted, val_kind(v),
+        diag_error(v->loc, "S014", "'%s' must be %s, got %s '%s'", d->key, wanted, val_kind(v),
                    val_text(a, v));
     return NULL;
 }
@@ -131,7 +131,7 @@ static const char *bad_value(Arena *a, const KeyDef *d, const Val *v, const char
 static const char *bad_range(Arena *a, const KeyDef *d, const Val *v)
 {
     bool whole = d->kind == KEY_INT;
-    const char *id = whole ? "E0202" : "E0203";
+    const char *id = whole ? "S015" : "S016";
     const char *min = whole ? arena_printf(a, "%.0f", d->min) : val_number(a, d->min);
     const char *max = whole ? arena_printf(a, "%.0f", d->max) : val_number(a, d->max);
     if (d->max >= 1e30)
@@ -161,10 +161,10 @@ static const char *word_value(Arena *a, const KeyDef *d, const Yaml *y)
     const char *text = y->kind == Y_SCALAR ? yaml_show(a, y->text) : "a list or mapping";
     const char *near = y->kind == Y_SCALAR ? diag_nearest(y->text, d->words) : NULL;
     if (near)
-        diag_error(y->loc, "E0209", "'%s' must be %s, got '%s'; did you mean '%s'?", d->key, all,
+        diag_error(y->loc, "S014", "'%s' must be %s, got '%s'; did you mean '%s'?", d->key, all,
                    text, near);
     else
-        diag_error(y->loc, "E0209", "'%s' must be %s, got '%s'", d->key, all, text);
+        diag_error(y->loc, "S014", "'%s' must be %s, got '%s'", d->key, all, text);
     return NULL;
 }
 
@@ -173,12 +173,12 @@ static const char *text_value(Arena *a, const KeyDef *d, const Yaml *y)
     if (y->kind == Y_SCALAR && !y->required && !yaml_is_null(y) && *y->text) {
         for (const char *c = y->text; *c; c++)
             if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-                diag_error(y->loc, "E0201", "'%s' holds a control character", d->key);
+                diag_error(y->loc, "S014", "'%s' holds a control character", d->key);
                 return NULL;
             }
         return arena_strdup(a, y->text);
     }
-    diag_error(y->loc, "E0201", "'%s' must be a text", d->key);
+    diag_error(y->loc, "S014", "'%s' must be a text", d->key);
     return NULL;
 }
 
@@ -217,9 +217,9 @@ static void unknown_setting(Spec *s, const char *name, Loc loc)
     names[n] = NULL;
     const char *near = diag_nearest(name, names), *shown = yaml_show(s->arena, name);
     if (near)
-        diag_error(loc, "E0130", "--set: unknown name '%s'; did you mean '%s'?", shown, near);
+        diag_error(loc, "S042", "--set: unknown name '%s'; did you mean '%s'?", shown, near);
     else
-        diag_error(loc, "E0130", "--set: unknown name '%s'", shown);
+        diag_error(loc, "S042", "--set: unknown name '%s'", shown);
     if (!near) diag_help("names are those of `params:` and paths such as train.epochs");
 }
 

@@ -13,7 +13,7 @@ static void read_version(Spec *s)
     if (!y) return;
     const char *v = schema_value(s->arena, schema_find("", "spec"), y, NULL);
     if (!v || strcmp(v, "1") == 0) return;
-    diag_error(y->loc, "E0103", "spec version %s not supported (1..%d)", v, LANGUAGE_VERSION);
+    diag_error(y->loc, "S018", "spec version %s not supported (1..%d)", v, LANGUAGE_VERSION);
 }
 
 /* The file's base name up to its first dot, made legal. */
@@ -36,7 +36,7 @@ static void read_name(Spec *s)
     const char *v = schema_value(s->arena, schema_find("", "name"), y, NULL);
     if (v && schema_name_ok(v, true)) s->name = v;
     if (!v || schema_name_ok(v, true)) return;
-    diag_error(y->loc, "E0105", "'%s' cannot be the name of a model", yaml_show(s->arena, v));
+    diag_error(y->loc, "S020", "'%s' cannot be the name of a model", yaml_show(s->arena, v));
     diag_help("names are [A-Za-z_][A-Za-z0-9_.-]{0,63}");
 }
 
@@ -45,7 +45,7 @@ static void check_present(const Spec *s)
     static const char *const needed[] = {"input", "model", NULL};
     for (int i = 0; needed[i]; i++)
         if (!yaml_get(s->root, needed[i]))
-            diag_error(s->root->loc, "E0102", "the description needs '%s'", needed[i]);
+            diag_error(s->root->loc, "S013", "the description needs '%s'", needed[i]);
 }
 
 static void check_unsupported(const Spec *s)
@@ -54,25 +54,25 @@ static void check_unsupported(const Spec *s)
     for (int i = 0; i < s->root->key.n; i++)
         for (int k = 0; later[k]; k++)
             if (strcmp(s->root->key.v[i]->text, later[k]) == 0)
-                diag_error(s->root->key.v[i]->loc, "E0120", "'%s' is not supported by this version",
+                diag_error(s->root->key.v[i]->loc, "S041", "'%s' is not supported by this version",
                            later[k]);
     const Yaml *report = yaml_get(s->root, "report");
-    if (report) diag_warning(report->loc, "E0120", "'report' is not produced by this version");
+    if (report) diag_warning(report->loc, "S041", "'report' is not produced by this version");
 }
 
 static void check_blocks(const Spec *s)
 {
     const Yaml *blocks = yaml_get(s->root, "blocks");
     if (!blocks || yaml_is_null(blocks)) return;
-    if (blocks->kind != Y_MAP) diag_error(blocks->loc, "E0201", "'blocks' must be a mapping");
+    if (blocks->kind != Y_MAP) diag_error(blocks->loc, "S014", "'blocks' must be a mapping");
     for (int i = 0; i < blocks->key.n; i++) {
         const Yaml *key = blocks->key.v[i];
         if (expr_is_name(key->text) && schema_name_ok(key->text, false)) {
             if (!op_find(key->text)) continue;
-            diag_error(key->loc, "E0104", "'%s' is the name of an operator", key->text);
+            diag_error(key->loc, "S019", "'%s' is the name of an operator", key->text);
             continue;
         }
-        diag_error(key->loc, "E0105", "'%s' cannot be the name of a block",
+        diag_error(key->loc, "S020", "'%s' cannot be the name of a block",
                    yaml_show(s->arena, key->text));
     }
 }

@@ -1,4 +1,20 @@
-/* A description that has been read and checked against the schema. Private to spec/. */
+/* A description that has been read and checked against the schema. Private to spec/.
+ *
+ * Identifiers of the errors; one stands for one sense, whatever the text says:
+ *   S001 no such file       S016 real out of range        S040 YAML has cut a call at its comma
+ *   S002 not a regular file S017 unknown layer, loss ...  S041 not supported by this version
+ *   S003 empty              S018 version of the language  S042 --set: unknown name
+ *   S004 YAML syntax        S019 name of an operator      S043 not a call, order of arguments
+ *   S005 not UTF-8          S020 name is not legal        S044 loss and target do not fit
+ *   S006 too large          S021 no such layer            S045 expression syntax
+ *   S007 nested too deep    S022 cycle                    S046 unknown name
+ *   S008 aliases expand     S023 output is not reached    S047 division by zero
+ *   S009 alias unusable     S024 number of inputs         S048 overflow
+ *   S010 second document    S025 too many arguments       H001 shape of the input
+ *   S011 given twice        S030 too many layers          H007 classes against outputs
+ *   S012 unknown key        S032 too many params          H010 tensor too large
+ *   S013 missing key        S033 blocks too deep          N002 standard deviation of 0
+ *   S014 wrong type, tag    S015 integer out of range     (other H: the operators' shape rules) */
 #ifndef SPEC_SPEC_H
 #define SPEC_SPEC_H
 #include "spec/args.h"

@@ -104,30 +104,30 @@ static Val unknown_name(Arena *a, const Term *t, const Scope *s)
     const char *near = diag_nearest(t->val.s, names);
     const char *shown = yaml_show(a, t->val.s);
     if (near)
-        diag_error(t->loc, "E0221", "unknown name '%s'; did you mean '%s'?", shown, near);
+        diag_error(t->loc, "S046", "unknown name '%s'; did you mean '%s'?", shown, near);
     else
-        diag_error(t->loc, "E0221", "unknown name '%s'", shown);
+        diag_error(t->loc, "S046", "unknown name '%s'", shown);
     if (!near) diag_help("names are declared in `params:`");
     return nothing(t->loc);
 }
 
 static Val wrong_operand(Arena *a, const Term *t, const Val *v, const char *wanted)
 {
-    diag_error(v->loc, "E0224", "'%s' needs %s, got %s '%s'", t->op_text, wanted, val_kind(v),
+    diag_error(v->loc, "S014", "'%s' needs %s, got %s '%s'", t->op_text, wanted, val_kind(v),
                val_text(a, v));
     return nothing(t->loc);
 }
 
 static Val overflow(const Term *t)
 {
-    diag_error(t->loc, "E0223", "the result does not fit in 64 bits");
+    diag_error(t->loc, "S048", "the result does not fit in 64 bits");
     return nothing(t->loc);
 }
 
 static Val divide(const Term *t, int64_t x, int64_t y)
 {
     if (y == 0) {
-        diag_error(t->b->loc, "E0222", "division by zero");
+        diag_error(t->b->loc, "S047", "division by zero");
         return nothing(t->loc);
     }
     if (x == INT64_MIN && y == -1) return overflow(t);
@@ -178,7 +178,7 @@ static Val float_op(const Term *t, double x, double y)
         break;
     }
     if (isfinite(r)) return (Val){.kind = VAL_FLOAT, .f = r, .loc = t->loc};
-    diag_error(t->loc, "E0223", "the result is not finite");
+    diag_error(t->loc, "S048", "the result is not finite");
     return nothing(t->loc);
 }
 
@@ -261,7 +261,7 @@ static Val eval_if(Arena *a, const Term *t, const Scope *s)
     Val c = eval(a, t->b, s, false);
     if (c.kind == VAL_NOTHING) return c;
     if (c.kind != VAL_BOOL) {
-        diag_error(c.loc, "E0224", "the condition must be a boolean, got %s '%s'", val_kind(&c),
+        diag_error(c.loc, "S014", "the condition must be a boolean, got %s '%s'", val_kind(&c),
                    val_text(a, &c));
         return nothing(t->loc);
     }
@@ -314,7 +314,7 @@ Val expr_eval(Arena *a, const Term *t, const Scope *s)
 Val expr_eval_yaml(Arena *a, const Yaml *y, const Scope *s)
 {
     if (y->required) {
-        diag_error(y->loc, "E0014", "only an argument of a block can be !required");
+        diag_error(y->loc, "S014", "only an argument of a block can be !required");
         return nothing(y->loc);
     }
     if (yaml_is_null(y)) return (Val){.kind = VAL_NONE, .loc = y->loc};
@@ -326,6 +326,6 @@ Val expr_eval_yaml(Arena *a, const Yaml *y, const Scope *s)
         vec_push(a, &v.list, item);
     }
     if (y->kind != Y_MAP) return v;
-    diag_error(y->loc, "E0201", "expected a value, got a mapping");
+    diag_error(y->loc, "S014", "expected a value, got a mapping");
     return nothing(y->loc);
 }

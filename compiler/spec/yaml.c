@@ -49,7 +49,7 @@ static void syntax_error(Parser *p)
     Loc loc = mark_loc(p, lib->problem_mark);
     if (lib->error == YAML_READER_ERROR)
         loc = yaml_file_place(p->file, p->text, lib->problem_offset);
-    diag_error(loc, "E0004", "%s", lib->problem ? lib->problem : "not valid YAML");
+    diag_error(loc, "S004", "%s", lib->problem ? lib->problem : "not valid YAML");
     size_t at = yaml_file_offset(p->text, p->len, loc);
     if (at < p->len && p->text[at] == '\t')
         diag_help("YAML is indented with spaces, never with tabs");
@@ -72,7 +72,7 @@ static bool check_tag(const Parser *p, const yaml_event_t *e, const yaml_char_t 
         *required = true;
         return true;
     }
-    diag_error(event_loc(p, e), "E0014", "tags are not allowed");
+    diag_error(event_loc(p, e), "S014", "tags are not allowed");
     diag_help("the only tag is !required, for an argument of a block");
     return false;
 }
@@ -81,14 +81,14 @@ static bool count_nodes(Parser *p, Loc loc, int more)
 {
     p->nodes += more;
     if (p->nodes <= MAX_NODES) return true;
-    diag_error(loc, "E0008", "aliases expand to more than %d nodes", MAX_NODES);
+    diag_error(loc, "S008", "aliases expand to more than %d nodes", MAX_NODES);
     return false;
 }
 
 static bool check_depth(Loc loc, int depth)
 {
     if (depth <= MAX_DEPTH) return true;
-    diag_error(loc, "E0007", "nesting deeper than %d levels", MAX_DEPTH);
+    diag_error(loc, "S007", "nesting deeper than %d levels", MAX_DEPTH);
     return false;
 }
 
@@ -109,16 +109,16 @@ static Yaml *parse_alias(Parser *p, const yaml_event_t *e, int depth)
     for (int i = p->anchor.n - 1; i >= 0 && !a; i--)
         if (strcmp(p->anchor.v[i].name, name) == 0) a = &p->anchor.v[i];
     if (!a) {
-        diag_error(loc, "E0009", "alias '*%s' is not defined", yaml_show(p->arena, name));
+        diag_error(loc, "S009", "alias '*%s' is not defined", yaml_show(p->arena, name));
         return NULL;
     }
     if (a->open) {
-        diag_error(loc, "E0009", "alias '*%s' refers to itself", yaml_show(p->arena, name));
+        diag_error(loc, "S009", "alias '*%s' refers to itself", yaml_show(p->arena, name));
         diag_note(a->loc, "the anchor is here");
         return NULL;
     }
     if (++p->aliases > MAX_ALIASES) {
-        diag_error(loc, "E0008", "more than %d uses of aliases", MAX_ALIASES);
+        diag_error(loc, "S008", "more than %d uses of aliases", MAX_ALIASES);
         return NULL;
     }
     if (!count_nodes(p, loc, a->node->weight)) return NULL;
@@ -132,7 +132,7 @@ static bool check_cut_call(const Parser *p, const Yaml *y, const Yaml *key)
     for (const char *c = y->text; *c; c++) open += (*c == '(') - (*c == ')');
     if (open <= 0) return true;
     const char *where = key ? "{...}" : "[...]";
-    diag_error(y->loc, "E0021", "'(' is not closed: inside %s YAML ends this value at the comma",
+    diag_error(y->loc, "S040", "'(' is not closed: inside %s YAML ends this value at the comma",
                where);
     const char *from = p->text + yaml_file_offset(p->text, p->len, y->loc);
     const char *end = from;
@@ -162,7 +162,7 @@ static Yaml *parse_scalar(Parser *p, const yaml_event_t *e)
     y->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     if (!check_tag(p, e, e->data.scalar.tag, &y->required)) return NULL;
     if (strlen(y->text) != n) { /* "\0" in quotes */
-        diag_error(y->loc, "E0005", "a value holds the character NUL");
+        diag_error(y->loc, "S005", "a value holds the character NUL");
         return NULL;
     }
     /* an anchor or tag before the text is part of the event; the value is its tail */
@@ -202,7 +202,7 @@ static bool check_duplicates(Parser *p, const Yaml *map)
             continue;
         }
         ok = false;
-        diag_error(k[i]->loc, "E0011", "key '%s' given twice (first at line %d)",
+        diag_error(k[i]->loc, "S011", "key '%s' given twice (first at line %d)",
                    yaml_show(p->arena, k[i]->text), k[first]->loc.line);
         diag_note(k[first]->loc, "the first one");
     }
@@ -268,7 +268,7 @@ static Yaml *parse_map(Parser *p, const yaml_event_t *e, int depth)
         if (end) break;
         if (!key) return NULL;
         if (key->kind != Y_SCALAR) {
-            diag_error(key->loc, "E0012", "a key must be a word");
+            diag_error(key->loc, "S014", "a key must be a word");
             return NULL;
         }
         Yaml *value = parse_next(p, YAML_NO_EVENT, depth + 1, &end);
@@ -314,7 +314,7 @@ static Yaml *parse_stream(Parser *p)
         if (e.type == YAML_STREAM_END_EVENT) {
             end = true;
         } else if (e.type == YAML_DOCUMENT_START_EVENT && ++documents > 1) {
-            diag_error(event_loc(p, &e), "E0010", "only one document is allowed in a description");
+            diag_error(event_loc(p, &e), "S010", "only one document is allowed in a description");
             ok = false;
         } else if (e.type == YAML_ALIAS_EVENT || e.type == YAML_SCALAR_EVENT ||
                    e.type == YAML_SEQUENCE_START_EVENT || e.type == YAML_MAPPING_START_EVENT) {
@@ -327,9 +327,9 @@ static Yaml *parse_stream(Parser *p)
     if (!root || root->kind != Y_MAP) {
         Loc loc = root ? root->loc : (Loc){p->file, 1, 1, 1};
         if (!root || yaml_is_null(root))
-            diag_error(loc, "E0003", "the description is empty: expected a mapping with 'model'");
+            diag_error(loc, "S003", "spec is empty: expected a mapping with 'model'");
         else
-            diag_error(loc, "E0003", "a description is a mapping with 'input' and 'model'");
+            diag_error(loc, "S003", "a description is a mapping with 'input' and 'model'");
         return NULL;
     }
     return root;

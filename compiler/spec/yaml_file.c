@@ -55,12 +55,12 @@ const char *yaml_file_read(Arena *a, const char *path, size_t *len)
     const char *why;
     const char *text = file_read(a, path, MAX_FILE, len, &why);
     if (!text && errno == EFBIG) {
-        diag_error((Loc){path, 0, 0, 0}, "E0006", "spec larger than %d bytes", MAX_FILE);
+        diag_error((Loc){path, 0, 0, 0}, "S006", "spec larger than %d bytes", MAX_FILE);
         return NULL;
     }
     if (!text) {
         bool irregular = errno == EINVAL;
-        diag_error((Loc){0}, irregular ? "E0002" : "E0001", "cannot open spec '%s': %s",
+        diag_error((Loc){0}, irregular ? "S002" : "S001", "cannot open spec '%s': %s",
                    yaml_show(a, path), why);
         diag_exit_with(EXIT_DATA);
         return NULL;
@@ -70,7 +70,7 @@ const char *yaml_file_read(Arena *a, const char *path, size_t *len)
     for (size_t i = 0; i < *len;) {
         int n = utf8_len((const unsigned char *)text + i, *len - i);
         if (n == 0) {
-            diag_error(yaml_file_place(path, text, i), "E0005", "not valid UTF-8 at byte %zu", i);
+            diag_error(yaml_file_place(path, text, i), "S005", "not valid UTF-8 at byte %zu", i);
             return NULL;
         }
         i += (size_t)n;

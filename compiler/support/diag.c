@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_RECORDS = 100, MAX_WORD = 64 };
 
@@ -18,6 +19,7 @@ static struct {
     VEC(DiagRecord *) record;
     DiagRecord *last;
     int errors, warnings;
+    int repeated; /* errors that have been said before, word for word: a body that is used twice */
     bool json;
 } state;
 
@@ -64,17 +66,32 @@ static const char *format(const char *fmt, va_list ap)
     return s;
 }
 
+static bool said_before(Loc loc, const char *text)
+{
+    for (int i = 0; loc.file && i < state.record.n; i++) {
+        const DiagRecord *r = state.record.v[i];
+        if (!r->loc.file || r->loc.line != loc.line || r->loc.col != loc.col) continue;
+        if (strcmp(r->loc.file, loc.file) == 0 && strcmp(r->text, text) == 0) return true;
+    }
+    return false;
+}
+
 static void begin(Loc loc, bool warning, const char *id, const char *fmt, va_list ap)
 {
     if (!state.arena) state.arena = arena_new();
     *(warning ? &state.warnings : &state.errors) += 1;
     state.last = NULL;
     if (state.record.n == MAX_RECORDS) return;
+    const char *text = format(fmt, ap);
+    if (said_before(loc, text)) {
+        state.repeated += !warning;
+        return;
+    }
     DiagRecord *r = NEW(state.arena, DiagRecord);
     *r = (DiagRecord){.loc = loc, .warning = warning, .exit_code = EXIT_SPEC};
     if (loc.file) r->loc.file = arena_strdup(state.arena, loc.file);
     r->id = id ? arena_strdup(state.arena, id) : NULL;
-    r->text = format(fmt, ap);
+    r->text = text;
     vec_push(state.arena, &state.record, r);
     state.last = r;
 }
@@ -163,8 +180,9 @@ static void print_all(Buf *b)
             diag_print_text(b, state.record.v[i]);
     }
     if (!state.errors || state.json) return;
-    buf_printf(b, "%d error%s", state.errors, state.errors == 1 ? "" : "s");
-    if (state.errors + state.warnings > state.record.n)
+    int errors = state.errors - state.repeated;
+    buf_printf(b, "%d error%s", errors, errors == 1 ? "" : "s");
+    if (errors > MAX_RECORDS)
         buf_printf(b, " (only the first %d messages are shown)", state.record.n);
     buf_puts(b, "; nothing was written\n");
 }
@@ -233,6 +251,8 @@ const char *diag_nearest(const char *word, const char *const *names)
         best = names[i];
         best_score = score;
     }
+    for (int i = 0; !best && len >= 3 && names[i]; i++) /* kernel: kernel_size */
+        if (strncasecmp(names[i], word, len) == 0) best = names[i];
     return best;
 }
 

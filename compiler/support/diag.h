@@ -33,7 +33,8 @@ int diag_errors(void);         /* errors so far */
 void diag_exit_with(int code); /* the last record asks for this exit code instead of EXIT_SPEC */
 int diag_flush(void);          /* prints all records and "N errors; nothing was written"; -> exit code or 0 */
 
-/* Nearest name within edit distance 1 + len/3, or NULL. names ends with NULL. */
+/* Nearest name within edit distance 1 + len/3 (case counts less), or one that begins with the word, or NULL.
+ * names ends with NULL. */
 const char *diag_nearest(const char *word, const char *const *names);
 
 _Noreturn void fatal(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
