@@ -61,10 +61,18 @@ static LBuf *new_buf(LB *b, BufScope scope, LType t, int64_t count, char letter,
     return u;
 }
 
+/* Arguments stay in front: an argument that comes after allocations moves them up. */
 LBuf *lb_arg(LB *b, LType t, int64_t count)
 {
-    bug_if(b->f->buf.n != b->f->nargs, "%s: an argument after an allocation", b->f->name);
-    return new_buf(b, BUF_ARG, t, count, 'a', b->f->nargs++);
+    Func *f = b->f;
+    LBuf *u = new_buf(b, BUF_ARG, t, count, 'a', f->nargs);
+    for (int i = u->id; i > f->nargs; i--) {
+        f->buf.v[i] = f->buf.v[i - 1];
+        f->buf.v[i]->id = i;
+    }
+    u->id = f->nargs++;
+    f->buf.v[u->id] = u;
+    return u;
 }
 
 static Stmt *add_stmt(LB *b, StmtKind kind)

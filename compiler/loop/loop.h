@@ -108,7 +108,7 @@ typedef struct LB { /* a builder: where statements go */
 
 Func *func_new(Arena *a, const char *name, const char *comment);
 LB lb_begin(Arena *a, Func *f); /* positioned in f->body */
-LBuf *lb_arg(LB *b, LType t, int64_t count);
+LBuf *lb_arg(LB *b, LType t, int64_t count); /* at any time; moves the ids of allocations */
 LBuf *lb_alloc(LB *b, BufScope scope, LType t, int64_t count);
 
 /* Loops: lb_for opens one and makes its body current; lb_end closes the innermost open FOR or IF.
