@@ -321,6 +321,7 @@ bool rt_data_image(const RtDataConfig *c, const char *path, float *chw, RtError 
     memset(e, 0, sizeof *e);
     bool ok = set_up(&d, c, e) && rt_image_read(path, path, &bytes, &n, e) &&
               rt_image_check(bytes, n, path, &info, e) &&
+              rt_image_channels(info.c, d.c, true, path, e) &&
               rt_image_decode(bytes, n, &info, d.c, path, &img, e) &&
               image_through(&d, &img, path, chw, e);
     free(bytes);

@@ -258,7 +258,7 @@ static bool choose_classes(RtData *d, const RtDataConfig *c, const List *found, 
 /* val and test must have exactly train's classes; with data.classes, at least those. */
 static bool same_classes(const RtData *d, const RtDataConfig *c, const char *which, RtError *e)
 {
-    List train, other;
+    List train, other = {0, NULL};
     if (!list_classes(c->root, "train", &train, e)) return false;
     bool ok = list_classes(c->root, which, &other, e);
     for (int64_t i = 0; ok && i < other.n; i++)
@@ -270,7 +270,7 @@ static bool same_classes(const RtData *d, const RtDataConfig *c, const char *whi
             ok = rt_data_fail(e, RT_EXIT_DATA, "D019", "%s lacks class '%s' of train", which,
                               rt_esc(d->class_name[i]));
     list_free(&train);
-    if (ok) list_free(&other);
+    list_free(&other);
     return ok;
 }
 

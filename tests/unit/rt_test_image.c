@@ -1,6 +1,7 @@
 /* Image files: what is valid is read, whatever was cut or flipped is found, pixels are converted
- * and resized as documented. PNG and baseline JPEG are made here; tests/data/progressive.jpg (40
- * rows of 33 pixels, 4:2:0) is a file, because nothing here can write one. */
+ * and resized as documented. PNGs are made here. The JPEGs are files in tests/data: 40 rows of 33
+ * pixels (200, 6y, 5x), 4:2:0, as baseline.jpg (a restart marker every two MCUs) and
+ * progressive.jpg; the first 16x16 of it as tiny.jpg, 4:4:4; grey.jpg is 20 rows of 33. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,15 +51,6 @@ static Bytes png(int h, int w, int c)
     Bytes b = {0};
     pattern(px, h, w, c);
     assert_true(stbi_write_png_to_func(append, &b, w, h, c, px, w * c));
-    return b;
-}
-
-static Bytes jpeg(int h, int w, int c, int quality)
-{
-    uint8_t px[64 * 64 * 4];
-    Bytes b = {0};
-    pattern(px, h, w, c);
-    assert_true(stbi_write_jpg_to_func(append, &b, w, h, c, px, quality));
     return b;
 }
 
@@ -121,14 +113,17 @@ static void png_cuts_and_flips(void **state)
     }
 }
 
+static const char *const jpegs[] = {"tests/data/grey.jpg", "tests/data/tiny.jpg",
+                                    "tests/data/baseline.jpg", "tests/data/progressive.jpg"};
+enum { NJPEGS = 4 };
+
 static void jpeg_cuts(void **state)
 {
     (void)state;
-    Bytes files[] = {jpeg(20, 33, 1, 60), jpeg(20, 33, 3, 60), jpeg(8, 8, 3, 95),
-                     file_bytes("tests/data/progressive.jpg")};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        every_cut_is_found(files[i], "D013");
-        free(files[i].p);
+    for (size_t i = 0; i < NJPEGS; i++) {
+        Bytes b = file_bytes(jpegs[i]);
+        every_cut_is_found(b, "D013");
+        free(b.p);
     }
 }
 
@@ -136,35 +131,34 @@ static void jpeg_cuts(void **state)
 static void jpeg_cut_and_closed(void **state)
 {
     (void)state;
-    Bytes b = jpeg(40, 33, 3, 60);
-    RtImageInfo info;
-    RtError e;
-    size_t scan = 0;
-    while (b.p[scan] != 0xff || b.p[scan + 1] != 0xda) scan++;
-    scan += 2 + (size_t)b.p[scan + 3];
-    for (size_t n = scan; n + 2 < b.n - 2; n++) {
-        uint8_t *cut = malloc(n + 2);
-        memcpy(cut, b.p, n);
-        cut[n] = 0xff;
-        cut[n + 1] = 0xd9;
-        assert_false(check(cut, n + 2, &info, &e));
-        assert_string_equal(e.id, "D013");
-        free(cut);
+    for (size_t i = 0; i < 3; i++) {
+        Bytes b = file_bytes(jpegs[i]);
+        RtImageInfo info;
+        RtError e;
+        size_t scan = 0;
+        while (b.p[scan] != 0xff || b.p[scan + 1] != 0xda) scan++;
+        scan += 2 + (size_t)b.p[scan + 3];
+        for (size_t n = scan; n + 2 < b.n - 2; n++) {
+            uint8_t *cut = malloc(n + 2);
+            memcpy(cut, b.p, n);
+            cut[n] = 0xff;
+            cut[n + 1] = 0xd9;
+            assert_false(check(cut, n + 2, &info, &e));
+            assert_string_equal(e.id, "D013");
+            free(cut);
+        }
+        if (i == 2)
+            expect(b.p, scan + (b.n - scan) / 2, "D013", "'a.img': ends early (row 16 of 40)");
+        free(b.p);
     }
-    uint8_t half[4096];
-    size_t n = scan + (b.n - scan) / 2;
-    memcpy(half, b.p, n);
-    expect(half, n, "D013", "'a.img': ends early (row 16 of 40)");
-    free(b.p);
 }
 
 /* Flips in a JPEG cannot all be found, but must never harm. */
 static void jpeg_flips_do_no_harm(void **state)
 {
     (void)state;
-    Bytes files[] = {jpeg(16, 16, 3, 50), file_bytes("tests/data/progressive.jpg")};
-    for (size_t i = 0; i < 2; i++) {
-        Bytes b = files[i];
+    for (size_t i = 0; i < NJPEGS; i++) {
+        Bytes b = file_bytes(jpegs[i]);
         RtImageInfo info;
         RtImage img;
         RtError e;
@@ -223,7 +217,7 @@ static void jpeg_variants(void **state)
         const char *text;
     } variant[] = {{0xc3, "'a.img': JPEG variant not supported (SOF3)"},
                    {0xc9, "'a.img': JPEG variant not supported (SOF9)"}};
-    Bytes b = jpeg(8, 8, 1, 80);
+    Bytes b = file_bytes("tests/data/grey.jpg");
     size_t sof = 2;
     while (b.p[sof] != 0xff || b.p[sof + 1] != 0xc0) sof++;
     for (size_t i = 0; i < 2; i++) {
@@ -300,17 +294,18 @@ static void channels(void **state)
 static void jpeg_pixels_are_near(void **state)
 {
     (void)state;
-    uint8_t px[16 * 16 * 3];
-    Bytes b = {0};
-    for (int i = 0; i < 16 * 16; i++)
-        px[3 * i] = 200, px[3 * i + 1] = (uint8_t)(8 * (i / 16)), px[3 * i + 2] = 40;
-    assert_true(stbi_write_jpg_to_func(append, &b, 16, 16, 3, px, 95));
-    RtImage img = decoded(b, 3);
-    for (int i = 0; i < 16 * 16 * 3; i++) assert_in_range(img.px[i] + 8 - px[i], 0, 16);
-    free(img.px);
-    img = decoded(file_bytes("tests/data/progressive.jpg"), 0);
-    assert_true(img.c == 3 && img.h == 40 && img.w == 33);
-    free(img.px);
+    for (size_t i = 1; i < NJPEGS; i++) {
+        RtImage img = decoded(file_bytes(jpegs[i]), 0);
+        assert_true(img.c == 3 && img.h == (i == 1 ? 16 : 40) && img.w == (i == 1 ? 16 : 33));
+        const uint8_t *p = img.px;
+        for (int y = 0; y < img.h; y++)
+            for (int x = 0; x < img.w; x++, p += 3) {
+                assert_in_range(p[0] + 12 - 200, 0, 24);
+                assert_in_range(p[1] + 12 - 6 * y, 0, 24);
+                assert_in_range(p[2] + 12 - 5 * x, 0, 24);
+            }
+        free(img.px);
+    }
 }
 
 /* Expected values are Pillow 11's for the same pixels. */
