@@ -304,7 +304,8 @@ static Node *scale_over_bias(Rewrite *r, Node *n)
     if (!is_contraction(u) || !is_channels(r, b) || rewrite_uses(r, sum) != 1 ||
         rewrite_uses(r, u) != 1)
         return NULL;
-    return g_op(r->g, "Add", 2, g_op(r->g, "Mul", 2, u, a), g_op(r->g, "Mul", 2, b, a));
+    Node *scaled = g_op(r->g, "Mul", 2, u, a);
+    return g_op(r->g, "Add", 2, scaled, g_op(r->g, "Mul", 2, b, a));
 }
 
 /* conv(x, w) * a -> conv(x, w * a) with a along the output channels, axis 0 of w */

@@ -12,7 +12,8 @@ static Node *moving(Layer *l, const char *suffix, double beta, Node *now)
 {
     Graph *g = l->g;
     State *s = optimizer_moment(l, suffix);
-    Node *next = g_add(g, g_scale(g, layer_read(l, s), beta), g_scale(g, now, 1 - beta));
+    Node *kept = g_scale(g, layer_read(l, s), beta);
+    Node *next = g_add(g, kept, g_scale(g, now, 1 - beta));
     graph_assign(g, s, next);
     return next;
 }
@@ -24,8 +25,10 @@ static Node *build(Layer *l, Node *w, Node *d)
     Node *m = moving(l, "exp_avg", beta->f, d);
     Node *v = moving(l, "exp_avg_sq", beta->f2, g_mul(g, d, d));
     Node *bias2 = g_op(g, "Sqrt", 1, g_scalar(g, "bias_correction2"));
-    Node *denom = g_add(g, g_div(g, g_op(g, "Sqrt", 1, v), bias2), g_const(g, l->attr[EPS].f));
-    Node *rate = g_div(g, g_scalar(g, "lr"), g_scalar(g, "bias_correction1"));
+    Node *root = g_div(g, g_op(g, "Sqrt", 1, v), bias2);
+    Node *denom = g_add(g, root, g_const(g, l->attr[EPS].f));
+    Node *lr = g_scalar(g, "lr");
+    Node *rate = g_div(g, lr, g_scalar(g, "bias_correction1"));
     return optimizer_assign(l, g_sub(g, w, g_mul(g, g_div(g, m, denom), rate)));
 }
 
@@ -41,7 +44,8 @@ static Node *adamw(Layer *l)
     Node *w = l->in[0];
     double decay = l->attr[WEIGHT_DECAY].f;
     if (decay != 0) {
-        Node *keep = g_sub(g, g_const(g, 1), g_scale(g, g_scalar(g, "lr"), decay));
+        Node *shrink = g_scale(g, g_scalar(g, "lr"), decay);
+        Node *keep = g_sub(g, g_const(g, 1), shrink);
         w = g_mul(g, w, keep);
     }
     return build(l, w, l->in[1]);

@@ -126,7 +126,8 @@ static Params parameters(Layer *l, Shape c)
 static void update(Layer *l, State *s, Node *old, Node *now)
 {
     double m = l->attr[MOMENTUM].f;
-    graph_assign(l->g, s, g_add(l->g, g_scale(l->g, old, 1 - m), g_scale(l->g, now, m)));
+    Node *kept = g_scale(l->g, old, 1 - m);
+    graph_assign(l->g, s, g_add(l->g, kept, g_scale(l->g, now, m)));
 }
 
 static Node *training(Layer *l, const Params *p)
@@ -139,7 +140,8 @@ static Node *training(Layer *l, const Params *p)
     double count = per_channel(x->shape);
     update(l, p->mean_state, p->mean, s.mean);
     update(l, p->var_state, p->var, g_scale(g, s.var, count / (count - 1)));
-    graph_assign(g, p->batches, g_add(g, layer_read(l, p->batches), g_const(g, 1)));
+    Node *batches = layer_read(l, p->batches);
+    graph_assign(g, p->batches, g_add(g, batches, g_const(g, 1)));
     return y;
 }
 

@@ -8,14 +8,18 @@ static Node *expand(Graph *g, const Node *n)
     Node *x = n->in[0];
     Node *small = g_op(g, "Exp", 1, g_op(g, "Neg", 1, g_op(g, "Abs", 1, x)));
     Node *tail = g_op(g, "Log", 1, g_add(g, small, g_const(g, 1)));
-    Node *line = g_sub(g, g_op(g, "ReLU", 1, x), g_mul(g, x, loss_target(g, n)));
+    Node *product = g_mul(g, x, loss_target(g, n));
+    Node *line = g_sub(g, g_op(g, "ReLU", 1, x), product);
     return loss_mean(g, g_add(g, line, tail));
 }
 
 static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
 {
     Node *x = n->in[0];
-    if (dx[0]) dx[0] = loss_share(g, g_sub(g, g_op(g, "Sigmoid", 1, x), loss_target(g, n)), dy);
+    if (dx[0]) {
+        Node *t = loss_target(g, n);
+        dx[0] = loss_share(g, g_sub(g, g_op(g, "Sigmoid", 1, x), t), dy);
+    }
     if (dx[1]) dx[1] = n->in[1]->dtype == DT_F32 ? loss_share(g, g_op(g, "Neg", 1, x), dy) : NULL;
     return true;
 }

@@ -70,7 +70,8 @@ static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
     if (!dx[0]) return true;
     Parts p = parts(g, n);
     Node *prob = g_mul(g, g_div(g, p.e, p.sum), p.valid);
-    dx[0] = g_mul(g, g_sub(g, prob, p.onehot), g_div(g, dy, p.count));
+    Node *share = g_div(g, dy, p.count);
+    dx[0] = g_mul(g, g_sub(g, prob, p.onehot), share);
     return true;
 }
 

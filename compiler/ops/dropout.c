@@ -22,7 +22,8 @@ static Node *layer(Layer *l)
     if (!g->training || l->attr[P].f == 0) return l->in[0];
     for (int i = 0; i < g->node.n; i++) number += op_is(g->node.v[i], "Dropout");
     l->attr[NUMBER].i[0] = number;
-    return g_op_attr(g, "Dropout", l->attr, 3, l->in[0], g_scalar(g, "seed"), g_scalar(g, "step"));
+    Node *seed = g_scalar(g, "seed"), *step = g_scalar(g, "step");
+    return g_op_attr(g, "Dropout", l->attr, 3, l->in[0], seed, step);
 }
 
 /* Elements whose 24 high bits are below this are dropped. */
