@@ -21,11 +21,13 @@ typedef struct Block {
 } Block;
 
 static _Thread_local size_t budget; /* bytes that the present image may still take */
+static _Thread_local bool starved;  /* the system refused memory */
 
 static void *stb_take(size_t n)
 {
     if (n > budget) return NULL;
     Block *b = malloc(sizeof *b + n);
+    starved = starved || !b;
     if (!b) return NULL;
     b->size = n;
     budget -= n;
@@ -47,6 +49,7 @@ static void *stb_grow(void *p, size_t n)
     if (n > b->size && n - b->size > budget) return NULL;
     size_t old = b->size;
     b = realloc(b, sizeof *b + n);
+    starved = starved || !b;
     if (!b) return NULL;
     b->size = n;
     budget = budget + old - n;
@@ -220,7 +223,9 @@ bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int
     *out = (RtImage){0};
     /* 16-bit interlaced RGBA is the dearest: 20 bytes a pixel, beside the compressed data. */
     budget = pixels * 24 + 2 * n + (1 << 20);
+    starved = false;
     uint8_t *px = stbi_load_from_memory(file, (int)n, &w, &h, &c, 0);
+    if (!px && starved) return fail(e, "E003", name, "cannot allocate memory to decode it");
     if (!px)
         return fail(e, info->jpeg ? "D013" : "D012", name, "cannot be decoded: %s",
                     stbi_failure_reason());

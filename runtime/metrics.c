@@ -207,7 +207,7 @@ static void json_class(FILE *f, const RtClassMetrics *p, const char *const *name
 void rt_metrics_json(FILE *f, const RtConfusion *c, const RtMetrics *m, const char *const *names)
 {
     size_t n = (size_t)c->n;
-    fprintf(f, "\"items\": %" PRIu64 ", \"accuracy\": %.17g", m->total, m->accuracy);
+    fprintf(f, "\"accuracy\": %.17g", m->accuracy);
     fprintf(f, ", \"precision_macro\": %.17g, \"recall_macro\": %.17g, \"f1_macro\": %.17g",
             m->precision_macro, m->recall_macro, m->f1_macro);
     fprintf(f,
