@@ -10,6 +10,7 @@ typedef struct Machine {
     const char *triple;   /* "x86_64-pc-linux-gnu" */
     const char *cpu;      /* LLVM's -mcpu */
     const char *features; /* LLVM's -mattr */
+    const char *isa;      /* what the built program checks before it starts: "avx2 fma" */
     int lanes;            /* f32 lanes of a vector register: 4, 8, 16 */
     int vregs;            /* vector registers: 16, 32 */
     int fma_latency, fma_ports;
@@ -49,4 +50,5 @@ const Machine *machine_find(Arena *a, const char *name);
 extern const char *const machine_names[];
 /* llvm/object.c: host cpu name and features as LLVM sees them (malloc'ed). */
 void llvm_host(char **triple, char **cpu, char **features);
+const char *llvm_version(void); /* "19.1.7" */
 #endif

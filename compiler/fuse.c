@@ -242,6 +242,7 @@ static const Rule rules[] = {
     {"sibling", "reductions or windows over the same input", rule_sibling},
 };
 enum { NRULES = sizeof rules / sizeof rules[0] };
+const char *const fuse_rule_names[] = {"row", "epilogue", "pool", "prologue", "sibling", NULL};
 
 /* Tries every rule on one group. */
 static const char *try_group(Fuse *f, Node *n, Group *g)

@@ -6,9 +6,11 @@
 #include "backend.h"
 #include "support/diag.h"
 #include "llvm/module.h"
+#include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_UNITS = 8 };
@@ -132,4 +134,14 @@ void llvm_host(char **triple, char **cpu, char **features)
     *triple = LLVMGetDefaultTargetTriple();
     *cpu = LLVMGetHostCPUName();
     *features = LLVMGetHostCPUFeatures();
+}
+
+/* The library's version, as LLVM reports it. */
+const char *llvm_version(void)
+{
+    static char text[32];
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    snprintf(text, sizeof text, "%u.%u.%u", major, minor, patch);
+    return text;
 }

@@ -1,0 +1,300 @@
+/* The model table: tensors, programs, launches, options, as one position-independent blob.
+ * Kernels whose loop IR prints equally are one kernel. */
+#include "blob.h"
+#include "../runtime/abi.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Writer {
+    Arena *a;
+    const BlobInput *in;
+    Blob *out;
+    VEC(const char *) key;    /* of every kernel: its text */
+    VEC(const Node *) scalar; /* all programs' scalars, one node each */
+} Writer;
+
+/* ---- raw writing ---- */
+
+static RtRef put(Writer *w, const void *p, size_t n)
+{
+    static const char zero[64];
+    Buf *b = &w->out->data;
+    if (b->n % 8) buf_write(b, zero, 8 - b->n % 8);
+    bug_if(b->n + n > UINT32_MAX, "the model table is larger than 4 GiB");
+    RtRef at = (RtRef)b->n;
+    buf_write(b, p, n);
+    return at;
+}
+
+static RtRef put_str(Writer *w, const char *s)
+{
+    return s ? put(w, s, strlen(s) + 1) : 0;
+}
+
+/* ---- kernels ---- */
+
+static const char *kernel_text(Writer *w, const Func *f)
+{
+    Buf b = {0};
+    func_print(&b, f);
+    const char *body = strchr(b.s, '\n'); /* name and comment stand on the first line */
+    char *key = arena_printf(w->a, "%lld%s", (long long)f->ntasks, body ? body : "");
+    buf_free(&b);
+    return key;
+}
+
+static uint32_t kernel_index(Writer *w, Func *f)
+{
+    const char *key = kernel_text(w, f);
+    for (int i = 0; i < w->key.n; i++)
+        if (!strcmp(w->key.v[i], key)) return (uint32_t)i;
+    f->name = arena_printf(w->a, "k%02d", w->key.n);
+    vec_push(w->a, &w->key, key);
+    vec_push(w->a, &w->out->kernel, f);
+    return (uint32_t)w->key.n - 1;
+}
+
+/* ---- scalars: one numbering for all programs ---- */
+
+static uint32_t scalar_index(Writer *w, const char *name)
+{
+    for (int i = 0; i < w->scalar.n; i++)
+        if (!strcmp(w->scalar.v[i]->name, name)) return (uint32_t)i;
+    bug_if(true, "unknown scalar");
+    return 0;
+}
+
+static void collect_scalars(Writer *w)
+{
+    for (int p = 0; p < w->in->nprogram; p++) {
+        const Graph *g = w->in->program[p].loops->plan->schedule->groups->graph;
+        for (int i = 0; i < g->node.n; i++) {
+            const Node *n = g->node.v[i];
+            int k = 0;
+            if (!op_is(n, "Scalar")) continue;
+            while (k < w->scalar.n && strcmp(w->scalar.v[k]->name, n->name) != 0) k++;
+            if (k == w->scalar.n) vec_push(w->a, &w->scalar, n);
+        }
+    }
+}
+
+static double scalar_default(const Writer *w, const char *name)
+{
+    const char *key = arena_printf(w->a, "train.%s", name);
+    for (int i = 0; i < w->in->noption; i++)
+        if (!strcmp(w->in->option[i].key, key)) return strtod(w->in->option[i].value, NULL);
+    return 0;
+}
+
+static RtRef put_scalars(Writer *w)
+{
+    RtScalar *s = NEWN(w->a, RtScalar, w->scalar.n + 1);
+    for (int i = 0; i < w->scalar.n; i++) {
+        s[i].name = put_str(w, w->scalar.v[i]->name);
+        s[i].dtype = w->scalar.v[i]->dtype == DT_I32 ? RT_I32 : RT_F32;
+        s[i].value = scalar_default(w, w->scalar.v[i]->name);
+    }
+    return put(w, s, sizeof *s * (size_t)w->scalar.n);
+}
+
+/* ---- tensors ---- */
+
+static RtLayout rt_layout(const Layout *l)
+{
+    RtLayout r = {.rank = l->rank, .base = l->base, .count = l->count};
+    for (int a = 0; a < l->rank; a++) {
+        r.block[a] = l->block[a];
+        r.dim[a] = l->dim[a];
+        r.outer[a] = l->outer[a];
+        r.inner[a] = l->inner[a];
+    }
+    return r;
+}
+
+static RtTensor rt_tensor(Writer *w, const char *name, int role, DType t, Shape s, const Layout *l, const Place *at)
+{
+    static const uint32_t arenas[] = {RT_STATE, RT_PREP, RT_SLAB, RT_SCALAR};
+    RtTensor r = {.name = put_str(w, name), .role = (uint8_t)role, .rank = (uint8_t)s.rank};
+    r.dtype = t == DT_F32 ? RT_F32 : t == DT_I32 ? RT_I32 : RT_U8;
+    r.arena = arenas[at->arena];
+    r.offset = (uint64_t)at->offset;
+    for (int i = 0; i < s.rank; i++) r.dim[i] = s.dim[i];
+    r.layout = rt_layout(l);
+    return r;
+}
+
+static RtRef put_states(Writer *w, const Plan *p, uint32_t *count)
+{
+    static const uint8_t roles[] = {RT_PARAM, RT_BUFFER, RT_MOMENT};
+    static const uint8_t inits[] = {RT_INIT_CONST, RT_INIT_UNIFORM, RT_INIT_NORMAL};
+    const Graph *g = p->schedule->groups->graph;
+    VEC(RtTensor) v = {0};
+    for (int i = 0; i < g->state.n; i++) {
+        const State *s = g->state.v[i];
+        if (s->part) continue;
+        RtTensor t = rt_tensor(w, s->name, roles[s->kind], s->dtype, s->shape, &p->schedule->state[s->id],
+                               &p->state[s->id]);
+        t.init = inits[s->init.kind];
+        t.init_a = s->init.a;
+        t.init_b = s->init.b;
+        t.frozen = s->frozen;
+        t.line = (uint32_t)s->loc.line;
+        vec_push(w->a, &v, t);
+    }
+    *count = (uint32_t)v.n;
+    return put(w, v.v, sizeof *v.v * (size_t)v.n);
+}
+
+/* The group of trained parameters, whose parts are the gradients' names. */
+static const State *trained(const Graph *g)
+{
+    for (int i = 0; i < g->state.n; i++)
+        if (g->state.v[i]->part && g->state.v[i]->kind == STATE_PARAM) return g->state.v[i];
+    return NULL;
+}
+
+typedef VEC(RtTensor) TensorList;
+
+static void put_gradients(Writer *w, const Plan *p, const Node *pack, TensorList *v)
+{
+    const State *params = trained(p->schedule->groups->graph);
+    bug_if(!params || params->npart != pack->nin, "gradients and parameters do not match");
+    for (int i = 0; i < pack->nin; i++) {
+        const Node *n = pack->in[i];
+        RtTensor t = rt_tensor(w, params->part[i]->name, RT_GRAD, n->dtype, params->part[i]->shape,
+                               &p->schedule->value[n->id], &p->value[n->id]);
+        vec_push(w->a, v, t);
+    }
+}
+
+static RtRef put_program_tensors(Writer *w, const Plan *p, uint32_t *count)
+{
+    const Graph *g = p->schedule->groups->graph;
+    TensorList v = {0};
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *n = g->node.v[i];
+        if (!op_is(n, "Input")) continue;
+        int role = !strcmp(n->name, "target") ? RT_TARGET : RT_INPUT;
+        RtTensor t = rt_tensor(w, n->name, role, n->dtype, n->shape, &p->schedule->value[i], &p->value[i]);
+        vec_push(w->a, &v, t);
+    }
+    for (int i = 0; i < g->output.n; i++) {
+        const Node *n = g->output.v[i].node;
+        if (op_is(n, "Pack")) {
+            put_gradients(w, p, n, &v);
+            continue;
+        }
+        RtTensor t = rt_tensor(w, g->output.v[i].name, RT_OUTPUT, n->dtype, n->shape, &p->schedule->value[n->id],
+                               &p->value[n->id]);
+        vec_push(w->a, &v, t);
+    }
+    *count = (uint32_t)v.n;
+    return put(w, v.v, sizeof *v.v * (size_t)v.n);
+}
+
+/* ---- programs ---- */
+
+static RtRef put_args(Writer *w, const Kernel *k, const Plan *p)
+{
+    static const uint32_t arenas[] = {RT_STATE, RT_PREP, RT_SLAB, RT_SCALAR};
+    RtArg *a = NEWN(w->a, RtArg, k->arg.n + 1);
+    for (int i = 0; i < k->arg.n; i++) {
+        a[i].arena = arenas[k->arg.v[i].arena];
+        a[i].offset = (uint64_t)k->arg.v[i].offset;
+        if (k->arg.v[i].arena == PLAN_SCALAR)
+            a[i].offset = 64u * scalar_index(w, p->scalar.v[k->arg.v[i].offset / 64]);
+    }
+    return put(w, a, sizeof *a * (size_t)k->arg.n);
+}
+
+static RtRef put_steps(Writer *w, const Loops *l, bool prep, uint32_t *count)
+{
+    VEC(RtStep) v = {0};
+    for (int i = 0; i < l->kernel.n; i++) {
+        const Kernel *k = &l->kernel.v[i];
+        if (k->prep != prep) continue;
+        RtStep s = {.kernel = kernel_index(w, k->func), .nargs = (uint32_t)k->arg.n};
+        s.args = put_args(w, k, l->plan);
+        s.ntasks = (uint32_t)k->func->ntasks;
+        s.layers = put_str(w, k->layers);
+        s.nest = put_str(w, k->nest);
+        s.line = (uint32_t)k->func->line;
+        s.nowait = k->nowait;
+        s.flops = k->flops;
+        s.bytes = k->bytes;
+        vec_push(w->a, &v, s);
+    }
+    *count = (uint32_t)v.n;
+    return put(w, v.v, sizeof *v.v * (size_t)v.n);
+}
+
+static RtRef put_programs(Writer *w)
+{
+    RtProgram *r = NEWN(w->a, RtProgram, w->in->nprogram + 1);
+    for (int i = 0; i < w->in->nprogram; i++) {
+        const BlobProgram *p = &w->in->program[i];
+        r[i].phase = p->phase;
+        r[i].variant = p->variant;
+        r[i].batch = (uint32_t)p->batch;
+        r[i].tensors = put_program_tensors(w, p->loops->plan, &r[i].ntensors);
+        r[i].prepare = put_steps(w, p->loops, true, &r[i].nprepare);
+        r[i].steps = put_steps(w, p->loops, false, &r[i].nsteps);
+        r[i].prep_size = (uint64_t)p->loops->plan->size[PLAN_PREP];
+        r[i].slab_size = (uint64_t)p->loops->plan->size[PLAN_SLAB];
+    }
+    return put(w, r, sizeof *r * (size_t)w->in->nprogram);
+}
+
+/* All programs share one state arena: they must agree on where everything lies. */
+static void check_state(const Plan *a, const Plan *b)
+{
+    const Graph *ga = a->schedule->groups->graph, *gb = b->schedule->groups->graph;
+    for (int i = 0; i < gb->state.n; i++) {
+        const State *s = gb->state.v[i], *t = graph_find_state(ga, s->name);
+        if (s->part) continue;
+        bug_if(!t || a->state[t->id].offset != b->state[s->id].offset ||
+                   !layout_same(&a->schedule->state[t->id], &b->schedule->state[s->id]),
+               "programs disagree on where '%s' lies", s->name);
+    }
+}
+
+static RtRef put_options(Writer *w)
+{
+    RtOption *o = NEWN(w->a, RtOption, w->in->noption + 1);
+    for (int i = 0; i < w->in->noption; i++) {
+        o[i].key = put_str(w, w->in->option[i].key);
+        o[i].value = put_str(w, w->in->option[i].value);
+    }
+    return put(w, o, sizeof *o * (size_t)w->in->noption);
+}
+
+Blob *blob_build(Arena *a, const BlobInput *in)
+{
+    Blob *out = NEW(a, Blob);
+    Writer w = {.a = a, .in = in, .out = out};
+    const Plan *first = in->program[0].loops->plan;
+    RtModel m = {.magic = RT_MAGIC, .abi = RT_ABI_VERSION};
+    buf_write(&out->data, &m, sizeof m);
+    for (int i = 1; i < in->nprogram; i++) check_state(first, in->program[i].loops->plan);
+    collect_scalars(&w);
+    m.name = put_str(&w, in->name);
+    m.spec_file = put_str(&w, in->spec_file);
+    m.spec_hash = put_str(&w, arena_printf(a, "%016llx", (unsigned long long)in->hash));
+    m.compiler = put_str(&w, in->compiler);
+    m.target = put_str(&w, in->target);
+    m.isa = put_str(&w, in->isa);
+    m.loss = put_str(&w, in->loss);
+    m.optimizer = put_str(&w, in->optimizer);
+    m.states = put_states(&w, first, &m.nstates);
+    m.nscalars = (uint32_t)w.scalar.n;
+    m.scalars = put_scalars(&w);
+    m.noptions = (uint32_t)in->noption;
+    m.options = put_options(&w);
+    m.nprograms = (uint32_t)in->nprogram;
+    m.programs = put_programs(&w);
+    m.nkernels = (uint32_t)out->kernel.n;
+    m.state_size = (uint64_t)first->size[PLAN_STATE];
+    m.size = out->data.n;
+    memcpy(out->data.s, &m, sizeof m);
+    return out;
+}

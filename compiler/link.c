@@ -1,0 +1,112 @@
+/* Link by the system's C compiler driver, started without a shell. Everything is made in a private folder and
+ * moved into place at the end: nothing half-written is ever seen. */
+#include "link.h"
+#include "../runtime/abi.h"
+#include "support/diag.h"
+#include "support/file.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_FILE = 1 << 28 };
+
+const char *link_runtime_path(Arena *a)
+{
+    const char *own = getenv("SINTER_RT");
+    if (own) return access(own, R_OK) ? NULL : own;
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n <= 0) return NULL;
+    exe[n] = 0;
+    char *slash = strrchr(exe, '/');
+    if (slash) *slash = 0;
+    char *beside = arena_printf(a, "%s/libsinter_rt.a", exe);
+    if (!access(beside, R_OK)) return beside;
+    char *installed = arena_printf(a, "%s/../lib/sinter/libsinter_rt.a", exe);
+    return access(installed, R_OK) ? NULL : installed;
+}
+
+/* Programs of ours hold the model table, which begins with a magic number and the table's version. */
+static bool is_ours(const char *path)
+{
+    Arena *a = arena_new();
+    size_t len = 0;
+    const char *why, *text = file_read(a, path, MOST_FILE, &len, &why);
+    uint32_t mark[2] = {RT_MAGIC, RT_ABI_VERSION};
+    bool ours = text && len > 4 && !memcmp(text, "\177ELF", 4) && memmem(text, len, mark, sizeof mark);
+    arena_free(a);
+    return ours;
+}
+
+const char *link_refuses(const char *out, bool force)
+{
+    struct stat st;
+    if (out[0] == '-') return "its name begins with '-'";
+    if (stat(out, &st)) return NULL;
+    if (S_ISDIR(st.st_mode)) return "it is a directory";
+    if (!S_ISREG(st.st_mode)) return "it is not a regular file";
+    if (!force && st.st_size > 0 && !is_ours(out)) return "it exists and sinter did not write it (use --force)";
+    return NULL;
+}
+
+static char *write_object(Arena *a, const char *dir, int i, const Object *o)
+{
+    char *path = arena_printf(a, "%s/model%d.o", dir, i);
+    if (!file_write_atomic(path, o->data, o->size, 0600))
+        fatal(EXIT_WRITE, "cannot write '%s': %s", path, strerror(errno));
+    return path;
+}
+
+static void run_cc(Arena *a, char *const *argv)
+{
+    char *err = NULL;
+    int status = file_run(a, argv, &err);
+    if (status < 0) fatal(EXIT_TOOL, "cannot run '%s': %s", argv[0], strerror(errno));
+    if (status > 0) fatal(EXIT_TOOL, "'%s' failed to link:\n%s", argv[0], err ? err : "");
+}
+
+/* Copies beside the target, then renames: the folder of temporaries may be on another file system. */
+static void move_into_place(Arena *a, const char *from, const char *out)
+{
+    size_t n;
+    const char *why, *data = file_read(a, from, MOST_FILE, &n, &why);
+    if (!data) fatal(EXIT_TOOL, "cannot read back '%s': %s", from, why);
+    if (!file_write_atomic(out, data, n, 0755))
+        fatal(EXIT_WRITE, "cannot create '%s': %s", out, strerror(errno));
+}
+
+void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool force, bool keep_temps)
+{
+    enum { MOST_ARGS = 64 };
+    char *argv[MOST_ARGS];
+    int n = 0;
+    const char *refuse = link_refuses(out, force);
+    if (refuse) fatal(EXIT_WRITE, "cannot create '%s': %s", out, refuse);
+    const char *rt = link_runtime_path(a);
+    if (!rt) fatal(EXIT_TOOL, "the runtime library libsinter_rt.a is not installed beside sinter");
+    const char *cc = getenv("SINTER_CC");
+    char *dir = file_temp_dir(a), *exe = arena_printf(a, "%s/program", dir);
+    static const char *const flags[] = {"-pie", "-s", "-Wl,--gc-sections,--build-id=none",
+                                        "-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code"};
+    static const char *const libs[] = {"-lm", "-lpthread"};
+    argv[n++] = (char *)(cc ? cc : "cc");
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) argv[n++] = (char *)flags[i];
+#ifdef SINTER_SAN
+    argv[n++] = SINTER_SAN; /* the runtime library was built so */
+#endif
+    argv[n++] = "-o";
+    argv[n++] = exe;
+    for (int i = 0; i < nobj && n < MOST_ARGS - 8; i++) argv[n++] = write_object(a, dir, i, &obj[i]);
+    argv[n++] = (char *)rt;
+    for (size_t i = 0; i < sizeof libs / sizeof libs[0]; i++) argv[n++] = (char *)libs[i];
+    argv[n] = NULL;
+    run_cc(a, argv);
+    move_into_place(a, exe, out);
+    if (keep_temps)
+        fprintf(stderr, "sinter: kept %s\n", dir);
+    else
+        file_remove_tree(dir);
+}

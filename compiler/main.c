@@ -1,0 +1,303 @@
+/* Command line of sinter: flags only. What is done stands in pipeline.c. */
+#include "pipeline.h"
+#include "link.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct Args {
+    CompileOptions o;
+    Setting set[64];
+    const char *verb, *rest[4];
+    int nrest;
+    bool help;
+} Args;
+
+typedef enum FlagKind { FLAG_BOOL, FLAG_TEXT, FLAG_INT, FLAG_SET, FLAG_TARGET, FLAG_NO_FUSE, FLAG_DIAG } FlagKind;
+typedef struct Flag {
+    const char *name, *arg, *help;
+    FlagKind kind;
+    size_t at; /* in CompileOptions */
+} Flag;
+#define AT(member) offsetof(CompileOptions, member)
+static const Flag flags[] = {
+    {"-o", "OUT", "where the program goes", FLAG_TEXT, AT(out)},
+    {"--target", "cpu[:NAME]", "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64", FLAG_TARGET, 0},
+    {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET, 0},
+    {"--batch", "N", "batch size instead of train.batch_size", FLAG_INT, AT(batch)},
+    {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
+    {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL, AT(explain)},
+    {"--no-variants", NULL, "leave out the unfused programs that `bench` compares with", FLAG_BOOL, AT(no_variants)},
+    {"--force", NULL, "replace OUT even if sinter did not write it", FLAG_BOOL, AT(force)},
+    {"--diagnostics", "text|json", "how errors are printed", FLAG_DIAG, 0},
+    {"--no-fuse", "RULE", "every operation a kernel of its own; =RULE turns one rule off", FLAG_NO_FUSE, 0},
+    {"--no-reuse", NULL, "every value has memory of its own", FLAG_BOOL, AT(no_reuse)},
+    {"--no-simplify", NULL, "the graph as it was differentiated", FLAG_BOOL, AT(no_simplify)},
+    {"--dump", "STAGE,..|all", "prints what stages produced", FLAG_TEXT, AT(dump)},
+    {"--dump-dir", "DIR", "dumps go to DIR/PROGRAM.STAGE.txt", FLAG_TEXT, AT(dump_dir)},
+    {"--stop-after", "STAGE", "builds no program", FLAG_TEXT, AT(stop_after)},
+    {"--time", NULL, "time of every stage", FLAG_BOOL, AT(time)},
+    {"--save-temps", NULL, "keeps the object files", FLAG_BOOL, AT(save_temps)},
+};
+enum { NFLAGS = sizeof flags / sizeof flags[0] };
+
+/* ---- usage ---- */
+
+static void print_flags(void)
+{
+    for (int i = 0; i < NFLAGS; i++) {
+        char left[64];
+        const char *arg = flags[i].arg;
+        bool optional = flags[i].kind == FLAG_NO_FUSE;
+        snprintf(left, sizeof left, "%s%s%s%s", flags[i].name,
+                 !arg ? "" : optional ? "[=" : flags[i].name[1] == '-' ? "=" : " ", arg ? arg : "",
+                 optional ? "]" : "");
+        printf("  %-26s %s\n", left, flags[i].help);
+    }
+}
+
+static void print_help(void)
+{
+    printf("sinter %s: a model description becomes a program that trains.\n\n"
+           "  sinter build SPEC -o OUT   compiles a description into an executable\n"
+           "  sinter check SPEC          reads it, infers shapes, builds nothing\n"
+           "  sinter ops                 layers, losses and optimizers, with their arguments\n"
+           "  sinter doctor              what this machine has and what is missing\n"
+           "  sinter --version\n\n",
+           SINTER_VERSION);
+    print_flags();
+    printf("\nStages: ");
+    for (int i = 0; stage_names[i]; i++) printf("%s%s", i ? ", " : "", stage_names[i]);
+    printf(".\nThe built program explains itself: OUT --help.\n");
+}
+
+_Noreturn static void usage(const char *fmt, const char *what, const char *near)
+{
+    fprintf(stderr, "sinter: ");
+    fprintf(stderr, fmt, what);
+    if (near) fprintf(stderr, "; did you mean '%s'?", near);
+    fprintf(stderr, "\nTry 'sinter --help'.\n");
+    exit(EXIT_USAGE);
+}
+
+/* ---- flags ---- */
+
+static const Flag *find_flag(const char *arg, size_t len)
+{
+    const char *names[NFLAGS + 1];
+    for (int i = 0; i < NFLAGS; i++) {
+        if (strlen(flags[i].name) == len && !strncmp(flags[i].name, arg, len)) return &flags[i];
+        names[i] = flags[i].name;
+    }
+    names[NFLAGS] = NULL;
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)len, arg);
+    usage("unknown option '%s'", word, diag_nearest(word, names));
+}
+
+static int64_t parse_int(const char *flag, const char *text)
+{
+    char *end;
+    long long v = strtoll(text, &end, 10);
+    if (*end || end == text || v < 1 || v > 65536) {
+        fprintf(stderr, "sinter: %s: '%s' is not an integer 1..65536\n", flag, text);
+        exit(EXIT_USAGE);
+    }
+    return v;
+}
+
+static void add_setting(Args *a, char *text)
+{
+    char *eq = strchr(text, '=');
+    if (!eq || eq == text) usage("--set takes NAME=VALUE, not '%s'", text, NULL);
+    if (a->o.nset == (int)(sizeof a->set / sizeof a->set[0])) usage("too many --set at '%s'", text, NULL);
+    *eq = 0;
+    a->set[a->o.nset++] = (Setting){text, eq + 1};
+}
+
+static void set_target(Args *a, const char *text)
+{
+    const char *name = !strncmp(text, "cpu:", 4) ? text + 4 : text;
+    if (!strcmp(text, "cpu")) name = "native";
+    for (int i = 0; machine_names[i]; i++)
+        if (!strcmp(machine_names[i], name)) {
+            a->o.machine = machine_names[i];
+            return;
+        }
+    usage("unknown target '%s'", text, diag_nearest(name, machine_names));
+}
+
+static void apply_flag(Args *a, const Flag *f, char *value)
+{
+    char *at = (char *)&a->o + f->at;
+    switch (f->kind) {
+    case FLAG_BOOL: *(bool *)at = true; break;
+    case FLAG_TEXT: *(const char **)at = value; break;
+    case FLAG_INT: *(int64_t *)at = parse_int(f->name, value); break;
+    case FLAG_SET: add_setting(a, value); break;
+    case FLAG_TARGET: set_target(a, value); break;
+    case FLAG_NO_FUSE:
+        a->o.no_fuse = true;
+        a->o.no_fuse_rule = value;
+        break;
+    case FLAG_DIAG:
+        if (strcmp(value, "text") && strcmp(value, "json")) usage("--diagnostics: '%s' is not text or json", value, NULL);
+        diag_json(!strcmp(value, "json"));
+        break;
+    }
+}
+
+/* Reads the flag at argv[i]; -> index of its last word. */
+static int read_flag(Args *a, int argc, char **argv, int i)
+{
+    char *eq = argv[i][1] == '-' ? strchr(argv[i], '=') : NULL;
+    size_t len = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
+    const Flag *f = find_flag(argv[i], len);
+    char *value = eq ? eq + 1 : NULL;
+    if (f->kind == FLAG_BOOL && value) usage("%s takes no value", f->name, NULL);
+    if (f->kind != FLAG_BOOL && f->kind != FLAG_NO_FUSE && !value) {
+        if (i + 1 >= argc) usage("%s needs a value", f->name, NULL);
+        value = argv[++i];
+    }
+    apply_flag(a, f, value);
+    return i;
+}
+
+static void check_stages(const char *list, const char *flag)
+{
+    char word[32];
+    for (const char *p = list; p && *p;) {
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        bool known = !strcmp(word, "all") && !strcmp(flag, "--dump");
+        for (int i = 0; stage_names[i]; i++) known = known || !strcmp(word, stage_names[i]);
+        if (!known) usage("unknown stage '%s'", word, diag_nearest(word, stage_names));
+        p += n + (p[n] == ',');
+    }
+}
+
+static void parse(Args *a, int argc, char **argv)
+{
+    a->o.machine = "native";
+    a->o.set = a->set;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            a->help = true;
+        } else if (!strcmp(argv[i], "--version")) {
+            a->verb = argv[i];
+        } else if (argv[i][0] == '-' && argv[i][1]) {
+            i = read_flag(a, argc, argv, i);
+        } else if (!a->verb) {
+            a->verb = argv[i];
+        } else if (a->nrest < 4) {
+            a->rest[a->nrest++] = argv[i];
+        }
+    }
+    check_stages(a->o.dump, "--dump");
+    check_stages(a->o.stop_after, "--stop-after");
+    if (a->o.no_fuse_rule) {
+        bool known = false;
+        for (int i = 0; fuse_rule_names[i]; i++) known = known || !strcmp(fuse_rule_names[i], a->o.no_fuse_rule);
+        if (!known) usage("unknown fusion rule '%s'", a->o.no_fuse_rule, diag_nearest(a->o.no_fuse_rule, fuse_rule_names));
+    }
+}
+
+/* ---- verbs ---- */
+
+static void take_spec(Args *a)
+{
+    if (a->nrest == 0) usage("'%s' needs a description: SPEC.yaml", a->verb, NULL);
+    if (a->nrest > 1) usage("unexpected argument '%s'", a->rest[1], NULL);
+    a->o.spec = a->rest[0];
+}
+
+static int verb_build(Args *a)
+{
+    take_spec(a);
+    if (!a->o.out && !a->o.stop_after) usage("'build' needs -o OUT%s", "", NULL);
+    if (a->o.out && !strcmp(a->o.out, a->o.spec)) usage("OUT is the description itself: '%s'", a->o.out, NULL);
+    return compile(&a->o);
+}
+
+static int verb_check(Args *a)
+{
+    take_spec(a);
+    return check(&a->o);
+}
+
+static const char *use_name(const OpDef *op)
+{
+    return op->use == OP_LAYER ? "layer" : op->use == OP_LOSS ? "loss" : op->use == OP_OPTIMIZER ? "optimizer" : NULL;
+}
+
+static int verb_ops(Args *a)
+{
+    (void)a;
+    for (int i = 0; op_table[i]; i++) {
+        const OpDef *op = op_table[i];
+        if (!use_name(op)) continue;
+        printf("%-9s %s(", use_name(op), op->name);
+        for (int k = 0, n = 0; op->attrs && op->attrs[k].name; k++) {
+            const AttrDef *d = &op->attrs[k];
+            if (d->hidden) continue;
+            printf("%s%s", n++ ? ", " : "", d->name);
+            if (d->required) continue;
+            if (d->by_other)
+                printf("=%s", d->other);
+            else if (d->kind == ATTR_CHOICE)
+                printf("=%s", d->words[(int)d->def]);
+            else if (d->kind == ATTR_BOOL)
+                printf("=%s", d->def ? "true" : "false");
+            else
+                printf("=%g", d->def);
+        }
+        printf(")  %s\n", op->doc ? op->doc : "");
+    }
+    return EXIT_OK;
+}
+
+static int verb_doctor(Args *a)
+{
+    (void)a;
+    Arena *arena = arena_new();
+    const Machine *m = machine_find(arena, "native");
+    const char *rt = link_runtime_path(arena);
+    int bad = 0;
+    printf("cpu      %s, %d float lanes, %d vector registers (%s)\n", m->name, m->lanes, m->vregs, m->isa);
+    printf("llvm     %s\n", llvm_version());
+    printf("runtime  %s\n", rt ? rt : "libsinter_rt.a is missing: run make, or make install");
+    bad += !rt;
+    bool cc = !access("/usr/bin/cc", X_OK) || getenv("SINTER_CC");
+    printf("linker   %s\n", cc ? "cc" : "cc is missing: apt-get install gcc libc6-dev");
+    bad += !cc;
+    arena_free(arena);
+    return bad ? EXIT_TOOL : EXIT_OK;
+}
+
+typedef struct Verb {
+    const char *name;
+    int (*run)(Args *);
+} Verb;
+static const Verb verbs[] = {{"build", verb_build}, {"check", verb_check}, {"ops", verb_ops}, {"doctor", verb_doctor}};
+enum { NVERBS = sizeof verbs / sizeof verbs[0] };
+
+int main(int argc, char **argv)
+{
+    Args a = {0};
+    parse(&a, argc, argv);
+    if (a.verb && !strcmp(a.verb, "--version")) {
+        printf("sinter %s (LLVM %s)\n", SINTER_VERSION, llvm_version());
+        return EXIT_OK;
+    }
+    if (a.help || !a.verb) {
+        print_help();
+        return a.help ? EXIT_OK : EXIT_USAGE;
+    }
+    const char *names[NVERBS + 1] = {0};
+    for (int i = 0; i < NVERBS; i++) {
+        if (!strcmp(verbs[i].name, a.verb)) return verbs[i].run(&a);
+        names[i] = verbs[i].name;
+    }
+    usage("unknown command '%s'", a.verb, diag_nearest(a.verb, names));
+}

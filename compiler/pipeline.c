@@ -1,0 +1,327 @@
+/* The pipeline: the one place that knows the order of stages.
+ *
+ *   description -> Spec -> Graph -> autodiff -> simplify -> Groups -> Schedule -> Plan -> Loops   (per program)
+ *   all programs -> Blob + kernels -> objects -> executable
+ *
+ * A model is several programs: the training step and inference, at the description's batch and at 1, and the
+ * unfused variants that `bench` compares with. After each stage `after` dumps, times and tells whether to stop. */
+#include "pipeline.h"
+#include "../runtime/abi.h"
+#include "blob.h"
+#include "link.h"
+#include "support/file.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule",
+                                   "plan", "loop",  "llvm", "asm",      "link", NULL};
+
+typedef struct Pipeline {
+    Arena *perm;
+    const CompileOptions *o;
+    const Machine *m;
+    const Spec *spec;
+    const char *program; /* name of the one at work; NULL outside */
+    double t0;
+    double time[16];     /* by stage */
+    int explained;
+} Pipeline;
+
+typedef struct ProgramKind {
+    const char *name;
+    uint32_t phase, variant;
+    bool single; /* batch 1 */
+} ProgramKind;
+static const ProgramKind kinds[] = {
+    {"train", RT_TRAIN, RT_FUSED, false},           {"infer", RT_INFER, RT_FUSED, false},
+    {"infer1", RT_INFER, RT_FUSED, true},           {"train.unfused", RT_TRAIN, RT_UNFUSED, false},
+    {"infer.unfused", RT_INFER, RT_UNFUSED, false},
+};
+enum { NKINDS = sizeof kinds / sizeof kinds[0] };
+
+/* ---- one helper after every stage ---- */
+
+static int stage_index(const char *stage)
+{
+    int i = 0;
+    while (strcmp(stage_names[i], stage) != 0) i++;
+    return i;
+}
+
+static bool in_list(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = list; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        if (!strncmp(p, word, n) && (!p[n] || p[n] == ',')) return true;
+    return false;
+}
+
+static bool wants_dump(const Pipeline *p, const char *stage)
+{
+    return p->o->dump && (in_list(p->o->dump, "all") || in_list(p->o->dump, stage));
+}
+
+static void write_dump(Pipeline *p, const char *stage, const Buf *text)
+{
+    const char *s = text->s ? text->s : "";
+    if (!p->o->dump_dir) {
+        printf("==== %s %s ====\n%s", stage, p->program ? p->program : "", s);
+        return;
+    }
+    const char *path = p->program ? arena_printf(p->perm, "%s/%s.%s.txt", p->o->dump_dir, p->program, stage)
+                                  : arena_printf(p->perm, "%s/%s.txt", p->o->dump_dir, stage);
+    if (!file_write_atomic(path, s, text->n, 0644)) fatal(EXIT_WRITE, "cannot write '%s'", path);
+}
+
+/* Books the time since the last call, dumps, and says whether the compiler was asked to stop here. */
+static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const void *), const void *product)
+{
+    double now = time_now();
+    p->time[stage_index(stage)] += now - p->t0;
+    if (print && wants_dump(p, stage)) {
+        Buf b = {0};
+        print(&b, product);
+        write_dump(p, stage, &b);
+        buf_free(&b);
+    }
+    p->t0 = time_now();
+    return p->o->stop_after && !strcmp(p->o->stop_after, stage);
+}
+
+static void print_spec(Buf *b, const void *x) { spec_print(b, x); }
+static void print_graph(Buf *b, const void *x) { graph_print(b, x); }
+static void print_groups(Buf *b, const void *x) { groups_print(b, x); }
+static void print_schedule(Buf *b, const void *x) { schedule_print(b, x); }
+static void print_plan(Buf *b, const void *x) { plan_print(b, x); }
+static void print_loops(Buf *b, const void *x) { loops_print(b, x); }
+static void print_text(Buf *b, const void *x) { buf_puts(b, ((const Buf *)x)->s ? ((const Buf *)x)->s : ""); }
+
+/* ---- one program ---- */
+
+static bool can_train(const Spec *s)
+{
+    const char *loss, *optimizer;
+    spec_texts(s, &loss, &optimizer);
+    return loss && optimizer;
+}
+
+static void explain(Pipeline *p, const Groups *gs)
+{
+    if (!p->o->explain || strchr(p->program, '.') || !strcmp(p->program, "infer1")) return;
+    Buf b = {0};
+    groups_explain(&b, gs);
+    printf("%s%s:\n%s", p->explained++ ? "\n" : "", p->program, b.s);
+    buf_free(&b);
+}
+
+/* -> NULL when errors were reported or the stage asked for was reached (*stopped). */
+static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool *stopped)
+{
+    const CompileOptions *o = p->o;
+    Arena *a = p->perm;
+    bool training = k->phase == RT_TRAIN, fused = k->variant == RT_FUSED && !(o->no_fuse && !o->no_fuse_rule);
+    *stopped = true;
+
+    Graph *g = spec_graph(a, p->spec, training, batch);
+    if (!g || diag_errors()) return *stopped = false, NULL;
+    graph_verify(g, "graph");
+    if (after(p, "graph", print_graph, g)) return NULL;
+
+    if (training) {
+        Node *weights = NULL, *grads = autodiff(g, &weights);
+        if (grads && !spec_optimizer(p->spec, g, weights, grads)) return *stopped = false, NULL;
+        graph_verify(g, "autodiff");
+    }
+    if (after(p, "grad", print_graph, g)) return NULL;
+
+    simplify(g, o->no_simplify ? 0 : 1);
+    graph_verify(g, "simplify");
+    if (after(p, "simplify", print_graph, g)) return NULL;
+
+    Groups *gs = fuse(a, g, fused, o->no_fuse_rule);
+    groups_verify(gs);
+    explain(p, gs);
+    if (after(p, "fuse", print_groups, gs)) return NULL;
+
+    Schedule *s = schedule(a, gs, p->m);
+    if (after(p, "schedule", print_schedule, s)) return NULL;
+
+    Plan *pl = plan(a, s, !o->no_reuse);
+    plan_verify(pl);
+    if (after(p, "plan", print_plan, pl)) return NULL;
+
+    Loops *l = lower(a, pl, p->m);
+    loops_verify(l);
+    if (after(p, "loop", print_loops, l)) return NULL;
+    *stopped = false;
+    return l;
+}
+
+static bool wanted(const Pipeline *p, const ProgramKind *k, int64_t batch)
+{
+    if (k->phase == RT_TRAIN && (p->o->infer_only || !can_train(p->spec))) return false;
+    if (k->variant == RT_UNFUSED && (p->o->no_variants || p->o->no_fuse)) return false;
+    return !(k->single && batch == 1);
+}
+
+/* ---- the whole model ---- */
+
+static uint64_t fnv1a(const char *s)
+{
+    uint64_t h = 14695981039346656037u;
+    for (; *s; s++) h = (h ^ (unsigned char)*s) * 1099511628211u;
+    return h;
+}
+
+/* Of the model itself, not of how it is compiled: the graph in evaluation mode at batch 1, loss and optimizer. */
+static uint64_t model_hash(Pipeline *p, const char *loss, const char *optimizer)
+{
+    Buf b = {0};
+    Graph *g = spec_graph(p->perm, p->spec, false, 1);
+    if (g) graph_print(&b, g);
+    buf_printf(&b, "%s %s", loss ? loss : "", optimizer ? optimizer : "");
+    uint64_t h = fnv1a(b.s);
+    buf_free(&b);
+    return h;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static Blob *make_blob(Pipeline *p, const BlobProgram *prog, int n)
+{
+    BlobInput in = {.name = spec_name(p->spec), .spec_file = base_name(p->o->spec), .program = prog, .nprogram = n};
+    in.compiler = arena_printf(p->perm, "sinter %s, LLVM %s", SINTER_VERSION, llvm_version());
+    in.target = p->m->name;
+    in.isa = p->m->isa;
+    spec_texts(p->spec, &in.loss, &in.optimizer);
+    in.hash = model_hash(p, in.loss, in.optimizer);
+    in.option = spec_options(p->spec, &in.noption);
+    return blob_build(p->perm, &in);
+}
+
+static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
+{
+    Buf ir = {0}, as = {0};
+    const Backend *be = backend_find("cpu");
+    CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN), .source = base_name(p->o->spec)};
+    c.want_ir = wants_dump(p, "llvm");
+    c.want_asm = wants_dump(p, "asm");
+    p->program = NULL;
+    *nobj = be->compile(blob->kernel.v, blob->kernel.n, blob->data.s, blob->data.n, p->m, &c, obj, &ir, &as);
+    bool stop = after(p, "llvm", print_text, &ir);
+    stop = after(p, "asm", print_text, &as) || stop;
+    buf_free(&ir);
+    buf_free(&as);
+    return !stop;
+}
+
+static void print_times(const Pipeline *p, double total)
+{
+    for (int i = 0; stage_names[i]; i++) fprintf(stderr, "%-9s %8.3f ms\n", stage_names[i], 1e3 * p->time[i]);
+    fprintf(stderr, "%-9s %8.3f ms\n", "total", 1e3 * total);
+}
+
+static int group_count(const Loops *l)
+{
+    return l->plan->schedule->groups->group.n;
+}
+
+static void report(const Pipeline *p, const BlobProgram *prog, int n, const Blob *blob, double seconds)
+{
+    printf("%s: ", p->o->out);
+    for (int i = 0; i < n; i++) {
+        if (prog[i].variant == RT_UNFUSED || (i && prog[i].batch != prog[0].batch)) continue;
+        int unfused = 0;
+        for (int k = 0; k < n; k++)
+            if (prog[k].variant == RT_UNFUSED && prog[k].phase == prog[i].phase) unfused = group_count(prog[k].loops);
+        if (unfused)
+            printf("%s %d operations -> %d kernels, ", prog[i].phase == RT_TRAIN ? "training step" : "inference",
+                   unfused, group_count(prog[i].loops));
+        else
+            printf("%s %d kernels, ", prog[i].phase == RT_TRAIN ? "training step" : "inference",
+                   group_count(prog[i].loops));
+    }
+    printf("%d distinct; %s; %.2f s\n", blob->kernel.n, p->m->name, seconds);
+}
+
+/* Everything but reading the description: every program, then the executable. */
+static int build_model(Pipeline *p)
+{
+    const CompileOptions *o = p->o;
+    double start = p->t0;
+    int64_t batch = o->batch ? o->batch : spec_batch(p->spec);
+    BlobProgram prog[NKINDS];
+    int n = 0;
+    for (int i = 0; i < NKINDS; i++) {
+        if (!wanted(p, &kinds[i], batch)) continue;
+        int64_t b = kinds[i].single ? 1 : batch;
+        bool stopped;
+        p->program = kinds[i].name;
+        Loops *l = compile_program(p, &kinds[i], b, &stopped);
+        if (!l && !stopped) return diag_flush();
+        if (l) prog[n++] = (BlobProgram){l, kinds[i].phase, kinds[i].variant, b};
+    }
+    if (!n) return diag_flush();
+    Object *obj = NULL;
+    int nobj = 0;
+    Blob *blob = make_blob(p, prog, n);
+    if (!emit(p, blob, &obj, &nobj)) return EXIT_OK;
+    link_executable(p->perm, obj, nobj, o->out, o->force, o->save_temps);
+    after(p, "link", NULL, NULL);
+    diag_flush(); /* warnings */
+    report(p, prog, n, blob, time_now() - start);
+    if (o->time) print_times(p, time_now() - start);
+    return EXIT_OK;
+}
+
+static int open_pipeline(Pipeline *p, const CompileOptions *o)
+{
+    *p = (Pipeline){.perm = arena_new(), .o = o, .t0 = time_now()};
+    p->m = machine_find(p->perm, o->machine);
+    if (!p->m) fatal(EXIT_USAGE, "unknown target cpu '%s'", o->machine);
+    p->spec = spec_read(p->perm, o->spec, o->set, o->nset);
+    return p->spec && !diag_errors() ? EXIT_OK : diag_flush();
+}
+
+int compile(const CompileOptions *o)
+{
+    Pipeline p;
+    const char *refuse = o->stop_after ? NULL : link_refuses(o->out, o->force);
+    if (refuse) fatal(EXIT_WRITE, "cannot create '%s': %s", o->out, refuse);
+    int code = open_pipeline(&p, o);
+    if (code == EXIT_OK && !after(&p, "spec", print_spec, p.spec)) code = build_model(&p);
+    arena_free(p.perm);
+    return code;
+}
+
+static void summary(const Graph *g, const char *name)
+{
+    int64_t params = 0;
+    for (int i = 0; i < g->state.n; i++)
+        if (g->state.v[i]->kind == STATE_PARAM && !g->state.v[i]->part) params += shape_count(g->state.v[i]->shape);
+    Arena *a = arena_new();
+    Node *out = graph_find_output(g, "output");
+    printf("%s: ok, %lld parameters, output %s\n", name, (long long)params, out ? shape_str(a, out->shape) : "none");
+    arena_free(a);
+}
+
+int check(const CompileOptions *o)
+{
+    Pipeline p;
+    int code = open_pipeline(&p, o);
+    if (code == EXIT_OK) {
+        int64_t batch = o->batch ? o->batch : spec_batch(p.spec);
+        Graph *g = spec_graph(p.perm, p.spec, false, batch);
+        if (g && !diag_errors() && can_train(p.spec)) spec_graph(p.perm, p.spec, true, batch);
+        code = diag_flush();
+        if (code == EXIT_OK) summary(g, spec_name(p.spec));
+    }
+    arena_free(p.perm);
+    return code;
+}
