@@ -53,9 +53,9 @@ const KeyDef schema_keys[] = {
     {"train", "target", KEY_WORD, 0, 0, targets, "label", "what the loss compares with"},
     {"train", "shuffle", KEY_BOOL, 0, 1, NULL, "true", "new order in every epoch"},
     {"train", "early_stopping", KEY_BLOCK, 0, 0, NULL, NULL, "stop when nothing improves"},
-    {"train.early_stopping", "monitor", KEY_WORD, 0, 0, monitors, NULL, "what must improve"},
-    {"train.early_stopping", "patience", KEY_INT, 1, 1000000, NULL, NULL, "epochs to wait"},
-    {"train.early_stopping", "restore_best", KEY_BOOL, 0, 1, NULL, NULL, "keep the best weights"},
+    {"train.early_stopping", "monitor", KEY_WORD, 0, 0, monitors, "val/loss", "what must improve"},
+    {"train.early_stopping", "patience", KEY_INT, 1, 1000000, NULL, "5", "epochs to wait"},
+    {"train.early_stopping", "restore_best", KEY_BOOL, 0, 1, NULL, "true", "keep the best weights"},
     {NULL, NULL, KEY_INT, 0, 0, NULL, NULL, NULL},
 };
 
