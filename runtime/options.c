@@ -91,8 +91,10 @@ static const Row table[] = {
     {"save-weights", "run.save_weights", STR, 0, 0, "F", NULL, NULL, S,
      "weights after the last step"},
     {"log", "run.log", STR, 0, 0, "F", NULL, NULL, S, "loss of every step (.jsonl)"},
-    {"threads", "run.threads", INT, 1, 1024, "N", NULL, NULL, ALL,
+    {"threads", "run.threads", INT, 1, 1024, "N", NULL, NULL, ALL & ~B,
      "threads [CPUs of this process]"},
+    {"threads", "run.threads", LIST, 1, 1024, "LIST", NULL, NULL, B,
+     "thread counts to time [CPUs of this process]"},
     {"json", "run.json", STR, 0, 0, "F|-", NULL, NULL, ALL | I,
      "results as JSON, to a file or to stdout"},
 };

@@ -1,0 +1,341 @@
+/* The verbs from end to end on a small data set and a model made by hand: training, resuming,
+ * evaluating, predicting, raw tensors, benchmarks, and what goes wrong. */
+#include "err.h"
+#include "rt_cli.h"
+#include "safetensors.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+enum { NTRAIN = 90, NTEST = 21 };
+
+/* Images of 4x4 whose bright row tells the class, with some noise. */
+static void write_idx(const char *images, const char *labels, int n, unsigned seed)
+{
+    FILE *f = fopen(images, "wb"), *g = fopen(labels, "wb");
+    unsigned char head[16] = {0, 0, 8, 3, 0, 0, 0, (unsigned char)n, 0, 0, 0, 4, 0, 0, 0, 4};
+    fwrite(head, 1, 16, f);
+    head[3] = 1;
+    fwrite(head, 1, 8, g);
+    for (int i = 0; i < n; i++) {
+        int label = i % FK;
+        fputc(label, g);
+        for (int k = 0; k < FD; k++) {
+            seed = seed * 1103515245 + 12345;
+            fputc((k / 4 == label ? 150 : 20) + (int)(seed >> 16) % 90, f);
+        }
+    }
+    fclose(f);
+    fclose(g);
+}
+
+static int begin(void **state)
+{
+    if (cli_begin(state) || mkdir("data", 0700)) return 1;
+    write_idx("data/train-images-idx3-ubyte", "data/train-labels-idx1-ubyte", NTRAIN, 1);
+    write_idx("data/t10k-images-idx3-ubyte", "data/t10k-labels-idx1-ubyte", NTEST, 2);
+    return 0;
+}
+
+static void must(int code, const char *line)
+{
+    int got = cli(line);
+    if (got != code) print_error("'%s' gave %d\n%s%s", line, got, cli_out, cli_err);
+    assert_int_equal(got, code);
+}
+
+/* The tensors of two checkpoints are the same bytes. */
+static void same_tensors(const char *a, const char *b)
+{
+    RtSt *x = rt_st_open(a), *y = rt_st_open(b);
+    assert_int_equal(x->n, y->n);
+    for (int i = 0; i < x->n; i++) {
+        const RtStTensor *t = rt_st_find(y, x->tensor[i].name);
+        assert_non_null(t);
+        assert_int_equal(t->bytes, x->tensor[i].bytes);
+        assert_memory_equal(t->data, x->tensor[i].data, t->bytes);
+    }
+    static const char *const key[] = {"step",       "epoch",    "best",
+                                      "best_epoch", "val/loss", "train/loss"};
+    for (int i = 0; i < 6; i++) {
+        const char *v = rt_st_meta(x, key[i]), *w = rt_st_meta(y, key[i]);
+        assert_true(!v == !w);
+        if (v) assert_string_equal(v, w);
+    }
+    rt_st_free(x);
+    rt_st_free(y);
+}
+
+static void trains(void **state)
+{
+    (void)state;
+    must(0, "train --data data --threads 1 --json train.json");
+    assert_non_null(strstr(cli_out, "wrote runs/fake/weights/best.safetensors"));
+    assert_non_null(strstr(cli_err, "epoch 4/4  loss "));
+    static const char *const files[] = {"args.yaml",
+                                        "env.json",
+                                        "metrics.jsonl",
+                                        "split.csv",
+                                        "optim.safetensors",
+                                        "weights/best.safetensors",
+                                        "weights/last.safetensors"};
+    for (int i = 0; i < 7; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "runs/fake/%s", files[i]);
+        assert_int_equal(access(path, R_OK), 0);
+    }
+    must(0, "eval --data data --json eval.json");
+    assert_non_null(strstr(cli_out, "test: 21 items, loss "));
+    cli_read("eval.json", cli_out);
+    assert_non_null(strstr(cli_out, "\"accuracy\": 1"));
+    assert_non_null(strstr(cli_out, "\"f1_macro\""));
+}
+
+static void existing_run(void **state)
+{
+    (void)state;
+    must(7, "train --data data");
+    assert_non_null(strstr(cli_err, "error[C004]: 'runs/fake' exists (use --force)\n"));
+    must(0, "train --data data --force --epochs 4");
+}
+
+static void threads_agree(void **state)
+{
+    (void)state;
+    must(0, "train --data data --threads 1 --output-dir t1");
+    must(0, "train --data data --threads 3 --output-dir t3");
+    same_tensors("t1/optim.safetensors", "t3/optim.safetensors");
+    must(0, "train --data data --variant unfused --output-dir tu");
+    same_tensors("t1/optim.safetensors", "tu/optim.safetensors");
+}
+
+/* Stopping after each step of three epochs and going on gives the run that was never stopped. */
+static void resume_is_exact(void **state)
+{
+    (void)state;
+    char line[256];
+    must(0, "train --data data --epochs 3 --output-dir whole");
+    RtSt *s = rt_st_open("whole/optim.safetensors");
+    int steps = atoi(rt_st_meta(s, "step"));
+    rt_st_free(s);
+    assert_in_range(steps, 24, 33);
+    for (int k = 1; k < steps; k++) {
+        snprintf(line, sizeof line,
+                 "train --data data --epochs 3 --output-dir part%d --max-steps %d", k, k);
+        must(0, line);
+        assert_non_null(strstr(cli_err, "--resume auto"));
+        snprintf(line, sizeof line,
+                 "train --data data --epochs 3 --output-dir part%d --resume auto --threads %d", k,
+                 k % 3 + 1);
+        must(0, line);
+        snprintf(line, sizeof line, "part%d/optim.safetensors", k);
+        same_tensors("whole/optim.safetensors", line);
+        snprintf(line, sizeof line, "part%d/weights/best.safetensors", k);
+        same_tensors("whole/weights/best.safetensors", line);
+    }
+}
+
+static void resume_refused(void **state)
+{
+    (void)state;
+    must(0, "train --data data --epochs 3 --output-dir r --max-steps 5");
+    must(2, "train --data data --epochs 3 --output-dir r --resume auto --seed 3");
+    assert_non_null(strstr(
+        cli_err, "error[C006]: --seed 3 differs from checkpoint 0: resume would not be exact"));
+    must(2, "train --data data --epochs 3 --output-dir r --resume auto --lr 0.5");
+    assert_non_null(strstr(cli_err, "error[C006]: --lr 0.5 differs from checkpoint 0.01"));
+    must(2, "train --data data --epochs 3 --output-dir r --resume auto --limit 40");
+    assert_int_equal(
+        cli_with(fake_model("SGD(lr=0.1)"), "train --data data --output-dir r --resume auto"), 2);
+    assert_non_null(strstr(cli_err, "error[C006]: optimizer SGD(lr=0.1) differs"));
+    must(4, "train --data data --output-dir r --resume r/weights/last.safetensors");
+    assert_non_null(strstr(cli_err, "error[W010]"));
+    must(2, "train --data data --output-dir r --resume auto --weights x");
+    must(0, "train --data data --epochs 3 --output-dir r --resume auto --lr 0.5 --allow-drift");
+}
+
+static void interrupted(void **state)
+{
+    (void)state;
+    const RtModel *m = fake_model("Adam(lr=0.01)");
+    fflush(NULL);
+    pid_t pid = fork();
+    char *argv[] = {"fake",     "train",   "--data",       "data",
+                    "--epochs", "1000000", "--output-dir", "int"};
+    if (pid == 0) cli_child(m, 8, argv);
+    int status;
+    for (int i = 0; i < 500 && access("int/weights/last.safetensors", F_OK); i++) usleep(10000);
+    must(7, "train --data data --output-dir int --force"); /* locked; also: other files than out.txt
+                                                              are untouched */
+    assert_non_null(strstr(cli_err, "error[C007]: 'int' is locked by pid "));
+    kill(pid, SIGINT);
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 130);
+    RtSt *s = rt_st_open("int/optim.safetensors");
+    int steps = atoi(rt_st_meta(s, "step"));
+    rt_st_free(s);
+    char line[256];
+    snprintf(line, sizeof line,
+             "train --data data --epochs 1000000 --output-dir int2 --max-steps %d", steps);
+    must(0, line);
+    same_tensors("int/optim.safetensors", "int2/optim.safetensors");
+}
+
+static void early_stopping(void **state)
+{
+    (void)state;
+    must(0, "train --data data --epochs 50 --lr 0 --patience 2 --output-dir es");
+    assert_non_null(strstr(cli_out, "fake: 3 epochs"));
+    assert_non_null(strstr(cli_out, "in epoch 1\n"));
+}
+
+static void diverges(void **state)
+{
+    (void)state;
+    const RtModel *m = fake_model("Adam(lr=0.01)");
+    RtScalar *s = (RtScalar *)(uintptr_t)((const char *)m + m->scalars);
+    s[SC_C1].value = 1;
+    assert_int_equal(cli_with(m, "train --data data --lr 1000000 --epochs 1 --output-dir ok"), 0);
+    s[SC_BATCH].value = 0; /* the kernels divide by it */
+    assert_int_equal(cli_with(m, "train --data data --output-dir nan"), 8);
+    assert_non_null(strstr(cli_err, "error[N001]: step 1: loss is NaN"));
+    assert_int_not_equal(access("nan/weights/last.safetensors", F_OK), 0);
+}
+
+static void weights_that_do_not_fit(void **state)
+{
+    (void)state;
+    float w[51] = {0}, bad[3] = {0, NAN, 0};
+    RtStTensor t[] = {
+        {.name = "fc.weight", .dtype = "F32", .rank = 2, .dim = {3, 16}, .count = 48, .data = w},
+        {.name = "fc.bias", .dtype = "F32", .rank = 1, .dim = {3}, .count = 3, .data = w},
+        {.name = "more", .dtype = "F32", .rank = 1, .dim = {3}, .count = 3, .data = w}};
+    rt_st_write("good.st", t, 2, NULL, 0, NULL);
+    rt_st_write("extra.st", t, 3, NULL, 0, NULL);
+    rt_st_write("missing.st", t, 1, NULL, 0, NULL);
+    t[0].dim[0] = 16;
+    t[0].dim[1] = 3;
+    rt_st_write("shape.st", t, 2, NULL, 0, NULL);
+    t[0].dim[0] = 3;
+    t[0].dim[1] = 16;
+    t[1].data = bad;
+    rt_st_write("nan.st", t, 2, NULL, 0, NULL);
+    must(0, "eval --data data --weights good.st");
+    must(4, "eval --data data --weights extra.st");
+    assert_non_null(
+        strstr(cli_err, "error[W007]: 'extra.st' does not fit the model: extra 'more'\n"));
+    must(0, "eval --data data --weights extra.st --strict no");
+    must(4, "eval --data data --weights missing.st");
+    assert_non_null(strstr(cli_err, "missing 'fc.bias'"));
+    must(4, "eval --data data --weights shape.st");
+    assert_non_null(strstr(cli_err, "error[W008]: 'fc.weight': file [16,3], model [3,16]\n"));
+    must(4, "eval --data data --weights nan.st");
+    assert_non_null(
+        strstr(cli_err, "error[W009]: 'fc.bias' has 1 values that are not finite (first at 1)\n"));
+}
+
+static void predicts(void **state)
+{
+    (void)state;
+    must(0, "predict --data data --idx 4 --topk 2");
+    assert_non_null(strstr(cli_out, "t10k:4 (1)  1 "));
+    must(0, "predict --data data --idx 4 --topk 2 --json -");
+    assert_non_null(strstr(cli_out, "\"truth\": \"1\""));
+    must(2, "predict --data data --idx 21");
+    must(4, "predict --data data no.png");
+}
+
+static void raw_tensors(void **state)
+{
+    (void)state;
+    enum { ROWS = 3 * FB, ODD = 13 };
+    float x[ROWS * FD];
+    int32_t y[ROWS];
+    for (int i = 0; i < ROWS * FD; i++) x[i] = (float)((i * 31) % 17) / 17;
+    for (int i = 0; i < ROWS; i++) y[i] = i % FK;
+    RtStTensor in = {.name = "input",
+                     .dtype = "F32",
+                     .rank = 4,
+                     .dim = {ROWS, 1, 4, 4},
+                     .count = ROWS * FD,
+                     .data = x};
+    RtStTensor to = {
+        .name = "target", .dtype = "I32", .rank = 1, .dim = {ROWS}, .count = ROWS, .data = y};
+    rt_st_write("in.st", &in, 1, NULL, 0, NULL);
+    rt_st_write("to.st", &to, 1, NULL, 0, NULL);
+    in.dim[0] = to.dim[0] = to.count = ODD;
+    in.count = ODD * FD;
+    rt_st_write("odd.st", &in, 1, NULL, 0, NULL);
+    rt_st_write("oddto.st", &to, 1, NULL, 0, NULL);
+    must(0, "run --input odd.st --target oddto.st --output o.st --layer input");
+    RtSt *s = rt_st_open("o.st");
+    assert_int_equal(rt_st_find(s, "output")->dim[0], ODD);
+    assert_memory_equal(rt_st_find(s, "input")->data, x, ODD * FD * sizeof(float));
+    assert_int_equal(rt_st_find(s, "loss")->count, 1);
+    rt_st_free(s);
+    must(0, "step --input in.st --target to.st --steps 5 --log l.jsonl --save-grads g.st "
+            "--save-weights w.st");
+    s = rt_st_open("g.st");
+    assert_int_equal(s->n, 2);
+    assert_non_null(rt_st_find(s, "fc.weight"));
+    rt_st_free(s);
+    cli_read("l.jsonl", cli_out);
+    int lines = 0;
+    for (char *p = cli_out; (p = strchr(p, '\n')); p++) lines++;
+    assert_int_equal(lines, 5);
+    assert_memory_equal(cli_out, "{\"step\": 1, \"loss\": ", 20);
+    must(0, "step --input in.st --target to.st --steps 5 --threads 3 --save-weights w3.st");
+    same_tensors("w.st", "w3.st");
+    must(4, "step --input odd.st --target oddto.st");
+    must(4, "step --input in.st --target oddto.st");
+    must(4, "run --input to.st --output o.st");
+    must(2, "run --input in.st --output o.st --layer nothing");
+}
+
+static void benches(void **state)
+{
+    (void)state;
+    must(0, "bench --duration 0.02s --threads 1,2 --profile --json b.json");
+    assert_non_null(strstr(cli_out, "fused is "));
+    assert_non_null(strstr(cli_out, "largest difference 0"));
+    assert_non_null(strstr(cli_out, "fc+loss  fake.yaml:9"));
+    cli_read("b.json", cli_out);
+    assert_non_null(strstr(cli_out, "\"phase\": \"train-step\""));
+    must(2, "bench --batch 7");
+    must(0, "bench --batch 1 --phase infer --variants fused --duration 0.02 --json -");
+    assert_memory_equal(cli_out, "{\n  \"version\": 1,", 17);
+}
+
+static void bad_data(void **state)
+{
+    (void)state;
+    must(4, "train --data data --limit 3 --output-dir bd");
+    assert_non_null(strstr(cli_err, "error[D026]: batch 8 > 3 items\n"));
+    must(4, "train --data nowhere --output-dir bd");
+    assert_int_not_equal(access("bd", F_OK), 0); /* nothing half-written */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trains),
+        cmocka_unit_test(existing_run),
+        cmocka_unit_test(threads_agree),
+        cmocka_unit_test(resume_is_exact),
+        cmocka_unit_test(resume_refused),
+        cmocka_unit_test(interrupted),
+        cmocka_unit_test(early_stopping),
+        cmocka_unit_test(diverges),
+        cmocka_unit_test(weights_that_do_not_fit),
+        cmocka_unit_test(predicts),
+        cmocka_unit_test(raw_tensors),
+        cmocka_unit_test(benches),
+        cmocka_unit_test(bad_data),
+    };
+    return cmocka_run_group_tests(tests, begin, cli_end);
+}
