@@ -1,0 +1,22 @@
+#include "layers.h"
+#include <string.h>
+
+Node *make_layer(Graph *g, const char *op, const char *path, const char *attrs, Node *a, Node *b)
+{
+    Node proto = {.op = op_find(op)};
+    Layer l = {.g = g, .op = proto.op, .path = path, .in = {a, b}, .nin = b ? 2 : 1};
+    char *save = NULL;
+    op_default_attrs(proto.op, proto.attr);
+    for (int i = 0; proto.op->attrs && proto.op->attrs[i].name; i++)
+        proto.attr[i].infer = proto.op->attrs[i].infer;
+    for (char *w = strtok_r(arena_strdup(g->arena, attrs), " ", &save); w;
+         w = strtok_r(NULL, " ", &save)) {
+        char *eq = strchr(w, '=');
+        *eq = '\0';
+        bug_if(!op_parse_attr(g->arena, &proto, w, eq + 1), "attribute %s of %s", w, op);
+        proto.attr[attr_index(proto.op, w)].infer = false;
+    }
+    memcpy(l.attr, proto.attr, sizeof l.attr);
+    l.loc = (Loc){"test.yaml", 1, 1, 1};
+    return layer_build(&l);
+}
