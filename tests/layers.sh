@@ -9,13 +9,14 @@ cd "$(dirname "$0")/.." || exit 1
 # the C library is free to all.
 table='
 compiler/main.c         | *
-compiler/pipeline.c     | *
+compiler/pipeline.*      | *
 compiler/stages.h       | compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.h      | compiler/loop/* compiler/support/*
 compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/schedule.h     | compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan.h         | compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/loops.h        | compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
+compiler/blob.*         | compiler/blob.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/link.*         | compiler/link.h compiler/backend.h runtime/abi.h compiler/support/*
 compiler/backend.c      | compiler/backend.h compiler/support/*
 compiler/machine.c      | compiler/backend.h compiler/support/*

@@ -30,9 +30,11 @@ for model in mnist cnn; do
 done
 
 # Every stage dumps, and the compiler can stop after each.
-for stage in spec graph grad simplify fuse schedule plan loop; do
+mkdir "$work/dump"
+for stage in spec graph grad simplify fuse schedule plan loop llvm; do
     check "dumps $stage" "$sinter" build $spec -o "$work/none" --stop-after=$stage --dump=$stage --dump-dir="$work/dump"
-    check "$stage was written" test -s "$work/dump/train.$stage.txt"
+    case $stage in spec | llvm) file=$stage.txt ;; *) file=train.$stage.txt ;; esac
+    check "$stage was written" test -s "$work/dump/$file"
 done
 check "a stopped build leaves no program" test ! -e "$work/none"
 
@@ -59,8 +61,10 @@ done
 sed -e 's/conv1:/HostileName_0:/' -e 's/name: mnist/name: HostileModel/' $spec >"$work/hostile.yaml"
 must "odd names build" "$sinter" build "$work/hostile.yaml" -o "$work/hostile"
 check "the program knows the name" grep -qc HostileName_0 "$work/hostile"
-no_symbol() { ! nm -a "$1" | grep -qi hostile; }
-check "no symbol has the name" no_symbol "$work/hostile"
+check "dumps the code" "$sinter" build "$work/hostile.yaml" -o "$work/none" \
+    --dump=llvm,asm --dump-dir="$work/dump"
+no_symbol() { ! { nm -aC "$1"; nm -D "$1"; cat "$work/dump"/{llvm,asm}.txt; } | grep -i hostile; }
+check "no symbol and no line of code has the name" no_symbol "$work/hostile"
 for name in '"; system(\"x\"); //' '*/ evil' '$(touch pwned)' 'a;b' '%s%n' '../up'; do
     printf 'spec: 1\nname: m\ninput: {image: [1, 8, 8]}\nmodel:\n  %s: Conv2d(_, 2, 3)\n' \
         "'${name//\'/}'" >"$work/name.yaml"
