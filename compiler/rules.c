@@ -234,9 +234,15 @@ static Node *find_equal(Rewrite *r, Node *n)
     if (op_is_root(n->op) || op_is(n, "Input")) return NULL;
     uint64_t i = hash_of(n) & t->mask;
     while (t->slot[i] && !same_value(t->slot[i], n)) i = (i + 1) & t->mask;
-    if (t->slot[i]) return t->slot[i];
-    t->slot[i] = n;
-    return NULL;
+    Node *first = t->slot[i];
+    if (!first) t->slot[i] = n;
+    if (first && first->is_grad &&
+        !n->is_grad) { /* what both directions need belongs to the forward one */
+        first->is_grad = false;
+        first->loc = n->loc;
+        first->name = n->name;
+    }
+    return first;
 }
 
 static bool cse(Graph *g)

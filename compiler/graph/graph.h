@@ -123,6 +123,7 @@ bool shape_broadcast(Shape a, Shape b, Shape *out);
 /* What the graph needs to know of operators; defined in ops/table.c. */
 const OpDef *op_find(const char *name);
 const char *op_name(const OpDef *op);
+int op_inputs(const OpDef *op); /* -1: any number */
 bool op_infer_shape(Node *n);
 void op_default_attrs(const OpDef *op, AttrVal *attr);   /* attr[MAX_ATTR] */
 bool op_attrs_eq(const Node *a, const Node *b);          /* the same op: equal values, whatever their places */

@@ -231,6 +231,8 @@ static bool read_node(Reader *r)
     op_default_attrs(l.proto.op, l.proto.attr);
     for (int i = 3; i < r->n; i++)
         if (!read_part(r, &l, r->word[i])) return false;
+    int want = op_inputs(l.proto.op);
+    if (want >= 0 && l.proto.nin != want) return fail(r, "wrong number of inputs of", r->word[2]);
     Node *n = make_node(r, &l);
     if (n && l.proto.shape.rank && !shape_eq(n->shape, l.proto.shape))
         return fail(r, "the shape rule gives another shape than that of", r->word[0]);

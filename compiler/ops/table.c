@@ -28,6 +28,11 @@ const char *op_name(const OpDef *op)
     return op->name;
 }
 
+int op_inputs(const OpDef *op)
+{
+    return op->nin;
+}
+
 bool op_is_root(const OpDef *op)
 {
     return op->use == OP_ROOT;
