@@ -111,7 +111,8 @@ static RtLayout rt_layout(const Layout *l)
     return r;
 }
 
-static RtTensor rt_tensor(Writer *w, const char *name, int role, DType t, Shape s, const Layout *l, const Place *at)
+static RtTensor rt_tensor(Writer *w, const char *name, int role, DType t, Shape s, const Layout *l,
+                          const Place *at)
 {
     static const uint32_t arenas[] = {RT_STATE, RT_PREP, RT_SLAB, RT_SCALAR};
     RtTensor r = {.name = put_str(w, name), .role = (uint8_t)role, .rank = (uint8_t)s.rank};
@@ -132,8 +133,8 @@ static RtRef put_states(Writer *w, const Plan *p, uint32_t *count)
     for (int i = 0; i < g->state.n; i++) {
         const State *s = g->state.v[i];
         if (s->part) continue;
-        RtTensor t = rt_tensor(w, s->name, roles[s->kind], s->dtype, s->shape, &p->schedule->state[s->id],
-                               &p->state[s->id]);
+        RtTensor t = rt_tensor(w, s->name, roles[s->kind], s->dtype, s->shape,
+                               &p->schedule->state[s->id], &p->state[s->id]);
         t.init = inits[s->init.kind];
         t.init_a = s->init.a;
         t.init_b = s->init.b;
@@ -175,7 +176,8 @@ static RtRef put_program_tensors(Writer *w, const Plan *p, uint32_t *count)
         const Node *n = g->node.v[i];
         if (!op_is(n, "Input")) continue;
         int role = !strcmp(n->name, "target") ? RT_TARGET : RT_INPUT;
-        RtTensor t = rt_tensor(w, n->name, role, n->dtype, n->shape, &p->schedule->value[i], &p->value[i]);
+        RtTensor t =
+            rt_tensor(w, n->name, role, n->dtype, n->shape, &p->schedule->value[i], &p->value[i]);
         vec_push(w->a, &v, t);
     }
     for (int i = 0; i < g->output.n; i++) {
@@ -184,8 +186,8 @@ static RtRef put_program_tensors(Writer *w, const Plan *p, uint32_t *count)
             put_gradients(w, p, n, &v);
             continue;
         }
-        RtTensor t = rt_tensor(w, g->output.v[i].name, RT_OUTPUT, n->dtype, n->shape, &p->schedule->value[n->id],
-                               &p->value[n->id]);
+        RtTensor t = rt_tensor(w, g->output.v[i].name, RT_OUTPUT, n->dtype, n->shape,
+                               &p->schedule->value[n->id], &p->value[n->id]);
         vec_push(w->a, &v, t);
     }
     *count = (uint32_t)v.n;

@@ -1,5 +1,5 @@
-/* Blob: all programs of a model -> the kernels, each once, and the read-only table that the runtime reads
- * (runtime/abi.h). */
+/* Blob: all programs of a model -> the kernels, each once, and the read-only table that the runtime
+ * reads (runtime/abi.h). */
 #ifndef BLOB_H
 #define BLOB_H
 #include "loops.h"

@@ -1,4 +1,5 @@
-/* What a group must do and what it is called: for --explain-fusion, the schedule and the program's step table. */
+/* What a group must do and what it is called: for --explain-fusion, the schedule and the program's
+ * step table. */
 #include "groups.h"
 #include <string.h>
 
@@ -17,15 +18,19 @@ static double contraction_flops(const Node *n)
 static double node_flops(const Node *n)
 {
     switch (n->op->nest) {
-    case NEST_CONTRACT: return contraction_flops(n);
+    case NEST_CONTRACT:
+        return contraction_flops(n);
     case NEST_WINDOW: {
         Window w = n->op->window(n);
         return w.adaptive ? (double)shape_count(n->in[0]->shape)
                           : (double)shape_count(n->shape) * (double)(w.kernel[0] * w.kernel[1]);
     }
-    case NEST_REDUCE: return (double)shape_count(n->in[0]->shape);
-    case NEST_COPY: return 0;
-    default: return (double)shape_count(n->shape);
+    case NEST_REDUCE:
+        return (double)shape_count(n->in[0]->shape);
+    case NEST_COPY:
+        return 0;
+    default:
+        return (double)shape_count(n->shape);
     }
 }
 

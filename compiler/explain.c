@@ -3,8 +3,8 @@
 #include "stages.h"
 #include <string.h>
 
-static const char *const nest_names[] = {"leaf",     "pointwise", "reduce", "contract",
-                                         "window",   "window_t",  "copy",   "expand"};
+static const char *const nest_names[] = {"leaf",   "pointwise", "reduce", "contract",
+                                         "window", "window_t",  "copy",   "expand"};
 static const char *const stage_names[] = {"pre", "anchor", "post", "pool", "last"};
 
 static void print_ids(Buf *b, const char *what, Node *const *v, int n)
@@ -19,8 +19,9 @@ void groups_print(Buf *b, const Groups *gs)
     Arena *a = arena_new();
     for (int i = 0; i < gs->group.n; i++) {
         const Group *g = gs->group.v[i];
-        buf_printf(b, "group %d %s%s%s domain %s  # %s\n", g->id, nest_names[g->nest], g->row ? " row" : "",
-                   g->prep ? " prepare" : "", shape_str(a, g->domain), group_layers(a, g));
+        buf_printf(b, "group %d %s%s%s domain %s  # %s\n", g->id, nest_names[g->nest],
+                   g->row ? " row" : "", g->prep ? " prepare" : "", shape_str(a, g->domain),
+                   group_layers(a, g));
         for (int k = 0; k < g->node.n; k++) {
             const Node *n = g->node.v[k];
             buf_printf(b, "  %%%d = %s", n->id, op_name(n->op));
@@ -64,8 +65,8 @@ void groups_explain(Buf *b, const Groups *gs)
     Arena *a = arena_new();
     double flops = 0, bytes = 0;
     int nodes = 0;
-    buf_printf(b, "%-4s %-10s %-44s %-9s %12s %10s\n", "#", "nest", "layers ( ' = in the gradient of)", "lines",
-               "FLOP", "bytes");
+    buf_printf(b, "%-4s %-10s %-44s %-9s %12s %10s\n", "#", "nest",
+               "layers ( ' = in the gradient of)", "lines", "FLOP", "bytes");
     for (int i = 0; i < gs->group.n; i++) {
         const Group *g = gs->group.v[i];
         double f, by;
@@ -73,8 +74,8 @@ void groups_explain(Buf *b, const Groups *gs)
         flops += f;
         bytes += by;
         nodes += g->node.n;
-        buf_printf(b, "%-4d %-10s %-44s %-9s ", g->id, g->row ? "row" : nest_names[g->nest], group_layers(a, g),
-                   lines_of(a, g));
+        buf_printf(b, "%-4d %-10s %-44s %-9s ", g->id, g->row ? "row" : nest_names[g->nest],
+                   group_layers(a, g), lines_of(a, g));
         amount(b, f, "FLOP");
         buf_puts(b, "  ");
         amount(b, by, "B");

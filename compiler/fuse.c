@@ -1,9 +1,10 @@
 /* Fusion: graph nodes -> groups, in one pass over the topological order.
  *
- * In: a simplified graph. Out: groups whose inner values never reach memory. Each rule below looks at one node
- * and one group of a producer, and either says yes or names the reason why not, which --explain-fusion prints.
- * Rule of the house: a rule is a row of `rules`; what a group may hold is said only here, how it is executed only
- * in the nests. A join must never make a cycle between groups (depends_on). */
+ * In: a simplified graph. Out: groups whose inner values never reach memory. Each rule below looks
+ * at one node and one group of a producer, and either says yes or names the reason why not, which
+ * --explain-fusion prints. Rule of the house: a rule is a row of `rules`; what a group may hold is
+ * said only here, how it is executed only in the nests. A join must never make a cycle between
+ * groups (depends_on). */
 #include "groups.h"
 #include "stages.h"
 #include <string.h>
@@ -14,8 +15,8 @@ typedef struct Fuse {
     Groups *out;
     bool enable;
     const char *disabled;
-    bool *prep;   /* by node id */
-    int *mark;    /* by node id: visited in walk number */
+    bool *prep; /* by node id */
+    int *mark;  /* by node id: visited in walk number */
     int walk;
 } Fuse;
 
@@ -115,7 +116,8 @@ static const char *row_join(Fuse *f, Node *n, Group *g)
     return NULL;
 }
 
-/* Softmax and losses: reductions over the channels of one row, and everything elementwise between them. */
+/* Softmax and losses: reductions over the channels of one row, and everything elementwise between
+ * them. */
 static const char *rule_row(Fuse *f, Node *n, Group *g)
 {
     if (g->row) return row_join(f, n, g);
@@ -149,13 +151,14 @@ static const char *rule_epilogue(Fuse *f, Node *n, Group *g)
         return NULL;
     }
     if (!shape_eq(n->shape, g->tail)) return "its elements are not those of its producer's kernel";
-    /* in a reduction, elementwise values of the domain are not yet reduced, and the results come only after
-     * the last element: a node must not mix both */
+    /* in a reduction, elementwise values of the domain are not yet reduced, and the results come
+     * only after the last element: a node must not mix both */
     Stage stage = g->nest == NEST_POINTWISE ? STAGE_PRE : g->pool ? STAGE_LAST : STAGE_POST;
     for (int i = 0; i < n->nin; i++) {
         if (f->out->of[n->in[i]->id] != g) continue;
         Stage s = f->out->stage[n->in[i]->id];
-        if (stage == STAGE_LAST && s < STAGE_POOL) return "it needs the values before pooling again";
+        if (stage == STAGE_LAST && s < STAGE_POOL)
+            return "it needs the values before pooling again";
         if (stage == STAGE_POST && s == STAGE_PRE) return "it needs the reduction's input again";
     }
     put(f, g, n, stage);
@@ -172,9 +175,10 @@ static bool window_is_tiling(const Window *w)
 static bool same_window(const Node *a, const Node *b)
 {
     Window x = a->op->window(a), y = b->op->window(b);
-    return memcmp(x.kernel, y.kernel, sizeof x.kernel) == 0 && memcmp(x.stride, y.stride, sizeof x.stride) == 0 &&
-           memcmp(x.pad, y.pad, sizeof x.pad) == 0 && memcmp(x.dilation, y.dilation, sizeof x.dilation) == 0 &&
-           x.adaptive == y.adaptive;
+    return memcmp(x.kernel, y.kernel, sizeof x.kernel) == 0 &&
+           memcmp(x.stride, y.stride, sizeof x.stride) == 0 &&
+           memcmp(x.pad, y.pad, sizeof x.pad) == 0 &&
+           memcmp(x.dilation, y.dilation, sizeof x.dilation) == 0 && x.adaptive == y.adaptive;
 }
 
 /* Pooling on the accumulators of a contraction, before anything is stored. */
@@ -184,16 +188,19 @@ static const char *rule_pool(Fuse *f, Node *n, Group *g)
     if (n->op->nest != NEST_WINDOW || g->nest != NEST_CONTRACT) return "";
     Window w = n->op->window(n);
     if (!window_is_tiling(&w)) return "its windows overlap or are padded";
-    if (w.kernel[0] * w.kernel[1] > MOST_TAPS) return "its windows are larger than the accumulator tile";
+    if (w.kernel[0] * w.kernel[1] > MOST_TAPS)
+        return "its windows are larger than the accumulator tile";
     Contract second;
     if (g->anchor->op->contract(g->anchor, 1, &second)) return "the contraction comes in phases";
     for (int i = 0; i < 2; i++)
-        if (n->in[0]->shape.dim[2 + i] % w.kernel[i]) return "the plane is not a multiple of the window";
+        if (n->in[0]->shape.dim[2 + i] % w.kernel[i])
+            return "the plane is not a multiple of the window";
     if (g->pool && !(g->pool->in[0] == n->in[0] && same_window(g->pool, n)))
         return "another pooling already ends this kernel";
     if (!g->pool) {
         for (int i = 0; i < g->node.n; i++)
-            if (f->out->stage[g->node.v[i]->id] > STAGE_POST) return "another pooling already ends this kernel";
+            if (f->out->stage[g->node.v[i]->id] > STAGE_POST)
+                return "another pooling already ends this kernel";
         g->pool = n;
         g->tail = n->shape;
     }
@@ -205,7 +212,8 @@ static const char *rule_pool(Fuse *f, Node *n, Group *g)
 static const char *rule_sibling(Fuse *f, Node *n, Group *g)
 {
     if (n->op->nest != g->nest || !g->anchor || g->row) return "";
-    bool window = n->op->nest == NEST_WINDOW && n->in[0] == g->anchor->in[0] && same_window(n, g->anchor);
+    bool window =
+        n->op->nest == NEST_WINDOW && n->in[0] == g->anchor->in[0] && same_window(n, g->anchor);
     bool reduce = n->op->nest == NEST_REDUCE && shape_eq(n->in[0]->shape, g->domain) &&
                   reduced_axes(n) == reduced_axes(g->anchor);
     if (!window && !reduce) return "";
@@ -232,7 +240,8 @@ static const char *rule_prologue(Fuse *f, Node *n, Group *g)
 
 typedef struct Rule {
     const char *name, *doc;
-    const char *(*join)(Fuse *, Node *, Group *); /* NULL: joined; "": does not apply; else why not */
+    const char *(*join)(Fuse *, Node *,
+                        Group *); /* NULL: joined; "": does not apply; else why not */
 } Rule;
 static const Rule rules[] = {
     {"row", "softmax and losses: reductions along a row and the work between them", rule_row},
@@ -262,10 +271,14 @@ static const char *try_group(Fuse *f, Node *n, Group *g)
 static const char *intrinsic_reason(const Node *n)
 {
     switch (n->op->nest) {
-    case NEST_CONTRACT: return "it reads every input element many times: its input must be stored";
-    case NEST_WINDOW_T: return "it gathers from whole windows: its input must be stored";
-    case NEST_COPY: return "it rearranges memory";
-    default: return NULL;
+    case NEST_CONTRACT:
+        return "it reads every input element many times: its input must be stored";
+    case NEST_WINDOW_T:
+        return "it gathers from whole windows: its input must be stored";
+    case NEST_COPY:
+        return "it rearranges memory";
+    default:
+        return NULL;
     }
 }
 
@@ -336,7 +349,8 @@ static void finish_group(Fuse *f, Group *g)
     for (int i = 0; i < g->node.n; i++) {
         Node *n = g->node.v[i];
         for (int k = 0; k < n->nin; k++)
-            if (f->out->of[n->in[k]->id] != g && !op_is(n->in[k], "Const")) add_unique(f->a, g, n->in[k]);
+            if (f->out->of[n->in[k]->id] != g && !op_is(n->in[k], "Const"))
+                add_unique(f->a, g, n->in[k]);
         if (used_outside(f, n)) vec_push(f->a, &g->out, n);
     }
 }
@@ -364,7 +378,8 @@ static void sort_groups(Fuse *f)
     for (int i = 0; i < f->out->group.n; i++) f->out->group.v[i]->id = i;
 }
 
-/* Values of state and constants alone. In a training graph the state changes at every step: none. */
+/* Values of state and constants alone. In a training graph the state changes at every step: none.
+ */
 static void find_prep(Fuse *f)
 {
     for (int i = 0; i < f->g->node.n && !f->g->training; i++) {

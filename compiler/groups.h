@@ -1,5 +1,5 @@
-/* Groups: the product of fuse.c. A group becomes one kernel (or a few that follow each other): nodes that are
- * computed in one nest, values between them never reach memory. Data only. */
+/* Groups: the product of fuse.c. A group becomes one kernel (or a few that follow each other):
+ * nodes that are computed in one nest, values between them never reach memory. Data only. */
 #ifndef GROUPS_H
 #define GROUPS_H
 #include "ops/op.h"
@@ -15,30 +15,33 @@ typedef enum Stage {
 
 typedef struct Group {
     int id;
-    NestKind nest;      /* POINTWISE, REDUCE, CONTRACT, WINDOW, WINDOW_T, COPY */
-    bool row;           /* REDUCE over axis 1: several passes over one row at a time */
-    bool prep;          /* depends on state and constants only: runs once after the weights changed */
-    Node *anchor;       /* first anchor; NULL in pointwise groups */
-    Node *pool;         /* first node of STAGE_POOL */
-    Shape domain;       /* elementwise domain: of STAGE_PRE where there is one, else of the anchor's output */
-    Shape tail;         /* shape that the next elementwise node must have to join */
-    VEC(Node *) node;   /* topological order */
-    VEC(Node *) in;     /* values loaded: of other groups and leafs (not Const) */
-    VEC(Node *) out;    /* values stored */
+    NestKind nest;    /* POINTWISE, REDUCE, CONTRACT, WINDOW, WINDOW_T, COPY */
+    bool row;         /* REDUCE over axis 1: several passes over one row at a time */
+    bool prep;        /* depends on state and constants only: runs once after the weights changed */
+    Node *anchor;     /* first anchor; NULL in pointwise groups */
+    Node *pool;       /* first node of STAGE_POOL */
+    Shape domain;     /* elementwise domain: of STAGE_PRE where there is one, else of the anchor's
+                         output */
+    Shape tail;       /* shape that the next elementwise node must have to join */
+    VEC(Node *) node; /* topological order */
+    VEC(Node *) in;   /* values loaded: of other groups and leafs (not Const) */
+    VEC(Node *) out;  /* values stored */
 } Group;
 
 typedef struct Groups {
     const Graph *graph;
-    VEC(Group *) group;   /* in an order that respects dependences (state hazards are plan.c's) */
-    Group **of;           /* by node id; NULL for leafs */
-    Stage *stage;         /* by node id */
-    const char **why;     /* by node id: why the node did not join its producers; NULL: it did, or has none */
+    VEC(Group *) group; /* in an order that respects dependences (state hazards are plan.c's) */
+    Group **of;         /* by node id; NULL for leafs */
+    Stage *stage;       /* by node id */
+    const char *
+        *why; /* by node id: why the node did not join its producers; NULL: it did, or has none */
 } Groups;
 
-/* cost.c: what the group's loops must do, counted from shapes: floating-point operations, and bytes of the values
- * that it loads and stores (each once). */
+/* cost.c: what the group's loops must do, counted from shapes: floating-point operations, and bytes
+ * of the values that it loads and stores (each once). */
 void group_cost(const Group *g, double *flops, double *bytes);
-/* "conv2+relu2+pool2": the modules of the group's nodes in order, "'" marks gradients; cut at most bytes. */
+/* "conv2+relu2+pool2": the modules of the group's nodes in order, "'" marks gradients; cut at most
+ * bytes. */
 const char *group_layers(Arena *a, const Group *g);
 int group_line(const Group *g); /* YAML line of the first layer, 0: none */
 

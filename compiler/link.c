@@ -1,5 +1,5 @@
-/* Link by the system's C compiler driver, started without a shell. Everything is made in a private folder and
- * moved into place at the end: nothing half-written is ever seen. */
+/* Link by the system's C compiler driver, started without a shell. Everything is made in a private
+ * folder and moved into place at the end: nothing half-written is ever seen. */
 #include "link.h"
 #include "../runtime/abi.h"
 #include "support/diag.h"
@@ -29,14 +29,16 @@ const char *link_runtime_path(Arena *a)
     return access(installed, R_OK) ? NULL : installed;
 }
 
-/* Programs of ours hold the model table, which begins with a magic number and the table's version. */
+/* Programs of ours hold the model table, which begins with a magic number and the table's version.
+ */
 static bool is_ours(const char *path)
 {
     Arena *a = arena_new();
     size_t len = 0;
     const char *why, *text = file_read(a, path, MOST_FILE, &len, &why);
     uint32_t mark[2] = {RT_MAGIC, RT_ABI_VERSION};
-    bool ours = text && len > 4 && !memcmp(text, "\177ELF", 4) && memmem(text, len, mark, sizeof mark);
+    bool ours =
+        text && len > 4 && !memcmp(text, "\177ELF", 4) && memmem(text, len, mark, sizeof mark);
     arena_free(a);
     return ours;
 }
@@ -48,7 +50,8 @@ const char *link_refuses(const char *out, bool force)
     if (stat(out, &st)) return NULL;
     if (S_ISDIR(st.st_mode)) return "it is a directory";
     if (!S_ISREG(st.st_mode)) return "it is not a regular file";
-    if (!force && st.st_size > 0 && !is_ours(out)) return "it exists and sinter did not write it (use --force)";
+    if (!force && st.st_size > 0 && !is_ours(out))
+        return "it exists and sinter did not write it (use --force)";
     return NULL;
 }
 
@@ -68,7 +71,8 @@ static void run_cc(Arena *a, char *const *argv)
     if (status > 0) fatal(EXIT_TOOL, "'%s' failed to link:\n%s", argv[0], err ? err : "");
 }
 
-/* Copies beside the target, then renames: the folder of temporaries may be on another file system. */
+/* Copies beside the target, then renames: the folder of temporaries may be on another file system.
+ */
 static void move_into_place(Arena *a, const char *from, const char *out)
 {
     size_t n;
@@ -78,7 +82,8 @@ static void move_into_place(Arena *a, const char *from, const char *out)
         fatal(EXIT_WRITE, "cannot create '%s': %s", out, strerror(errno));
 }
 
-void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool force, bool keep_temps)
+void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool force,
+                     bool keep_temps)
 {
     enum { MOST_ARGS = 64 };
     char *argv[MOST_ARGS];
@@ -99,7 +104,8 @@ void link_executable(Arena *a, const Object *obj, int nobj, const char *out, boo
 #endif
     argv[n++] = "-o";
     argv[n++] = exe;
-    for (int i = 0; i < nobj && n < MOST_ARGS - 8; i++) argv[n++] = write_object(a, dir, i, &obj[i]);
+    for (int i = 0; i < nobj && n < MOST_ARGS - 8; i++)
+        argv[n++] = write_object(a, dir, i, &obj[i]);
     argv[n++] = (char *)rt;
     for (size_t i = 0; i < sizeof libs / sizeof libs[0]; i++) argv[n++] = (char *)libs[i];
     argv[n] = NULL;

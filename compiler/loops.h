@@ -11,10 +11,10 @@ typedef struct KernelArg {
 
 typedef struct Kernel { /* one launch */
     Func *func;
-    VEC(KernelArg) arg;  /* by the function's arguments */
-    const Group *group;  /* NULL: a copy into state */
-    const char *layers;  /* "conv2+relu2+pool2" */
-    const char *nest;    /* "contract", "contract pack", ... */
+    VEC(KernelArg) arg; /* by the function's arguments */
+    const Group *group; /* NULL: a copy into state */
+    const char *layers; /* "conv2+relu2+pool2" */
+    const char *nest;   /* "contract", "contract pack", ... */
     bool prep;
     bool nowait;         /* the next launch does not depend on it */
     double flops, bytes; /* of the group, on its main kernel; 0 on the others */

@@ -1,4 +1,5 @@
-/* Lower: groups in run order -> kernels, by calling each group's nest. The only bridge from graph to loop. */
+/* Lower: groups in run order -> kernels, by calling each group's nest. The only bridge from graph
+ * to loop. */
 #include "loops.h"
 #include "nests/nest.h"
 #include "stages.h"
@@ -7,13 +8,26 @@
 static void lower_group(Arena *a, Loops *out, const Group *g)
 {
     switch (g->nest) {
-    case NEST_POINTWISE: nest_pointwise(a, out, g); break;
-    case NEST_REDUCE: (g->row ? nest_row : nest_reduce)(a, out, g); break;
-    case NEST_CONTRACT: nest_contract(a, out, g); break;
-    case NEST_WINDOW: nest_window(a, out, g); break;
-    case NEST_WINDOW_T: nest_window_t(a, out, g); break;
-    case NEST_COPY: nest_copy(a, out, g); break;
-    default: bug_if(true, "group %d has no nest", g->id);
+    case NEST_POINTWISE:
+        nest_pointwise(a, out, g);
+        break;
+    case NEST_REDUCE:
+        (g->row ? nest_row : nest_reduce)(a, out, g);
+        break;
+    case NEST_CONTRACT:
+        nest_contract(a, out, g);
+        break;
+    case NEST_WINDOW:
+        nest_window(a, out, g);
+        break;
+    case NEST_WINDOW_T:
+        nest_window_t(a, out, g);
+        break;
+    case NEST_COPY:
+        nest_copy(a, out, g);
+        break;
+    default:
+        bug_if(true, "group %d has no nest", g->id);
     }
 }
 
@@ -51,7 +65,8 @@ void loops_print(Buf *b, const Loops *l)
         const Kernel *k = &l->kernel.v[i];
         func_print(b, k->func);
         for (int j = 0; j < k->arg.n; j++)
-            buf_printf(b, "  # a%d = %s+%lld\n", j, arena_names[k->arg.v[j].arena], (long long)k->arg.v[j].offset);
+            buf_printf(b, "  # a%d = %s+%lld\n", j, arena_names[k->arg.v[j].arena],
+                       (long long)k->arg.v[j].offset);
         buf_putc(b, '\n');
     }
 }

@@ -13,13 +13,12 @@
 enum { KIB = 1024, MIB = 1024 * 1024 };
 
 static const Machine machines[] = {
-    {"x86-64-v2", "x86_64-pc-linux-gnu", "x86-64-v2", "", "sse4.2", 4, 16, 8, 1, 32 * KIB, 256 * KIB,
-     8 * MIB},
-    {"x86-64-v3", "x86_64-pc-linux-gnu", "x86-64-v3", "", "avx2 fma", 8, 16, 4, 2, 32 * KIB, 512 * KIB,
-     16 * MIB},
+    {"x86-64-v2", "x86_64-pc-linux-gnu", "x86-64-v2", "", "sse4.2", 4, 16, 8, 1, 32 * KIB,
+     256 * KIB, 8 * MIB},
+    {"x86-64-v3", "x86_64-pc-linux-gnu", "x86-64-v3", "", "avx2 fma", 8, 16, 4, 2, 32 * KIB,
+     512 * KIB, 16 * MIB},
     {"x86-64-v4", "x86_64-pc-linux-gnu", "x86-64-v4", "",
-     "avx2 fma avx512f avx512vl avx512bw avx512dq", 16, 32, 4, 2, 32 * KIB, 1 * MIB,
-     16 * MIB},
+     "avx2 fma avx512f avx512vl avx512bw avx512dq", 16, 32, 4, 2, 32 * KIB, 1 * MIB, 16 * MIB},
     {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon", "", 4, 32, 4, 2, 64 * KIB, 1 * MIB,
      16 * MIB},
 };

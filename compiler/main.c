@@ -1,6 +1,6 @@
 /* Command line of sinter: flags only. What is done stands in pipeline.c. */
-#include "pipeline.h"
 #include "link.h"
+#include "pipeline.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,15 @@ typedef struct Args {
     bool help;
 } Args;
 
-typedef enum FlagKind { FLAG_BOOL, FLAG_TEXT, FLAG_INT, FLAG_SET, FLAG_TARGET, FLAG_NO_FUSE, FLAG_DIAG } FlagKind;
+typedef enum FlagKind {
+    FLAG_BOOL,
+    FLAG_TEXT,
+    FLAG_INT,
+    FLAG_SET,
+    FLAG_TARGET,
+    FLAG_NO_FUSE,
+    FLAG_DIAG
+} FlagKind;
 typedef struct Flag {
     const char *name, *arg, *help;
     FlagKind kind;
@@ -23,15 +31,20 @@ typedef struct Flag {
 #define AT(member) offsetof(CompileOptions, member)
 static const Flag flags[] = {
     {"-o", "OUT", "where the program goes", FLAG_TEXT, AT(out)},
-    {"--target", "cpu[:NAME]", "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64", FLAG_TARGET, 0},
-    {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET, 0},
+    {"--target", "cpu[:NAME]", "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64",
+     FLAG_TARGET, 0},
+    {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
+     0},
     {"--batch", "N", "batch size instead of train.batch_size", FLAG_INT, AT(batch)},
     {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
-    {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL, AT(explain)},
-    {"--no-variants", NULL, "leave out the unfused programs that `bench` compares with", FLAG_BOOL, AT(no_variants)},
+    {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
+     AT(explain)},
+    {"--no-variants", NULL, "leave out the unfused programs that `bench` compares with", FLAG_BOOL,
+     AT(no_variants)},
     {"--force", NULL, "replace OUT even if sinter did not write it", FLAG_BOOL, AT(force)},
     {"--diagnostics", "text|json", "how errors are printed", FLAG_DIAG, 0},
-    {"--no-fuse", "RULE", "every operation a kernel of its own; =RULE turns one rule off", FLAG_NO_FUSE, 0},
+    {"--no-fuse", "RULE", "every operation a kernel of its own; =RULE turns one rule off",
+     FLAG_NO_FUSE, 0},
     {"--no-reuse", NULL, "every value has memory of its own", FLAG_BOOL, AT(no_reuse)},
     {"--no-simplify", NULL, "the graph as it was differentiated", FLAG_BOOL, AT(no_simplify)},
     {"--dump", "STAGE,..|all", "prints what stages produced", FLAG_TEXT, AT(dump)},
@@ -51,8 +64,11 @@ static void print_flags(void)
         const char *arg = flags[i].arg;
         bool optional = flags[i].kind == FLAG_NO_FUSE;
         snprintf(left, sizeof left, "%s%s%s%s", flags[i].name,
-                 !arg ? "" : optional ? "[=" : flags[i].name[1] == '-' ? "=" : " ", arg ? arg : "",
-                 optional ? "]" : "");
+                 !arg                      ? ""
+                 : optional                ? "[="
+                 : flags[i].name[1] == '-' ? "="
+                                           : " ",
+                 arg ? arg : "", optional ? "]" : "");
         printf("  %-26s %s\n", left, flags[i].help);
     }
 }
@@ -111,7 +127,8 @@ static void add_setting(Args *a, char *text)
 {
     char *eq = strchr(text, '=');
     if (!eq || eq == text) usage("--set takes NAME=VALUE, not '%s'", text, NULL);
-    if (a->o.nset == (int)(sizeof a->set / sizeof a->set[0])) usage("too many --set at '%s'", text, NULL);
+    if (a->o.nset == (int)(sizeof a->set / sizeof a->set[0]))
+        usage("too many --set at '%s'", text, NULL);
     *eq = 0;
     a->set[a->o.nset++] = (Setting){text, eq + 1};
 }
@@ -132,17 +149,28 @@ static void apply_flag(Args *a, const Flag *f, char *value)
 {
     char *at = (char *)&a->o + f->at;
     switch (f->kind) {
-    case FLAG_BOOL: *(bool *)at = true; break;
-    case FLAG_TEXT: *(const char **)at = value; break;
-    case FLAG_INT: *(int64_t *)at = parse_int(f->name, value); break;
-    case FLAG_SET: add_setting(a, value); break;
-    case FLAG_TARGET: set_target(a, value); break;
+    case FLAG_BOOL:
+        *(bool *)at = true;
+        break;
+    case FLAG_TEXT:
+        *(const char **)at = value;
+        break;
+    case FLAG_INT:
+        *(int64_t *)at = parse_int(f->name, value);
+        break;
+    case FLAG_SET:
+        add_setting(a, value);
+        break;
+    case FLAG_TARGET:
+        set_target(a, value);
+        break;
     case FLAG_NO_FUSE:
         a->o.no_fuse = true;
         a->o.no_fuse_rule = value;
         break;
     case FLAG_DIAG:
-        if (strcmp(value, "text") && strcmp(value, "json")) usage("--diagnostics: '%s' is not text or json", value, NULL);
+        if (strcmp(value, "text") && strcmp(value, "json"))
+            usage("--diagnostics: '%s' is not text or json", value, NULL);
         diag_json(!strcmp(value, "json"));
         break;
     }
@@ -198,8 +226,11 @@ static void parse(Args *a, int argc, char **argv)
     check_stages(a->o.stop_after, "--stop-after");
     if (a->o.no_fuse_rule) {
         bool known = false;
-        for (int i = 0; fuse_rule_names[i]; i++) known = known || !strcmp(fuse_rule_names[i], a->o.no_fuse_rule);
-        if (!known) usage("unknown fusion rule '%s'", a->o.no_fuse_rule, diag_nearest(a->o.no_fuse_rule, fuse_rule_names));
+        for (int i = 0; fuse_rule_names[i]; i++)
+            known = known || !strcmp(fuse_rule_names[i], a->o.no_fuse_rule);
+        if (!known)
+            usage("unknown fusion rule '%s'", a->o.no_fuse_rule,
+                  diag_nearest(a->o.no_fuse_rule, fuse_rule_names));
     }
 }
 
@@ -216,7 +247,8 @@ static int verb_build(Args *a)
 {
     take_spec(a);
     if (!a->o.out && !a->o.stop_after) usage("'build' needs -o OUT%s", "", NULL);
-    if (a->o.out && !strcmp(a->o.out, a->o.spec)) usage("OUT is the description itself: '%s'", a->o.out, NULL);
+    if (a->o.out && !strcmp(a->o.out, a->o.spec))
+        usage("OUT is the description itself: '%s'", a->o.out, NULL);
     return compile(&a->o);
 }
 
@@ -228,7 +260,10 @@ static int verb_check(Args *a)
 
 static const char *use_name(const OpDef *op)
 {
-    return op->use == OP_LAYER ? "layer" : op->use == OP_LOSS ? "loss" : op->use == OP_OPTIMIZER ? "optimizer" : NULL;
+    return op->use == OP_LAYER       ? "layer"
+           : op->use == OP_LOSS      ? "loss"
+           : op->use == OP_OPTIMIZER ? "optimizer"
+                                     : NULL;
 }
 
 static int verb_ops(Args *a)
@@ -264,7 +299,8 @@ static int verb_doctor(Args *a)
     const Machine *m = machine_find(arena, "native");
     const char *rt = link_runtime_path(arena);
     int bad = 0;
-    printf("cpu      %s, %d float lanes, %d vector registers (%s)\n", m->name, m->lanes, m->vregs, m->isa);
+    printf("cpu      %s, %d float lanes, %d vector registers (%s)\n", m->name, m->lanes, m->vregs,
+           m->isa);
     printf("llvm     %s\n", llvm_version());
     printf("runtime  %s\n", rt ? rt : "libsinter_rt.a is missing: run make, or make install");
     bad += !rt;
@@ -279,7 +315,8 @@ typedef struct Verb {
     const char *name;
     int (*run)(Args *);
 } Verb;
-static const Verb verbs[] = {{"build", verb_build}, {"check", verb_check}, {"ops", verb_ops}, {"doctor", verb_doctor}};
+static const Verb verbs[] = {
+    {"build", verb_build}, {"check", verb_check}, {"ops", verb_ops}, {"doctor", verb_doctor}};
 enum { NVERBS = sizeof verbs / sizeof verbs[0] };
 
 int main(int argc, char **argv)

@@ -1,10 +1,11 @@
 /* The pipeline: the one place that knows the order of stages.
  *
- *   description -> Spec -> Graph -> autodiff -> simplify -> Groups -> Schedule -> Plan -> Loops   (per program)
- *   all programs -> Blob + kernels -> objects -> executable
+ *   description -> Spec -> Graph -> autodiff -> simplify -> Groups -> Schedule -> Plan -> Loops
+ * (per program) all programs -> Blob + kernels -> objects -> executable
  *
- * A model is several programs: the training step and inference, at the description's batch and at 1, and the
- * unfused variants that `bench` compares with. After each stage `after` dumps, times and tells whether to stop. */
+ * A model is several programs: the training step and inference, at the description's batch and at
+ * 1, and the unfused variants that `bench` compares with. After each stage `after` dumps, times and
+ * tells whether to stop. */
 #include "pipeline.h"
 #include "../runtime/abi.h"
 #include "blob.h"
@@ -25,7 +26,7 @@ typedef struct Pipeline {
     const Spec *spec;
     const char *program; /* name of the one at work; NULL outside */
     double t0;
-    double time[16];     /* by stage */
+    double time[16]; /* by stage */
     int explained;
 } Pipeline;
 
@@ -70,13 +71,16 @@ static void write_dump(Pipeline *p, const char *stage, const Buf *text)
         printf("==== %s %s ====\n%s", stage, p->program ? p->program : "", s);
         return;
     }
-    const char *path = p->program ? arena_printf(p->perm, "%s/%s.%s.txt", p->o->dump_dir, p->program, stage)
-                                  : arena_printf(p->perm, "%s/%s.txt", p->o->dump_dir, stage);
+    const char *path =
+        p->program ? arena_printf(p->perm, "%s/%s.%s.txt", p->o->dump_dir, p->program, stage)
+                   : arena_printf(p->perm, "%s/%s.txt", p->o->dump_dir, stage);
     if (!file_write_atomic(path, s, text->n, 0644)) fatal(EXIT_WRITE, "cannot write '%s'", path);
 }
 
-/* Books the time since the last call, dumps, and says whether the compiler was asked to stop here. */
-static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const void *), const void *product)
+/* Books the time since the last call, dumps, and says whether the compiler was asked to stop here.
+ */
+static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const void *),
+                  const void *product)
 {
     double now = time_now();
     p->time[stage_index(stage)] += now - p->t0;
@@ -90,13 +94,34 @@ static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const voi
     return p->o->stop_after && !strcmp(p->o->stop_after, stage);
 }
 
-static void print_spec(Buf *b, const void *x) { spec_print(b, x); }
-static void print_graph(Buf *b, const void *x) { graph_print(b, x); }
-static void print_groups(Buf *b, const void *x) { groups_print(b, x); }
-static void print_schedule(Buf *b, const void *x) { schedule_print(b, x); }
-static void print_plan(Buf *b, const void *x) { plan_print(b, x); }
-static void print_loops(Buf *b, const void *x) { loops_print(b, x); }
-static void print_text(Buf *b, const void *x) { buf_puts(b, ((const Buf *)x)->s ? ((const Buf *)x)->s : ""); }
+static void print_spec(Buf *b, const void *x)
+{
+    spec_print(b, x);
+}
+static void print_graph(Buf *b, const void *x)
+{
+    graph_print(b, x);
+}
+static void print_groups(Buf *b, const void *x)
+{
+    groups_print(b, x);
+}
+static void print_schedule(Buf *b, const void *x)
+{
+    schedule_print(b, x);
+}
+static void print_plan(Buf *b, const void *x)
+{
+    plan_print(b, x);
+}
+static void print_loops(Buf *b, const void *x)
+{
+    loops_print(b, x);
+}
+static void print_text(Buf *b, const void *x)
+{
+    buf_puts(b, ((const Buf *)x)->s ? ((const Buf *)x)->s : "");
+}
 
 /* ---- one program ---- */
 
@@ -121,7 +146,8 @@ static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, 
 {
     const CompileOptions *o = p->o;
     Arena *a = p->perm;
-    bool training = k->phase == RT_TRAIN, fused = k->variant == RT_FUSED && !(o->no_fuse && !o->no_fuse_rule);
+    bool training = k->phase == RT_TRAIN,
+         fused = k->variant == RT_FUSED && !(o->no_fuse && !o->no_fuse_rule);
     *stopped = true;
 
     Graph *g = spec_graph(a, p->spec, training, batch);
@@ -175,7 +201,8 @@ static uint64_t fnv1a(const char *s)
     return h;
 }
 
-/* Of the model itself, not of how it is compiled: the graph in evaluation mode at batch 1, loss and optimizer. */
+/* Of the model itself, not of how it is compiled: the graph in evaluation mode at batch 1, loss and
+ * optimizer. */
 static uint64_t model_hash(Pipeline *p, const char *loss, const char *optimizer)
 {
     Buf b = {0};
@@ -195,7 +222,10 @@ static const char *base_name(const char *path)
 
 static Blob *make_blob(Pipeline *p, const BlobProgram *prog, int n)
 {
-    BlobInput in = {.name = spec_name(p->spec), .spec_file = base_name(p->o->spec), .program = prog, .nprogram = n};
+    BlobInput in = {.name = spec_name(p->spec),
+                    .spec_file = base_name(p->o->spec),
+                    .program = prog,
+                    .nprogram = n};
     in.compiler = arena_printf(p->perm, "sinter %s, LLVM %s", SINTER_VERSION, llvm_version());
     in.target = p->m->name;
     in.isa = p->m->isa;
@@ -209,11 +239,13 @@ static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
 {
     Buf ir = {0}, as = {0};
     const Backend *be = backend_find("cpu");
-    CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN), .source = base_name(p->o->spec)};
+    CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+                        .source = base_name(p->o->spec)};
     c.want_ir = wants_dump(p, "llvm");
     c.want_asm = wants_dump(p, "asm");
     p->program = NULL;
-    *nobj = be->compile(blob->kernel.v, blob->kernel.n, blob->data.s, blob->data.n, p->m, &c, obj, &ir, &as);
+    *nobj = be->compile(blob->kernel.v, blob->kernel.n, blob->data.s, blob->data.n, p->m, &c, obj,
+                        &ir, &as);
     bool stop = after(p, "llvm", print_text, &ir);
     stop = after(p, "asm", print_text, &as) || stop;
     buf_free(&ir);
@@ -223,7 +255,8 @@ static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
 
 static void print_times(const Pipeline *p, double total)
 {
-    for (int i = 0; stage_names[i]; i++) fprintf(stderr, "%-9s %8.3f ms\n", stage_names[i], 1e3 * p->time[i]);
+    for (int i = 0; stage_names[i]; i++)
+        fprintf(stderr, "%-9s %8.3f ms\n", stage_names[i], 1e3 * p->time[i]);
     fprintf(stderr, "%-9s %8.3f ms\n", "total", 1e3 * total);
 }
 
@@ -232,17 +265,20 @@ static int group_count(const Loops *l)
     return l->plan->schedule->groups->group.n;
 }
 
-static void report(const Pipeline *p, const BlobProgram *prog, int n, const Blob *blob, double seconds)
+static void report(const Pipeline *p, const BlobProgram *prog, int n, const Blob *blob,
+                   double seconds)
 {
     printf("%s: ", p->o->out);
     for (int i = 0; i < n; i++) {
         if (prog[i].variant == RT_UNFUSED || (i && prog[i].batch != prog[0].batch)) continue;
         int unfused = 0;
         for (int k = 0; k < n; k++)
-            if (prog[k].variant == RT_UNFUSED && prog[k].phase == prog[i].phase) unfused = group_count(prog[k].loops);
+            if (prog[k].variant == RT_UNFUSED && prog[k].phase == prog[i].phase)
+                unfused = group_count(prog[k].loops);
         if (unfused)
-            printf("%s %d operations -> %d kernels, ", prog[i].phase == RT_TRAIN ? "training step" : "inference",
-                   unfused, group_count(prog[i].loops));
+            printf("%s %d operations -> %d kernels, ",
+                   prog[i].phase == RT_TRAIN ? "training step" : "inference", unfused,
+                   group_count(prog[i].loops));
         else
             printf("%s %d kernels, ", prog[i].phase == RT_TRAIN ? "training step" : "inference",
                    group_count(prog[i].loops));
@@ -304,10 +340,12 @@ static void summary(const Graph *g, const char *name)
 {
     int64_t params = 0;
     for (int i = 0; i < g->state.n; i++)
-        if (g->state.v[i]->kind == STATE_PARAM && !g->state.v[i]->part) params += shape_count(g->state.v[i]->shape);
+        if (g->state.v[i]->kind == STATE_PARAM && !g->state.v[i]->part)
+            params += shape_count(g->state.v[i]->shape);
     Arena *a = arena_new();
     Node *out = graph_find_output(g, "output");
-    printf("%s: ok, %lld parameters, output %s\n", name, (long long)params, out ? shape_str(a, out->shape) : "none");
+    printf("%s: ok, %lld parameters, output %s\n", name, (long long)params,
+           out ? shape_str(a, out->shape) : "none");
     arena_free(a);
 }
 

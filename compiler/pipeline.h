@@ -7,16 +7,16 @@
 
 typedef struct CompileOptions {
     const char *spec, *out;
-    const char *machine;        /* "native", "x86-64-v3", ... */
+    const char *machine; /* "native", "x86-64-v3", ... */
     const Setting *set;
     int nset;
-    int64_t batch;              /* 0: the description's */
+    int64_t batch; /* 0: the description's */
     bool infer_only, no_fuse, no_reuse, no_simplify, no_variants;
-    const char *no_fuse_rule;   /* --no-fuse=RULE */
+    const char *no_fuse_rule; /* --no-fuse=RULE */
     bool explain, time, force, save_temps, verbose;
-    const char *dump;           /* "graph,fuse", "all" or NULL */
-    const char *dump_dir;       /* NULL: stdout */
-    const char *stop_after;     /* stage name or NULL */
+    const char *dump;       /* "graph,fuse", "all" or NULL */
+    const char *dump_dir;   /* NULL: stdout */
+    const char *stop_after; /* stage name or NULL */
 } CompileOptions;
 
 extern const char *const stage_names[]; /* in order, ends with NULL */

@@ -1,12 +1,13 @@
 /* Plan: run order, and a place for every stored value.
  *
  * In: Schedule. Out: Plan. Rules:
- *  - a group that overwrites state runs after every reader of the old state; where that would be a cycle, the new
- *    value gets a place of its own and is copied at the end of the step (Plan.copy);
+ *  - a group that overwrites state runs after every reader of the old state; where that would be a
+ * cycle, the new value gets a place of its own and is copied at the end of the step (Plan.copy);
  *  - gradients lie inside the Pack that joins them, in the order of the parameters;
  *  - state is laid out by (kind, order) only, so that all programs of one executable agree on it;
- *  - values with a zero halo share storage only with values of the same geometry, for whom the halo stays zero
- *    (it is zeroed once, when the slab is allocated); all others share by lifetime, largest first, best fit;
+ *  - values with a zero halo share storage only with values of the same geometry, for whom the halo
+ * stays zero (it is zeroed once, when the slab is allocated); all others share by lifetime, largest
+ * first, best fit;
  *  - inputs and outputs are never shared. */
 #include "plan.h"
 #include "stages.h"
@@ -49,7 +50,8 @@ static void place_state_groups(Plan *p, const Graph *g)
         at->bytes = 0;
         for (int k = 0; k < s->npart; k++) {
             const Place *part = &p->state[s->part[k]->id];
-            bug_if(part->offset != at->offset + at->bytes, "state group '%s' is not laid end to end", s->name);
+            bug_if(part->offset != at->offset + at->bytes,
+                   "state group '%s' is not laid end to end", s->name);
             at->bytes += part->bytes;
         }
     }
@@ -102,7 +104,8 @@ static bool ready(const Orderer *o, const Group *g)
         const Node *as = graph->node.v[i];
         if (!direct(o, as) || o->gs->of[as->in[0]->id] != g) continue;
         for (int k = 0; k < o->gs->group.n; k++)
-            if (k != g->id && !o->done[k] && reads_state(o->gs->group.v[k], as->state)) return false;
+            if (k != g->id && !o->done[k] && reads_state(o->gs->group.v[k], as->state))
+                return false;
     }
     return true;
 }
@@ -178,7 +181,8 @@ static void find_lifetimes(Plan *p, const Groups *gs)
         for (int i = 0; i < g->out.n; i++) touch(&p->value[g->out.v[i]->id], pos);
         for (int i = 0; i < g->in.n; i++) touch(&p->value[g->in.v[i]->id], pos);
     }
-    for (int i = 0; i < gs->graph->output.n; i++) p->value[gs->graph->output.v[i].node->id].pinned = true;
+    for (int i = 0; i < gs->graph->output.n; i++)
+        p->value[gs->graph->output.v[i].node->id].pinned = true;
     for (int i = 0; i < p->copy.n; i++) p->value[p->copy.v[i]->in[0]->id].pinned = true;
     for (int i = 0; i < gs->graph->node.n; i++)
         if (op_is(gs->graph->node.v[i], "Input")) p->value[i].pinned = true;
@@ -221,14 +225,15 @@ typedef struct Item { /* something that wants a piece of the slab */
 } Item;
 
 typedef struct Slots { /* storage of values with halos */
-    VEC(Item) v;        /* the last tenant of every slot */
+    VEC(Item) v;       /* the last tenant of every slot */
 } Slots;
 
 static void place_halo(Plan *p, Arena *a, Slots *s, Item it, bool reuse)
 {
     for (int i = 0; i < s->v.n && reuse && !it.at->pinned; i++) {
         Item *slot = &s->v.v[i];
-        if (slot->at->pinned || slot->dtype != it.dtype || !layout_same(slot->halo, it.halo)) continue;
+        if (slot->at->pinned || slot->dtype != it.dtype || !layout_same(slot->halo, it.halo))
+            continue;
         if (slot->at->last >= it.at->first) continue;
         it.at->offset = slot->at->offset;
         *slot = it;
@@ -302,7 +307,8 @@ static void place_values(Orderer *o, bool reuse)
             *at = p->state[n->state->id];
             continue;
         }
-        bool stored = op_is(n, "Input") || op_is(n, "Pack") || (own && at->first >= 0) || at->pinned;
+        bool stored =
+            op_is(n, "Input") || op_is(n, "Pack") || (own && at->first >= 0) || at->pinned;
         if (!stored || op_is(n, "Scalar") || op_is(n, "Const")) continue;
         at->bytes = layout_bytes(l, n->dtype);
         at->arena = own && own->prep ? PLAN_PREP : PLAN_SLAB;
@@ -343,7 +349,8 @@ static void place_scalars(Arena *a, Plan *p, const Graph *g)
         int k = 0;
         while (k < p->scalar.n && strcmp(p->scalar.v[k], n->name) != 0) k++;
         if (k == p->scalar.n) vec_push(a, &p->scalar, n->name);
-        p->value[i] = (Place){.arena = PLAN_SCALAR, .offset = (int64_t)ALIGN * k, .bytes = ALIGN, .pinned = true};
+        p->value[i] = (Place){
+            .arena = PLAN_SCALAR, .offset = (int64_t)ALIGN * k, .bytes = ALIGN, .pinned = true};
     }
     p->size[PLAN_SCALAR] = (int64_t)ALIGN * p->scalar.n;
 }
@@ -382,7 +389,8 @@ Plan *plan(Arena *a, const Schedule *s, bool reuse)
 
 static bool overlap(const Place *a, const Place *b)
 {
-    return a->arena == b->arena && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+    return a->arena == b->arena && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
 }
 
 static bool may_share(const Graph *g, int i, int k)
@@ -398,14 +406,16 @@ void plan_verify(const Plan *p)
     for (int i = 0; i < g->node.n; i++) {
         const Place *a = &p->value[i];
         if (!a->bytes || a->arena != PLAN_SLAB) continue;
-        bug_if(a->offset % ALIGN || a->offset + a->bytes > p->size[PLAN_SLAB], "%%%d lies outside of the slab", i);
+        bug_if(a->offset % ALIGN || a->offset + a->bytes > p->size[PLAN_SLAB],
+               "%%%d lies outside of the slab", i);
         for (int k = 0; k < i; k++)
-            bug_if(p->value[k].bytes && overlap(a, &p->value[k]) && lifetimes_meet(a, &p->value[k]) &&
-                       !may_share(g, i, k),
+            bug_if(p->value[k].bytes && overlap(a, &p->value[k]) &&
+                       lifetimes_meet(a, &p->value[k]) && !may_share(g, i, k),
                    "%%%d and %%%d share storage while both are live", k, i);
         for (int k = 0; k < p->order.n; k++) {
             const Place *w = &p->workspace[p->order.v[k]->id];
-            bug_if(w->bytes && overlap(a, w) && lifetimes_meet(a, w), "%%%d shares storage with a workspace", i);
+            bug_if(w->bytes && overlap(a, w) && lifetimes_meet(a, w),
+                   "%%%d shares storage with a workspace", i);
         }
     }
 }
@@ -423,13 +433,14 @@ void plan_print(Buf *b, const Plan *p)
                    group_layers(a, gr));
         for (int k = 0; k < gr->out.n; k++) {
             const Place *at = &p->value[gr->out.v[k]->id];
-            buf_printf(b, "  %%%d %s+%lld %lld bytes live %d..%d%s\n", gr->out.v[k]->id, arena_names[at->arena],
-                       (long long)at->offset, (long long)at->bytes, at->first, at->last,
-                       at->pinned ? " pinned" : "");
+            buf_printf(b, "  %%%d %s+%lld %lld bytes live %d..%d%s\n", gr->out.v[k]->id,
+                       arena_names[at->arena], (long long)at->offset, (long long)at->bytes,
+                       at->first, at->last, at->pinned ? " pinned" : "");
         }
         const Place *w = &p->workspace[gr->id];
         if (w->bytes)
-            buf_printf(b, "  workspace slab+%lld %lld bytes\n", (long long)w->offset, (long long)w->bytes);
+            buf_printf(b, "  workspace slab+%lld %lld bytes\n", (long long)w->offset,
+                       (long long)w->bytes);
     }
     for (int i = 0; i < g->state.n; i++)
         buf_printf(b, "state %s state+%lld %lld bytes\n", g->state.v[i]->name,

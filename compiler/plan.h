@@ -7,20 +7,21 @@ typedef enum PlanArena { PLAN_STATE, PLAN_PREP, PLAN_SLAB, PLAN_SCALAR, PLAN_NAR
 
 typedef struct Place { /* storage of one value */
     PlanArena arena;
-    int64_t offset;     /* bytes */
+    int64_t offset; /* bytes */
     int64_t bytes;
-    int first, last;    /* run-order positions between which it is live; SLAB only */
-    bool pinned;        /* inputs, outputs: never shared */
+    int first, last; /* run-order positions between which it is live; SLAB only */
+    bool pinned;     /* inputs, outputs: never shared */
 } Place;
 
 typedef struct Plan {
     const Schedule *schedule;
-    VEC(Group *) order;     /* run order; prepare groups first */
-    int nprep;              /* how many of them are prepare groups */
-    VEC(Node *) copy;       /* Assigns whose value cannot be computed in the state's place: copied at the end */
-    Place *value;           /* by node id; bytes == 0: not stored */
-    Place *workspace;       /* by group id */
-    Place *state;           /* by state id */
+    VEC(Group *) order; /* run order; prepare groups first */
+    int nprep;          /* how many of them are prepare groups */
+    VEC(Node *)
+    copy; /* Assigns whose value cannot be computed in the state's place: copied at the end */
+    Place *value;             /* by node id; bytes == 0: not stored */
+    Place *workspace;         /* by group id */
+    Place *state;             /* by state id */
     VEC(const char *) scalar; /* names; scalar i lies at 64*i */
     int64_t size[PLAN_NARENAS];
 } Plan;

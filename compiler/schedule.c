@@ -1,9 +1,9 @@
 /* Schedule: layouts of all values, and per group the algorithm with its sizes.
  *
- * In: groups, a machine. Out: Schedule, pure data. Layouts follow from shapes (graph/layout.h); weights, their
- * gradients and what is computed from them elementwise take the weights' layout; flat tensors (all parameters
- * end to end) are taken as they lie; and whoever is read outside of its bounds by a contraction gets a zero halo,
- * so that no kernel needs code for edges. */
+ * In: groups, a machine. Out: Schedule, pure data. Layouts follow from shapes (graph/layout.h);
+ * weights, their gradients and what is computed from them elementwise take the weights' layout;
+ * flat tensors (all parameters end to end) are taken as they lie; and whoever is read outside of
+ * its bounds by a contraction gets a zero halo, so that no kernel needs code for edges. */
 #include "schedule.h"
 #include "stages.h"
 #include <string.h>
@@ -80,7 +80,8 @@ static void choose_layouts(Arena *a, Schedule *s)
     const Graph *g = s->groups->graph;
     Kind *kind = NEWN(a, Kind, g->node.n + 1);
     find_kinds(g, kind);
-    for (int i = 0; i < g->state.n; i++) s->state[g->state.v[i]->id] = state_layout(s, g->state.v[i]);
+    for (int i = 0; i < g->state.n; i++)
+        s->state[g->state.v[i]->id] = state_layout(s, g->state.v[i]);
     for (int i = 0; i < g->node.n; i++) {
         const Node *n = g->node.v[i];
         if (op_is(n, "State"))
@@ -130,7 +131,8 @@ static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
     const Layout *out = &s->value[g->anchor->id];
     unsigned axes = g->anchor->op->reduce(g->anchor).axes;
     int64_t n = g->domain.rank ? g->domain.dim[0] : 1;
-    int64_t length = shape_count(g->domain) / (shape_count(g->anchor->shape) ? shape_count(g->anchor->shape) : 1);
+    int64_t length = shape_count(g->domain) /
+                     (shape_count(g->anchor->shape) ? shape_count(g->anchor->shape) : 1);
     gs->red_split = 1;
     gs->red_chunk = n;
     if (g->row || !(axes & 1) || length < LONG_SUM || n < 2) return;
@@ -138,7 +140,8 @@ static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
     gs->red_chunk = (n + most - 1) / most;
     gs->red_split = (n + gs->red_chunk - 1) / gs->red_chunk;
     int anchors = 0;
-    for (int i = 0; i < g->node.n; i++) anchors += s->groups->stage[g->node.v[i]->id] == STAGE_ANCHOR;
+    for (int i = 0; i < g->node.n; i++)
+        anchors += s->groups->stage[g->node.v[i]->id] == STAGE_ANCHOR;
     /* a partial sum of a scalar keeps its lanes */
     int64_t count = out->rank == 0 ? BLOCK : out->count;
     gs->workspace = anchors * gs->red_split * count * PARTIAL_BYTES;
@@ -176,16 +179,18 @@ static void print_contract(Buf *b, const GroupSchedule *gs)
             buf_printf(b, "  phase %d: general scalar loops\n", p);
             continue;
         }
-        buf_printf(b, "  phase %d: tile %dx%dx%d unroll %d tasks %lld model %.0f %% of FMA peak, rows share %s\n", p,
-                   c->rows, c->cols, c->lane_extent, c->unroll, (long long)c->ntasks, 100 * c->efficiency,
-                   c->shared_a ? "A" : "B");
+        buf_printf(b,
+                   "  phase %d: tile %dx%dx%d unroll %d tasks %lld model %.0f %% of FMA peak, rows "
+                   "share %s\n",
+                   p, c->rows, c->cols, c->lane_extent, c->unroll, (long long)c->ntasks,
+                   100 * c->efficiency, c->shared_a ? "A" : "B");
         for (int i = 0; i < c->nloop; i++) {
             const ConLoop *l = &c->loop[i];
             buf_printf(b, "    %-5s %s%s %lld", role_names[l->role], c->con.axis[l->axis].name,
                        part_names[l->part], (long long)l->extent);
             if (l->tile > 1) buf_printf(b, " by %lld", (long long)l->tile);
-            buf_printf(b, "  strides %lld %lld %lld%s\n", (long long)l->sa, (long long)l->sb, (long long)l->so,
-                       l->parallel ? " parallel" : "");
+            buf_printf(b, "  strides %lld %lld %lld%s\n", (long long)l->sa, (long long)l->sb,
+                       (long long)l->so, l->parallel ? " parallel" : "");
         }
     }
     if (gs->pack_b) {

@@ -1,5 +1,5 @@
-/* Schedule: every decision about how a group is executed, as data that can be printed. Made by schedule.c and
- * schedule_contract.c, read by plan.c, lower.c and the nests. */
+/* Schedule: every decision about how a group is executed, as data that can be printed. Made by
+ * schedule.c and schedule_contract.c, read by plan.c, lower.c and the nests. */
 #ifndef SCHEDULE_H
 #define SCHEDULE_H
 #include "backend.h"
@@ -8,18 +8,18 @@
 
 enum { CON_MAX_LOOPS = 2 * CON_MAX_AXES };
 
-/* One loop of a contraction nest. A contraction axis that is blocked in some operand is cut into two loops:
- * BLK (which block of 16) and LANE (which of the 16). */
+/* One loop of a contraction nest. A contraction axis that is blocked in some operand is cut into
+ * two loops: BLK (which block of 16) and LANE (which of the 16). */
 typedef enum ConPart { PART_WHOLE, PART_BLK, PART_LANE } ConPart;
 typedef enum ConRole {
     ROLE_OUTER, /* a loop over outputs, outside of the tile */
     ROLE_ROW,   /* cut into tiles; the tile's part is unrolled: rows of accumulators */
-    ROLE_BLK,   /* blocks of the vector axis; the tile's part is unrolled: columns of accumulators */
-    ROLE_LANE,  /* lanes of the vector axis */
-    ROLE_RED    /* summed over */
+    ROLE_BLK,  /* blocks of the vector axis; the tile's part is unrolled: columns of accumulators */
+    ROLE_LANE, /* lanes of the vector axis */
+    ROLE_RED   /* summed over */
 } ConRole;
 typedef struct ConLoop {
-    int axis;           /* of the Contract */
+    int axis; /* of the Contract */
     ConPart part;
     ConRole role;
     int64_t extent;     /* LANE: of a full block */
@@ -31,15 +31,15 @@ typedef struct ConLoop {
 
 typedef struct ConSchedule { /* of one phase of a contraction */
     Contract con;
-    bool general;       /* no vector axis could be found: scalar loops with full index arithmetic */
-    bool shared_a;      /* the vectors that rows share come from A (else from B) */
+    bool general;  /* no vector axis could be found: scalar loops with full index arithmetic */
+    bool shared_a; /* the vectors that rows share come from A (else from B) */
     int nloop;
     ConLoop loop[CON_MAX_LOOPS]; /* order of the nest, outermost first; the reduction last */
     int64_t base_a, base_b, base_o;
-    int lane_extent;    /* 16, or the plain vector axis' vector length */
-    int unroll;         /* of the innermost reduction loop */
-    int rows, cols;     /* accumulator tile: rows x cols*lane_extent */
-    double efficiency;  /* modelled fraction of the FMA peak */
+    int lane_extent;   /* 16, or the plain vector axis' vector length */
+    int unroll;        /* of the innermost reduction loop */
+    int rows, cols;    /* accumulator tile: rows x cols*lane_extent */
+    double efficiency; /* modelled fraction of the FMA peak */
     int64_t ntasks;
 } ConSchedule;
 
@@ -48,21 +48,22 @@ typedef struct GroupSchedule {
     /* contraction */
     int nphase;
     ConSchedule *con;
-    bool pack_b;        /* B is first copied into a layout whose vector axis is innermost */
-    Layout packed;      /* that layout */
-    int split_axis;     /* a reduction axis cut into `split` chunks with partial sums; -1: none */
+    bool pack_b;    /* B is first copied into a layout whose vector axis is innermost */
+    bool pack_swap; /* with its first two axes exchanged */
+    Layout packed;  /* that layout */
+    int split_axis; /* a reduction axis cut into `split` chunks with partial sums; -1: none */
     int64_t split, chunk;
     /* reduction */
     int64_t red_split, red_chunk; /* chunks of axis 0 */
-    int64_t workspace;  /* bytes of scratch in the slab: packed B, partial sums */
+    int64_t workspace;            /* bytes of scratch in the slab: packed B, partial sums */
 } GroupSchedule;
 
 typedef struct Schedule {
     const Groups *groups;
     const Machine *machine;
-    Layout *value;          /* by node id (State nodes: the state's layout) */
-    Layout *state;          /* by state id */
-    GroupSchedule *group;   /* by group id */
+    Layout *value;        /* by node id (State nodes: the state's layout) */
+    Layout *state;        /* by state id */
+    GroupSchedule *group; /* by group id */
 } Schedule;
 
 /* schedule_contract.c */

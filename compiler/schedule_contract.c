@@ -1,9 +1,11 @@
-/* How a contraction is executed: which axis runs along the vector lanes, which outputs form the tile of
- * accumulators, how the reduction is cut. In: the contraction and the layouts. Out: ConSchedule, pure data.
+/* How a contraction is executed: which axis runs along the vector lanes, which outputs form the
+ * tile of accumulators, how the reduction is cut. In: the contraction and the layouts. Out:
+ * ConSchedule, pure data.
  *
- * The nest is an outer product in registers: rows x cols accumulators, per reduction step `cols` vectors of the
- * shared operand and `rows` scalars of the other one, rows*cols FMAs. Tiles are chosen by counting cycles (FMA
- * ports, loads, FMA latency) over all full and partial tiles of the output, under the number of registers. */
+ * The nest is an outer product in registers: rows x cols accumulators, per reduction step `cols`
+ * vectors of the shared operand and `rows` scalars of the other one, rows*cols FMAs. Tiles are
+ * chosen by counting cycles (FMA ports, loads, FMA latency) over all full and partial tiles of the
+ * output, under the number of registers. */
 #include "schedule.h"
 #include <string.h>
 
@@ -19,8 +21,8 @@ static int64_t axis_extent(const Contract *c, int axis)
     return c->axis[axis].extent;
 }
 
-/* Can the operand's address be written as a sum of strides times loop variables? Every blocked dim needs its
- * terms in whole blocks, but for at most one axis with coefficient 1. */
+/* Can the operand's address be written as a sum of strides times loop variables? Every blocked dim
+ * needs its terms in whole blocks, but for at most one axis with coefficient 1. */
 static bool is_linear(const Contract *c, Operand o)
 {
     for (int d = 0; d < o.l->rank; d++) {
@@ -128,8 +130,8 @@ typedef struct TileSearch {
     TileCost cost;
     ConLoop *loop[CON_MAX_LOOPS]; /* ROW loops, outermost first */
     int nrow;
-    ConLoop *blk;                 /* BLK loop of the vector axis; NULL: one column */
-    int64_t window[2];            /* tile sizes of the last two rows must be multiples of these (pooling) */
+    ConLoop *blk;      /* BLK loop of the vector axis; NULL: one column */
+    int64_t window[2]; /* tile sizes of the last two rows must be multiples of these (pooling) */
     int64_t best_tile[CON_MAX_LOOPS], best_cols;
     double best;
 } TileSearch;
@@ -153,7 +155,8 @@ static void try_tiles(TileSearch *s, int64_t *tile, int k, int64_t rows, int64_t
 {
     if (k < 0) {
         double c = all_tiles(s, tile, 0, 1, cols);
-        /* of equals take the one found first: columns first, then long runs of the innermost rows */
+        /* of equals take the one found first: columns first, then long runs of the innermost rows
+         */
         if (c < s->best * 0.999) {
             s->best = c;
             s->best_cols = cols;
@@ -177,7 +180,8 @@ static void choose_tiles(TileSearch *s)
     int blks = s->blk ? (int)s->blk->extent : 1;
     s->best = 1e300;
     for (int cols = blks < MOST_COLS ? blks : MOST_COLS; cols >= 1; cols--) {
-        /* accumulators + one row of the shared operand + one broadcast must fit into the registers */
+        /* accumulators + one row of the shared operand + one broadcast must fit into the registers
+         */
         int v = cols * s->cost.regs_per_col;
         int64_t most = (s->cost.m->vregs - v - 1) / v;
         if (s->cost.row_vectors) most = (s->cost.m->vregs - v - 2) / v;
@@ -194,7 +198,7 @@ typedef struct Roles {
     const Contract *c;
     Operand o[3]; /* A, B, Out */
     ConSchedule *s;
-    int vec;      /* vector axis */
+    int vec; /* vector axis */
     bool vec_split;
 } Roles;
 
@@ -226,8 +230,8 @@ static void add_output_loop(Roles *r, int axis, ConPart part)
 
 static void order_outputs(Roles *r)
 {
-    /* outer loops first, then the blocks of the vector axis, then rows: a panel of the shared operand stays in
-     * cache while all rows pass */
+    /* outer loops first, then the blocks of the vector axis, then rows: a panel of the shared
+     * operand stays in cache while all rows pass */
     for (int pass = 0; pass < 2; pass++) {
         for (int a = 0; a < r->c->naxes; a++) {
             if (a == r->vec || !uses_axis(r->o[2].ix, a)) continue;
@@ -307,7 +311,8 @@ static void choose_unroll(ConSchedule *s, const Machine *m)
     int64_t u = most < 4 ? most : 4;
     if (in->role != ROLE_RED) u = 1;
     if (in->extent <= 4 && in->extent <= most) u = in->extent;
-    for (s->unroll = 1; s->unroll * 2 <= u; s->unroll *= 2) {}
+    for (s->unroll = 1; s->unroll * 2 <= u; s->unroll *= 2) {
+    }
     if (u == in->extent) s->unroll = (int)u;
 }
 
@@ -334,12 +339,14 @@ static void swap_dims01(ConIndex *ix)
     memcpy(ix->coef[1], o.coef[0], sizeof o.coef[0]);
 }
 
-/* B's vectors lie along its second axis (gradients by data): copy it with the first two axes exchanged. */
-static bool want_packed(const Contract *c, Operand b, int vec)
+/* The dim of B that the vector axis runs along, if its elements are not one block of lanes there: B
+ * is then copied first, with that dim in front (gradients by data: exchanged with the first). -1: B
+ * is good as it is. */
+static int dim_to_pack(Operand b, int vec)
 {
-    if (vec < 0 || b.ix->view.rank < 2 || b.ix->coef[1][vec] != 1) return false;
-    int64_t s = stride_of(b, vec, is_split(c, (Operand[]){b, b, b}, vec) ? PART_LANE : PART_WHOLE);
-    return s != 1;
+    for (int d = 0; vec >= 0 && d < 2 && d < b.ix->view.rank; d++)
+        if (b.ix->coef[d][vec] == 1) return b.l->block[d] > 1 && b.l->inner[d] == 1 ? -1 : d;
+    return -1;
 }
 
 /* Gives the phase its loops; false if it must be executed by the general scalar nest. */
@@ -366,13 +373,16 @@ static bool order_loops(Roles *r)
     return true;
 }
 
-/* One image after the other, rather than one panel of weights after the other over the whole batch: what the tile
- * reads of an image stays in cache. (When tiles span several images, the weights are the larger part.) */
+/* One image after the other, rather than one panel of weights after the other over the whole batch:
+ * what the tile reads of an image stays in cache. (When tiles span several images, the weights are
+ * the larger part.) */
 static void batch_first(ConSchedule *s)
 {
     for (int i = 0; i < s->nloop; i++) {
         ConLoop l = s->loop[i];
-        if (l.role != ROLE_ROW || l.tile != 1 || l.part != PART_WHOLE || !s->con.out.coef[0][l.axis]) continue;
+        if (l.role != ROLE_ROW || l.tile != 1 || l.part != PART_WHOLE ||
+            !s->con.out.coef[0][l.axis])
+            continue;
         memmove(&s->loop[1], &s->loop[0], sizeof l * (size_t)i);
         s->loop[0] = l;
         return;
@@ -381,12 +391,14 @@ static void batch_first(ConSchedule *s)
 
 static void check_view(const char *what, const ConIndex *ix, const Layout *l)
 {
-    bug_if(ix->view.rank != l->rank, "%s: the index has rank %d, the layout %d", what, ix->view.rank, l->rank);
+    bug_if(ix->view.rank != l->rank, "%s: the index has rank %d, the layout %d", what,
+           ix->view.rank, l->rank);
     for (int d = 0; d < l->rank; d++)
         bug_if(ix->view.dim[d] != l->dim[d], "%s: dim %d differs", what, d);
 }
 
-/* Long sums over the batch (weight gradients): chunks of it with partial sums, whatever the number of threads. */
+/* Long sums over the batch (weight gradients): chunks of it with partial sums, whatever the number
+ * of threads. */
 static void choose_split(GroupSchedule *gs, const Layout *out)
 {
     enum { LONG_SUM = 1024, MOST_CHUNKS = 16, MOST_PARTIAL_BYTES = 8 << 20 };
@@ -411,17 +423,17 @@ static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
 {
     const Node *n = gs->group->anchor;
     ConSchedule *cs = &gs->con[phase];
-    const Layout *la = &s->value[n->in[0]->id], *lb = &s->value[n->in[1]->id], *lo = &s->value[n->id];
+    const Layout *la = &s->value[n->in[0]->id], *lb = &s->value[n->in[1]->id],
+                 *lo = &s->value[n->id];
     check_view("A", &cs->con.a, la);
     check_view("B", &cs->con.b, lb);
     check_view("Out", &cs->con.out, lo);
-    if (gs->pack_b) {
-        swap_dims01(&cs->con.b);
-        lb = &gs->packed;
-    }
-    Roles r = {.c = &cs->con, .o = {{&cs->con.a, la}, {&cs->con.b, lb}, {&cs->con.out, lo}}, .s = cs};
+    if (gs->pack_swap) swap_dims01(&cs->con.b);
+    if (gs->pack_b) lb = &gs->packed;
+    Roles r = {
+        .c = &cs->con, .o = {{&cs->con.a, la}, {&cs->con.b, lb}, {&cs->con.out, lo}}, .s = cs};
     if (!order_loops(&r)) {
-        if (gs->pack_b) swap_dims01(&cs->con.b); /* the general nest takes B as it is */
+        if (gs->pack_swap) swap_dims01(&cs->con.b); /* the general nest takes B as it is */
         cs->general = true;
         cs->nloop = 0;
         cs->ntasks = uses_axis(&cs->con.out, 0) ? axis_extent(&cs->con, 0) : 1;
@@ -444,11 +456,14 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
     const Layout *lb = &s->value[n->in[1]->id], *lo = &s->value[n->id];
     bool split;
     Operand out = {&first->out, lo}, b = {&first->b, lb};
-    gs->pack_b = want_packed(first, b, vector_axis(first, out, &split)) && is_linear(first, out);
+    int vec = vector_axis(first, out, &split),
+        dim = split && is_linear(first, out) ? dim_to_pack(b, vec) : -1;
+    gs->pack_b = dim >= 0;
+    gs->pack_swap = dim == 1;
     if (gs->pack_b) {
         Shape t = first->b.view;
-        t.dim[0] = first->b.view.dim[1];
-        t.dim[1] = first->b.view.dim[0];
+        t.dim[0] = first->b.view.dim[dim];
+        t.dim[dim] = first->b.view.dim[0];
         gs->packed = layout_weight(t);
         gs->workspace = (gs->packed.count * FLOAT_BYTES + 63) / 64 * 64;
     }

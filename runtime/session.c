@@ -149,8 +149,8 @@ void rt_session_data_config(RtSession *s, RtDataConfig *c)
     c->num_classes = output_classes(s->model);
     const char *classes = rt_option_str(o, "data.classes", NULL);
     if (classes) c->classes = (const char *const *)rt_option_list(classes, &c->nclasses);
-    channel_values(o, "data.transforms.normalize.mean", c->channels, c->mean);
-    channel_values(o, "data.transforms.normalize.std", c->channels, c->std);
+    channel_values(o, "data.normalize.mean", c->channels, c->mean);
+    channel_values(o, "data.normalize.std", c->channels, c->std);
 }
 
 RtData *rt_session_data(RtSession *s)

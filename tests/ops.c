@@ -7,6 +7,7 @@
 #include "ref.h"
 #include "stages.h"
 #include "unit/naive.h"
+#include "unit/run_graph.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,9 +230,39 @@ static double **leg_text(const Case *c, Graph *g)
     return again ? run_ref(c, again) : NULL;
 }
 
+static double **run_kernels(const Case *c, Graph *g, const RunMode *mode)
+{
+    simplify(g, 1);
+    RefEnv *env = ref_new(g);
+    set_inputs(c, env);
+    ref_run(env);
+    double **out = run_graph(c->a, g, env, mode);
+    ref_free(env);
+    return out;
+}
+
+static double **leg_loops(const Case *c, Graph *g)
+{
+    return run_kernels(c, g, &(RunMode){.machine = "x86-64-v4", .fused = false});
+}
+
+static double **leg_fused_loops(const Case *c, Graph *g)
+{
+    return run_kernels(c, g, &(RunMode){.machine = "x86-64-v3", .fused = true, .reuse = true});
+}
+
+static double **leg_llvm(const Case *c, Graph *g)
+{
+    return run_kernels(
+        c, g, &(RunMode){.machine = "native", .fused = true, .compiled = true, .reuse = true});
+}
+
 static const Leg legs[] = {{"expand", true, leg_expand},
                            {"simplify", true, leg_simplify},
                            {"text", true, leg_text},
+                           {"loops", false, leg_loops},
+                           {"fused loops", false, leg_fused_loops},
+                           {"llvm", false, leg_llvm},
                            {NULL, false, NULL}};
 
 static void check_leg(const Case *c, const Leg *leg, bool gradients)

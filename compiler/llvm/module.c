@@ -14,7 +14,7 @@
 
 static const char passes[] =
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
-    "loop-mssa(licm),early-cse<memssa>)";
+    "early-cse<memssa>)";
 
 LLVMTargetMachineRef machine_target(const Machine *m)
 {

@@ -1,11 +1,11 @@
 /* Contractions: convolution, Linear and their gradients, as one register-blocked nest.
  *
- * The schedule gives the order of loops, the tile (rows x cols vectors of accumulators) and which operand's
- * vectors the rows share. Inside of a tile the whole reduction runs in registers:
- *     for every reduction step:  load `cols` vectors of the shared operand;
- *                                for every row: broadcast one scalar of the other, cols FMAs
- * then the epilogue (contract_tail.c) turns accumulators into stored values. Tiles that do not divide the output
- * leave partial tiles, which are generated as tiles of their own size: there is no condition inside of a tile. */
+ * The schedule gives the order of loops, the tile (rows x cols vectors of accumulators) and which
+ * operand's vectors the rows share. Inside of a tile the whole reduction runs in registers: for
+ * every reduction step:  load `cols` vectors of the shared operand; for every row: broadcast one
+ * scalar of the other, cols FMAs then the epilogue (contract_tail.c) turns accumulators into stored
+ * values. Tiles that do not divide the output leave partial tiles, which are generated as tiles of
+ * their own size: there is no condition inside of a tile. */
 #include "nests/contract.h"
 
 static int64_t loop_extent(const Con *c, int k)
@@ -22,7 +22,11 @@ static Expr *linear(Con *c, int operand)
     for (int k = 0; k < s->nloop; k++) {
         const ConLoop *l = &s->loop[k];
         if (!c->start[k]) continue;
-        x = x_add(b, x, x_muli(b, c->start[k], operand == 0 ? l->sa : operand == 1 ? l->sb : l->so));
+        x = x_add(b, x,
+                  x_muli(b, c->start[k],
+                         operand == 0   ? l->sa
+                         : operand == 1 ? l->sb
+                                        : l->so));
     }
     return x;
 }
@@ -37,7 +41,8 @@ int64_t con_rows(const Con *c)
     return n;
 }
 
-/* Opens unrolled loops over the rows of the tile; r[k] = row number along loop k. -> loops opened */
+/* Opens unrolled loops over the rows of the tile; r[k] = row number along loop k. -> loops opened
+ */
 int con_open_rows(Con *c, Expr **r)
 {
     int opened = 0;
@@ -132,7 +137,8 @@ static void fma_step(Con *c, Expr *ra, Expr *rb)
 
 static void reduce_from(Con *c, int k, Expr *ra, Expr *rb);
 
-static void reduce_loop(Con *c, int k, Expr *first, Expr *count, Expr *ra, Expr *rb, ForKind kind, int64_t step)
+static void reduce_loop(Con *c, int k, Expr *first, Expr *count, Expr *ra, Expr *rb, ForKind kind,
+                        int64_t step)
 {
     LB *b = c->n.b;
     const ConLoop *l = &c->s->loop[k];
@@ -228,7 +234,8 @@ static void emit_tile(Con *c)
     c->lanes = c->s->lane_extent;
     for (int k = 0; k < c->s->nloop; k++) {
         if (c->s->loop[k].role == ROLE_BLK) c->cols = (int)c->size[k];
-        if (c->s->loop[k].role == ROLE_LANE && c->s->loop[k].part == PART_WHOLE) c->lanes = (int)c->size[k];
+        if (c->s->loop[k].role == ROLE_LANE && c->s->loop[k].part == PART_WHOLE)
+            c->lanes = (int)c->size[k];
     }
     Expr *ra = lb_let(b, linear(c, 0), "a"), *rb = lb_let(b, linear(c, 1), "b");
     clear_acc(c);
@@ -254,7 +261,8 @@ static int variants(const Con *c, int k, Variant *v)
     int64_t e = loop_extent(c, k), t = l->tile;
     if (l->role == ROLE_LANE) t = c->s->lane_extent;
     int n = 0;
-    if (l->part == PART_BLK && l->role != ROLE_BLK && l->last) { /* the last block has fewer lanes */
+    if (l->part == PART_BLK && l->role != ROLE_BLK &&
+        l->last) { /* the last block has fewer lanes */
         if (e > 1) v[n++] = (Variant){0, e - 1, 1, 0};
         v[n++] = (Variant){e - 1, 1, 1, l->last};
         return n;
@@ -317,7 +325,8 @@ static void emit_loops(Con *c, int k)
         emit_tile(c);
         return;
     }
-    if (c->s->loop[k].role == ROLE_LANE && c->s->loop[k].part == PART_LANE) { /* the lanes of a block: no loop */
+    if (c->s->loop[k].role == ROLE_LANE &&
+        c->s->loop[k].part == PART_LANE) { /* the lanes of a block: no loop */
         c->start[k] = NULL;
         emit_loops(c, k + 1);
         return;

@@ -1,5 +1,6 @@
-/* What becomes of a contraction's accumulators: the epilogue in registers (elementwise nodes, pooling), partial
- * sums of a split reduction, and the general scalar nest for shapes that have no vector axis. */
+/* What becomes of a contraction's accumulators: the epilogue in registers (elementwise nodes,
+ * pooling), partial sums of a split reduction, and the general scalar nest for shapes that have no
+ * vector axis. */
 #include "nests/contract.h"
 
 /* Value of contraction axis `axis` at row r, column j, lane v, as (blk, lane) or idx. */
@@ -26,8 +27,8 @@ static void axis_values(Con *c, Expr *const *r, Expr *j, Expr *v, AxisValue *out
     }
 }
 
-/* Coordinate of Out's dim d: off + sum of coef * axis. A blocked dim takes lanes from its split axis, whole
- * blocks from the others. */
+/* Coordinate of Out's dim d: off + sum of coef * axis. A blocked dim takes lanes from its split
+ * axis, whole blocks from the others. */
 static void out_dim(Con *c, const Layout *l, int d, const AxisValue *val, Coord *at)
 {
     LB *b = c->n.b;
@@ -87,7 +88,7 @@ enum { MOST_POOLS = 4, MOST_STATE = 4 };
 typedef struct Pool {
     const Node *node[MOST_POOLS];
     Expr *state[MOST_POOLS][MOST_STATE];
-    int n, row[2];  /* row loops along the plane */
+    int n, row[2]; /* row loops along the plane */
     Window w;
 } Pool;
 
@@ -95,7 +96,8 @@ typedef struct Pool {
 static int plane_loop(const Con *c, int d)
 {
     for (int k = 0; k < c->s->nloop; k++)
-        if (c->s->loop[k].role == ROLE_ROW && c->s->con.out.coef[d][c->s->loop[k].axis] == 1) return k;
+        if (c->s->loop[k].role == ROLE_ROW && c->s->con.out.coef[d][c->s->loop[k].axis] == 1)
+            return k;
     return -1;
 }
 
@@ -124,7 +126,8 @@ static void pool_tap(Con *c, Pool *p, Expr **r, Expr *j, Expr *v, int64_t tap)
     for (int i = 0; i < p->n; i++) {
         if (tap == 0) p->node[i]->op->winit(&body, p->node[i], p->state[i]);
         p->node[i]->op->wstep(&body, p->node[i], p->state[i], x, x_i32(b, tap));
-        for (int k = 0; k < p->node[i]->op->wstate; k++) p->state[i][k] = lb_let(b, p->state[i][k], "s");
+        for (int k = 0; k < p->node[i]->op->wstate; k++)
+            p->state[i][k] = lb_let(b, p->state[i][k], "s");
     }
 }
 
@@ -162,7 +165,8 @@ static void pool_epilogue(Con *c)
     opened += con_open_cols(c, &j, &v);
     for (int64_t tap = 0; tap < p.w.kernel[0] * p.w.kernel[1]; tap++) {
         int64_t place[2] = {tap / p.w.kernel[1], tap % p.w.kernel[1]};
-        for (int d = 0; d < 2; d++) r[p.row[d]] = x_addi(b, x_muli(b, q[d], p.w.kernel[d]), place[d]);
+        for (int d = 0; d < 2; d++)
+            r[p.row[d]] = x_addi(b, x_muli(b, q[d], p.w.kernel[d]), place[d]);
         pool_tap(c, &p, r, j, v, tap);
     }
     pooled_point(c, &p, q, r, j, v);
@@ -228,7 +232,8 @@ void con_combine(Arena *a, Loops *out, const Group *g)
 {
     Nest n;
     nest_begin(&n, a, out, g, "contract combine");
-    int64_t tasks = nest_each(&n, g->anchor->shape, nest_layout(&n, g->anchor), combine_element, NULL);
+    int64_t tasks =
+        nest_each(&n, g->anchor->shape, nest_layout(&n, g->anchor), combine_element, NULL);
     nest_end(&n, tasks);
 }
 

@@ -1,5 +1,6 @@
-/* Copies that move elements: another shape (Flatten, Reshape), and B of a contraction with its first two axes
- * exchanged so that its vectors lie along the lanes. */
+/* Copies that move elements: another shape (Flatten, Reshape), and B of a contraction into a layout
+ * whose vectors lie along the lanes, with its first two axes exchanged where the schedule says so.
+ */
 #include "nests/nest.h"
 
 /* Coordinates of element `linear` of a row-major tensor. */
@@ -39,18 +40,21 @@ void nest_copy(Arena *a, Loops *out, const Group *g)
 /* ---- packing ---- */
 
 typedef struct Pack {
-    const Node *b;        /* value to pack */
+    const Node *b; /* value to pack */
     const Layout *from, *to;
     LBuf *src, *dst;
-    Coord at;             /* in the packed tensor: [i1, i0, ...] */
+    Coord at; /* in the packed tensor */
 } Pack;
 
 static Expr *source_address(Nest *n, const Pack *p, Expr *lane)
 {
-    Coord at = p->at; /* exchange the first two axes */
-    at.idx[0] = p->at.idx[1], at.blk[0] = p->at.blk[1], at.lane[0] = p->at.lane[1];
-    at.idx[1] = p->at.idx[0], at.blk[1] = p->at.blk[0], at.lane[1] = lane;
-    if (p->to->block[0] == 1) at.idx[1] = p->at.idx[0];
+    Coord at = p->at;
+    if (at.blk[0]) at.lane[0] = lane;
+    if (n->gs->pack_swap) {
+        Coord to = at;
+        at.idx[0] = to.idx[1], at.blk[0] = to.blk[1], at.lane[0] = to.lane[1];
+        at.idx[1] = to.idx[0], at.blk[1] = to.blk[0], at.lane[1] = to.lane[0];
+    }
     return nest_address(n, p->from, p->b->shape, &at);
 }
 
@@ -80,7 +84,8 @@ void nest_pack(Arena *a, Loops *out, const Group *g)
     NestLoop loop[MAX_RANK + 1];
     int nloop = 0;
     for (int i = 0; i < to->rank; i++)
-        loop[nloop++] = (NestLoop){"i", (to->dim[i] + to->block[i] - 1) / to->block[i], false, NULL};
+        loop[nloop++] =
+            (NestLoop){"i", (to->dim[i] + to->block[i] - 1) / to->block[i], false, NULL};
     int64_t lanes1 = to->block[1];
     loop[nloop++] = (NestLoop){"l", lanes1, false, NULL};
     int64_t tasks = nest_choose_tasks(loop, to->rank, lanes1 * to->block[0], 1024);

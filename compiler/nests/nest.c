@@ -18,7 +18,8 @@ void nest_begin(Nest *n, Arena *a, Loops *out, const Group *g, const char *nest)
     n->gs = g ? &n->sched->group[g->id] : NULL;
     n->lb = lb_begin(a, f);
     n->b = &n->lb;
-    n->kernel = (Kernel){.func = f, .group = g, .layers = layers, .nest = nest, .prep = g && g->prep};
+    n->kernel =
+        (Kernel){.func = f, .group = g, .layers = layers, .nest = nest, .prep = g && g->prep};
     n->memo = arena_alloc(a, sizeof *n->memo * (size_t)(n->sched->groups->graph->node.n + 1));
     n->point = n->row = 1;
 }
@@ -202,11 +203,13 @@ Expr *nest_value(Nest *n, const Node *v)
     if (x) return x;
     if (op_is(v, "Const")) return x_f32(n->b, attr_float(v, "value"));
     if (!nest_inside(n, v)) {
-        x = op_is(v, "Scalar") ? x_load(n->b, nest_place(n, &n->plan->value[v->id], 0, nest_ltype(v->dtype), 16),
-                                        x_i64(n->b, 0))
-                               : nest_load(n, v, &n->at);
+        x = op_is(v, "Scalar")
+                ? x_load(n->b, nest_place(n, &n->plan->value[v->id], 0, nest_ltype(v->dtype), 16),
+                         x_i64(n->b, 0))
+                : nest_load(n, v, &n->at);
     } else {
-        bug_if(v->op->nest != NEST_POINTWISE, "%%%d (%s) is not elementwise", v->id, op_name(v->op));
+        bug_if(v->op->nest != NEST_POINTWISE, "%%%d (%s) is not elementwise", v->id,
+               op_name(v->op));
         bug_if(v->nin > MOST_IN, "%%%d has %d inputs", v->id, v->nin);
         for (int i = 0; i < v->nin; i++) in[i] = nest_value(n, v->in[i]);
         Body body = nest_body(n);

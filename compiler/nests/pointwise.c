@@ -1,13 +1,16 @@
-/* Elementwise groups: every output element from the inputs' elements at the same place, one pass. */
+/* Elementwise groups: every output element from the inputs' elements at the same place, one pass.
+ */
 #include "nests/nest.h"
 
 enum { LEAST_PER_TASK = 2048, FLAT_CHUNK = 256 /* blocks of BLOCK elements */ };
 
 /* Flat storage: chunks of whole blocks; a task is a chunk. Padding is computed along. */
-static int64_t each_flat(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *, void *), void *arg)
+static int64_t each_flat(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *, void *),
+                         void *arg)
 {
     LB *b = n->b;
-    int64_t blocks = (l->count + BLOCK - 1) / BLOCK, chunk = blocks < FLAT_CHUNK ? blocks : FLAT_CHUNK;
+    int64_t blocks = (l->count + BLOCK - 1) / BLOCK,
+            chunk = blocks < FLAT_CHUNK ? blocks : FLAT_CHUNK;
     int64_t tasks = (blocks + chunk - 1) / chunk;
     bug_if(l->count % BLOCK, "flat storage of %lld elements", (long long)l->count);
     Expr *first = x_muli(b, x_task(b), chunk);
@@ -23,7 +26,8 @@ static int64_t each_flat(Nest *n, Shape domain, const Layout *l, void (*element)
     return tasks;
 }
 
-/* The axis whose elements are neighbours: lanes of the innermost blocked axis, else the last one. */
+/* The axis whose elements are neighbours: lanes of the innermost blocked axis, else the last one.
+ */
 static int lane_axis(const Layout *l)
 {
     for (int a = 0; a < l->rank; a++)
@@ -76,7 +80,8 @@ static bool is_flat(const Layout *l)
     return l->rank == 1 && l->block[0] == 1 && l->count % BLOCK == 0;
 }
 
-int64_t nest_each(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *n, void *arg), void *arg)
+int64_t nest_each(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *n, void *arg),
+                  void *arg)
 {
     if (is_flat(l)) return each_flat(n, domain, l, element, arg);
     Each e = {domain, l, lane_axis(l), element, arg};
@@ -86,8 +91,8 @@ int64_t nest_each(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *
         element(n, arg);
         return 1;
     }
-    /* loops over blocks and plain axes; the plain lane axis is cut inside. Lanes of a second blocked axis
-     * (weights) are one more loop. */
+    /* loops over blocks and plain axes; the plain lane axis is cut inside. Lanes of a second
+     * blocked axis (weights) are one more loop. */
     NestLoop loop[2 * MAX_RANK];
     int nloop = 0, of[2 * MAX_RANK];
     bool blocked = l->block[e.axis] > 1;
@@ -101,7 +106,8 @@ int64_t nest_each(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *
         of[nloop] = a + MAX_RANK;
         loop[nloop++] = (NestLoop){"l", l->block[a], false, NULL};
     }
-    int64_t tasks = nest_choose_tasks(loop, nloop, blocked ? BLOCK : l->dim[e.axis], LEAST_PER_TASK);
+    int64_t tasks =
+        nest_choose_tasks(loop, nloop, blocked ? BLOCK : l->dim[e.axis], LEAST_PER_TASK);
     int opened = nest_open(n, loop, nloop);
     for (int i = 0; i < nloop; i++) {
         if (of[i] >= MAX_RANK)

@@ -1,9 +1,10 @@
-/* Sums over all axes but the channels (BatchNorm statistics, bias gradients), over the plane (global pooling), or
- * over everything (losses); with the elementwise work in front of them and behind them in the same kernels.
+/* Sums over all axes but the channels (BatchNorm statistics, bias gradients), over the plane
+ * (global pooling), or over everything (losses); with the elementwise work in front of them and
+ * behind them in the same kernels.
  *
- * Two kernels when the schedule cuts the batch: chunks leave float32 partial sums in the workspace, then a small
- * kernel adds them up in float64 and runs what follows. The cut depends on shapes only, so that the result has
- * the same bits for any number of threads. */
+ * Two kernels when the schedule cuts the batch: chunks leave float32 partial sums in the workspace,
+ * then a small kernel adds them up in float64 and runs what follows. The cut depends on shapes
+ * only, so that the result has the same bits for any number of threads. */
 #include "nests/nest.h"
 
 enum { MOST_ANCHORS = 8 };
@@ -11,14 +12,14 @@ enum { MOST_ANCHORS = 8 };
 typedef struct Red {
     Nest n;
     const Group *g;
-    const Layout *dom;        /* of the domain */
+    const Layout *dom; /* of the domain */
     const Node *anchor[MOST_ANCHORS];
     int nanchor;
     unsigned axes;
-    int64_t lanes;            /* BLOCK when channels are blocked, else 1 */
-    bool sum_lanes;           /* channels are summed, too */
-    LBuf *acc;                /* [nanchor][lanes] */
-    NestLoop kept[MAX_RANK];  /* axes (or blocks) that are not summed */
+    int64_t lanes;           /* BLOCK when channels are blocked, else 1 */
+    bool sum_lanes;          /* channels are summed, too */
+    LBuf *acc;               /* [nanchor][lanes] */
+    NestLoop kept[MAX_RANK]; /* axes (or blocks) that are not summed */
     int kept_axis[MAX_RANK], nkept;
 } Red;
 
@@ -26,7 +27,8 @@ static const Layout *domain_layout(const Nest *n, const Group *g)
 {
     for (int i = 0; i < g->node.n; i++)
         for (int k = 0; k < g->node.v[i]->nin; k++)
-            if (shape_eq(g->node.v[i]->in[k]->shape, g->domain)) return nest_layout(n, g->node.v[i]->in[k]);
+            if (shape_eq(g->node.v[i]->in[k]->shape, g->domain))
+                return nest_layout(n, g->node.v[i]->in[k]);
     return nest_layout(n, g->anchor->in[0]);
 }
 
@@ -81,8 +83,8 @@ static void place_axis(const Red *r, Coord *at, int axis, Expr *i)
         at->idx[axis] = i;
 }
 
-/* One vector of elements: computes, stores what others need, adds. Lanes past the last channel count as zero
- * when channels are summed. */
+/* One vector of elements: computes, stores what others need, adds. Lanes past the last channel
+ * count as zero when channels are summed. */
 static void add_elements(Red *r, Coord *at)
 {
     Nest *n = &r->n;

@@ -1,14 +1,14 @@
-/* Groups that work on one row at a time: reductions over axis 1 (channels) and elementwise nodes between them:
- * softmax, losses and their gradients. Per row: every reduction is one pass over the channels, in order; values of
- * the row stay in registers; at the end one pass stores the outputs. Channels beyond the last one are stored as
- * zero, so that gradients keep zero padding. */
+/* Groups that work on one row at a time: reductions over axis 1 (channels) and elementwise nodes
+ * between them: softmax, losses and their gradients. Per row: every reduction is one pass over the
+ * channels, in order; values of the row stay in registers; at the end one pass stores the outputs.
+ * Channels beyond the last one are stored as zero, so that gradients keep zero padding. */
 #include "nests/nest.h"
 #include <math.h>
 
 typedef struct Row {
     Nest *n;
-    Coord at;      /* of the row: every axis but 1 */
-    int64_t c;     /* channels */
+    Coord at;  /* of the row: every axis but 1 */
+    int64_t c; /* channels */
     Shape domain;
 } Row;
 
@@ -84,7 +84,8 @@ static void store_row(Row *r)
     if (!full) return;
     open_channels(r);
     for (int i = 0; i < n->group->out.n; i++)
-        if (!of_row(r, n->group->out.v[i])) nest_store(n, n->group->out.v[i], nest_value(n, n->group->out.v[i]));
+        if (!of_row(r, n->group->out.v[i]))
+            nest_store(n, n->group->out.v[i], nest_value(n, n->group->out.v[i]));
     lb_end(n->b);
     for (int i = 0; i < n->group->out.n; i++)
         if (!of_row(r, n->group->out.v[i])) pad_channels(r, n->group->out.v[i]);

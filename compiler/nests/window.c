@@ -1,6 +1,7 @@
-/* Pooling: over the taps of a window (nest_window), and its transpose, over the windows that hold an element
- * (nest_window_t). Vectors run along the channel block. Windows that tile the plane are unrolled without
- * conditions; all others loop over taps with a condition per tap, never per lane. */
+/* Pooling: over the taps of a window (nest_window), and its transpose, over the windows that hold
+ * an element (nest_window_t). Vectors run along the channel block. Windows that tile the plane are
+ * unrolled without conditions; all others loop over taps with a condition per tap, never per lane.
+ */
 #include "nests/nest.h"
 
 enum { MOST_STATE = 4, MOST_ANCHORS = 4, MOST_UNROLLED_TAPS = 16 };
@@ -10,12 +11,13 @@ typedef struct Win {
     const Group *g;
     Window w;
     int64_t lanes;
-    NestLoop loop[4];       /* n, channel block (or channel), and two of the plane */
+    NestLoop loop[4];         /* n, channel block (or channel), and two of the plane */
     int64_t big[2], small[2]; /* plane that is pooled, plane of the windows */
     Coord at;
 } Win;
 
-static void win_begin(Win *w, Arena *a, Loops *out, const Group *g, const char *nest, Shape big, Shape small)
+static void win_begin(Win *w, Arena *a, Loops *out, const Group *g, const char *nest, Shape big,
+                      Shape small)
 {
     *w = (Win){.g = g};
     nest_begin(&w->n, a, out, g, nest);
@@ -62,7 +64,8 @@ static void window_range(Win *w, int d, Expr *i, Expr **first, Expr **taps)
 {
     LB *b = w->n.b;
     if (w->w.adaptive) {
-        Expr *end = x_divi(b, x_addi(b, x_muli(b, x_addi(b, i, 1), w->big[d]), w->small[d] - 1), w->small[d]);
+        Expr *end = x_divi(b, x_addi(b, x_muli(b, x_addi(b, i, 1), w->big[d]), w->small[d] - 1),
+                           w->small[d]);
         *first = lb_let(b, x_divi(b, x_muli(b, i, w->big[d]), w->small[d]), "p");
         *taps = lb_let(b, x_sub(b, end, *first), "q");
     } else {
@@ -171,7 +174,8 @@ static void unrolled_taps(Win *w, Pooling *p, Expr *const *first)
     for (int64_t kh = 0; kh < w->w.kernel[0]; kh++)
         for (int64_t kw = 0; kw < w->w.kernel[1]; kw++) {
             Expr *y = x_i64(b, kh), *x = x_i64(b, kw);
-            step_states(w, p, tap_place(w, 0, first[0], y), tap_place(w, 1, first[1], x), tap_number(w, y, x));
+            step_states(w, p, tap_place(w, 0, first[0], y), tap_place(w, 1, first[1], x),
+                        tap_number(w, y, x));
         }
 }
 
@@ -213,7 +217,8 @@ void nest_window(Arena *a, Loops *out, const Group *g)
     win_begin(&w, a, out, g, "window", g->anchor->in[0]->shape, g->anchor->shape);
     find_anchors(&w, &p);
     int64_t area = w.w.kernel[0] * w.w.kernel[1];
-    int64_t tasks = win_open(&w, w.small[0], w.small[1], w.lanes * (w.w.adaptive ? 9 : area), &opened);
+    int64_t tasks =
+        win_open(&w, w.small[0], w.small[1], w.lanes * (w.w.adaptive ? 9 : area), &opened);
     for (int d = 0; d < 2; d++) window_range(&w, d, w.loop[2 + d].var, &first[d], &taps[d]);
     init_states(&w, &p);
     bool plain = !w.w.adaptive && !overhangs(&w, 0) && !overhangs(&w, 1);
@@ -251,8 +256,8 @@ static void store_element(Win *w, const Coord *at, Expr *x)
 static bool tiles_plane(const Win *w)
 {
     for (int d = 0; d < 2; d++)
-        if (w->w.adaptive || w->w.kernel[d] != w->w.stride[d] || w->w.pad[d] || w->w.dilation[d] != 1 ||
-            w->small[d] * w->w.kernel[d] != w->big[d])
+        if (w->w.adaptive || w->w.kernel[d] != w->w.stride[d] || w->w.pad[d] ||
+            w->w.dilation[d] != 1 || w->small[d] * w->w.kernel[d] != w->big[d])
             return false;
     return w->w.kernel[0] * w->w.kernel[1] <= MOST_UNROLLED_TAPS;
 }
@@ -262,7 +267,8 @@ static int64_t scatter_tiles(Win *w)
 {
     LB *b = w->n.b;
     int opened;
-    int64_t tasks = win_open(w, w->small[0], w->small[1], w->lanes * w->w.kernel[0] * w->w.kernel[1], &opened);
+    int64_t tasks =
+        win_open(w, w->small[0], w->small[1], w->lanes * w->w.kernel[0] * w->w.kernel[1], &opened);
     Expr *count = x_f32(b, (double)(w->w.kernel[0] * w->w.kernel[1])), *v;
     for (int64_t kh = 0; kh < w->w.kernel[0]; kh++)
         for (int64_t kw = 0; kw < w->w.kernel[1]; kw++) {
@@ -278,14 +284,16 @@ static int64_t scatter_tiles(Win *w)
     return tasks;
 }
 
-/* Opens the loop over the windows of one dim that may hold element i: the loop variable is a tap number, or for
- * adaptive windows the window itself. Gives the window and the tap; *ifs counts what must be closed. */
+/* Opens the loop over the windows of one dim that may hold element i: the loop variable is a tap
+ * number, or for adaptive windows the window itself. Gives the window and the tap; *ifs counts what
+ * must be closed. */
 static void open_windows(Win *w, int d, Expr *i, Expr **window, Expr **tap, int *opened)
 {
     LB *b = w->n.b;
     if (w->w.adaptive) { /* window o holds i  <=>  i*n/H <= o < ceil((i+1)*n/H) */
         Expr *lo = lb_let(b, x_divi(b, x_muli(b, i, w->small[d]), w->big[d]), "o");
-        Expr *hi = x_divi(b, x_addi(b, x_muli(b, x_addi(b, i, 1), w->small[d]), w->big[d] - 1), w->big[d]);
+        Expr *hi =
+            x_divi(b, x_addi(b, x_muli(b, x_addi(b, i, 1), w->small[d]), w->big[d] - 1), w->big[d]);
         *window = lb_let(b, x_add(b, lo, lb_for(b, FOR_SERIAL, x_sub(b, hi, lo), "o")), "o");
         *tap = x_i64(b, 0);
         *opened = 1;
@@ -293,7 +301,8 @@ static void open_windows(Win *w, int d, Expr *i, Expr **window, Expr **tap, int 
     }
     int64_t s = w->w.stride[d];
     *tap = lb_for_n(b, FOR_SERIAL, w->w.kernel[d], "k");
-    Expr *from = lb_let(b, x_sub(b, x_addi(b, i, w->w.pad[d]), x_muli(b, *tap, w->w.dilation[d])), "f");
+    Expr *from =
+        lb_let(b, x_sub(b, x_addi(b, i, w->w.pad[d]), x_muli(b, *tap, w->w.dilation[d])), "f");
     lb_if(b, x_cmp(b, C_GE, from, x_i64(b, 0)));
     *window = lb_let(b, x_divi(b, from, s), "o");
     Expr *whole = x_cmp(b, C_EQ, x_muli(b, *window, s), from);
@@ -311,7 +320,8 @@ static void gather_element(Win *w)
     v = nest_lanes(&w->n, w->lanes, &lanes);
     lb_store(b, sum, v, x_f32(b, 0));
     nest_close(&w->n, lanes);
-    for (int d = 0; d < 2; d++) open_windows(w, d, w->loop[2 + d].var, &window[d], &tap[d], &opened[d]);
+    for (int d = 0; d < 2; d++)
+        open_windows(w, d, w->loop[2 + d].var, &window[d], &tap[d], &opened[d]);
     for (int d = 0; d < 2; d++) window_range(w, d, window[d], &first[d], &taps[d]);
     Expr *count = tap_count(w, first, taps);
     lanes = win_lanes(w, w->loop[2].var, w->loop[3].var, &at, &v);

@@ -1,0 +1,181 @@
+#include "run_graph.h"
+#include "kernel_load.h"
+#include "loops.h"
+#include "support/diag.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Run {
+    Arena *a;
+    const Graph *g;
+    const RefEnv *env;
+    const Plan *plan;
+    char *arena[PLAN_NARENAS];
+} Run;
+
+/* ---- memory ---- */
+
+static void allocate(Run *r)
+{
+    for (int i = 0; i < PLAN_NARENAS; i++) {
+        size_t n = (size_t)(r->plan->size[i] + 64) / 64 * 64 + 64;
+        r->arena[i] = aligned_alloc(64, n);
+        memset(r->arena[i], i == PLAN_SLAB ? 0xff : 0, n);
+    }
+    for (int i = 0; i < r->g->node.n; i++) { /* halos are zeroed once, when a program starts */
+        const Place *at = &r->plan->value[i];
+        if (at->bytes && at->arena == PLAN_SLAB && layout_has_halo(&r->plan->schedule->value[i]))
+            memset(r->arena[PLAN_SLAB] + at->offset, 0, (size_t)at->bytes);
+    }
+}
+
+static int64_t place_of(const Layout *l, int64_t linear)
+{
+    int64_t at = l->base;
+    for (int a = l->rank - 1; a >= 0; a--) {
+        int64_t i = linear % l->dim[a];
+        linear /= l->dim[a];
+        at += i / l->block[a] * l->outer[a] + i % l->block[a] * l->inner[a];
+    }
+    return at;
+}
+
+static void put(char *base, DType t, int64_t i, double x)
+{
+    if (t == DT_F32) ((float *)base)[i] = (float)x;
+    if (t == DT_I32) ((int32_t *)base)[i] = (int32_t)x;
+    if (t == DT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
+}
+
+static double get(const char *base, DType t, int64_t i)
+{
+    return t == DT_F32   ? (double)((const float *)base)[i]
+           : t == DT_I32 ? (double)((const int32_t *)base)[i]
+                         : (double)((const uint8_t *)base)[i];
+}
+
+static int64_t layout_elements(const Layout *l)
+{
+    int64_t n = 1;
+    for (int a = 0; a < l->rank; a++) n *= l->dim[a];
+    return n;
+}
+
+static void write_tensor(Run *r, const Place *at, const Layout *l, DType t, const double *x)
+{
+    char *base = r->arena[at->arena] + at->offset;
+    for (int64_t i = 0; i < layout_elements(l); i++) put(base, t, place_of(l, i), x[i]);
+}
+
+static void read_tensor(const Run *r, const Place *at, const Layout *l, DType t, double *x)
+{
+    const char *base = r->arena[at->arena] + at->offset;
+    for (int64_t i = 0; i < layout_elements(l); i++) x[i] = get(base, t, place_of(l, i));
+}
+
+/* A state, or the parts of a group one after the other. */
+static void each_part(Run *r, const State *s, double *x, bool write)
+{
+    int64_t done = 0;
+    for (int k = 0; k < (s->part ? s->npart : 1); k++) {
+        const State *p = s->part ? s->part[k] : s;
+        const Layout *l = &r->plan->schedule->state[p->id];
+        if (write)
+            write_tensor(r, &r->plan->state[p->id], l, p->dtype, x + done);
+        else
+            read_tensor(r, &r->plan->state[p->id], l, p->dtype, x + done);
+        done += layout_elements(l);
+    }
+}
+
+static void fill(Run *r)
+{
+    for (int i = 0; i < r->g->node.n; i++) {
+        const Node *n = r->g->node.v[i];
+        const Place *at = &r->plan->value[i];
+        double *x = (double *)ref_value(r->env, n);
+        if (op_is(n, "State"))
+            each_part(r, n->state, x, true);
+        else if (at->bytes && (op_is(n, "Input") || op_is(n, "Scalar")))
+            write_tensor(r, at, &r->plan->schedule->value[i], n->dtype, x);
+    }
+}
+
+/* ---- kernels ---- */
+
+static void run_kernel(Run *r, const Kernel *k, KernelFn fn)
+{
+    void *arg[64];
+    bug_if(k->arg.n > 64, "%d arguments", k->arg.n);
+    for (int i = 0; i < k->arg.n; i++) arg[i] = r->arena[k->arg.v[i].arena] + k->arg.v[i].offset;
+    if (fn)
+        fn(arg, 0, k->func->ntasks);
+    else
+        func_interp(k->func, arg, 0, k->func->ntasks);
+}
+
+static void run_all(Run *r, const Loops *l, const RunMode *mode, const Machine *m)
+{
+    KernelFn *fn = NULL;
+    if (mode->compiled) {
+        Func **f = NEWN(r->a, Func *, l->kernel.n + 1);
+        for (int i = 0; i < l->kernel.n; i++) f[i] = l->kernel.v[i].func;
+        fn = kernels_load(f, l->kernel.n, m);
+    }
+    for (int i = 0; i < l->kernel.n; i++) run_kernel(r, &l->kernel.v[i], fn ? fn[i] : NULL);
+}
+
+/* ---- results ---- */
+
+static double *value_of(Run *r, const Node *n)
+{
+    double *x = NEWN(r->a, double, shape_count(n->shape) + 1);
+    const Place *at = &r->plan->value[n->id];
+    if (op_is(n, "Pack")) { /* gradients end to end, each in its own layout */
+        int64_t done = 0;
+        for (int i = 0; i < n->nin; i++) {
+            memcpy(x + done, value_of(r, n->in[i]),
+                   sizeof *x * (size_t)shape_count(n->in[i]->shape));
+            done += shape_count(n->in[i]->shape);
+        }
+    } else if (op_is(n, "Const")) {
+        memcpy(x, ref_value(r->env, n), sizeof *x);
+    } else {
+        read_tensor(r, at, &r->plan->schedule->value[n->id], n->dtype, x);
+    }
+    return x;
+}
+
+static double **results(Run *r)
+{
+    int n = r->g->output.n;
+    for (int i = 0; i < r->g->node.n; i++) n += op_is(r->g->node.v[i], "Assign");
+    double **out = NEWN(r->a, double *, n + 1);
+    n = 0;
+    for (int i = 0; i < r->g->output.n; i++) out[n++] = value_of(r, r->g->output.v[i].node);
+    for (int i = 0; i < r->g->node.n; i++) {
+        const Node *as = r->g->node.v[i];
+        if (!op_is(as, "Assign")) continue;
+        out[n] = NEWN(r->a, double, shape_count(as->shape) + 1);
+        each_part(r, as->state, out[n++], false);
+    }
+    return out;
+}
+
+double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode)
+{
+    const Machine *m = machine_find(a, mode->machine);
+    Groups *gs = fuse(a, g, mode->fused, NULL);
+    groups_verify(gs);
+    Run r = {.a = a, .g = g, .env = env, .plan = plan(a, schedule(a, gs, m), mode->reuse)};
+    plan_verify(r.plan);
+    Loops *l = lower(a, r.plan, m);
+    loops_verify(l);
+    allocate(&r);
+    fill(&r);
+    run_all(&r, l, mode, m);
+    double **out = results(&r);
+    for (int i = 0; i < PLAN_NARENAS; i++) free(r.arena[i]);
+    return out;
+}
