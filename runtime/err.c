@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ESC_MAX = 80, ESC_RING = 8 };
 
@@ -99,7 +100,8 @@ void rt_fail(int exit_code, const char *id, const char *fmt, ...)
     va_start(ap, fmt);
     print("error", id, fmt, ap);
     va_end(ap);
-    exit(exit_code);
+    _exit(exit_code); /* not exit: other threads may be at work on what its handlers would take down
+                       */
 }
 
 void rt_warn(const char *id, const char *fmt, ...)

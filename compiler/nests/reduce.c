@@ -1,11 +1,12 @@
-/* Sums over all axes but the channels (BatchNorm statistics, bias gradients), over the plane
- * (global pooling), or over everything (losses); with the elementwise work in front of them and
- * behind them in the same kernels.
+/* Sums and maxima over all axes but the channels (BatchNorm statistics, bias gradients), over the
+ * plane (global pooling), or over everything (losses); with the elementwise work in front of them
+ * and behind them in the same kernels.
  *
  * Two kernels when the schedule cuts the batch: chunks leave float32 partial sums in the workspace,
  * then a small kernel adds them up in float64 and runs what follows. The cut depends on shapes
  * only, so that the result has the same bits for any number of threads. */
 #include "nests/nest.h"
+#include <math.h>
 
 enum { MOST_ANCHORS = 8 };
 
@@ -17,6 +18,7 @@ typedef struct Red {
     int nanchor;
     unsigned axes;
     int64_t lanes;           /* BLOCK when channels are blocked, else 1 */
+    int channels;            /* the axis whose elements are lanes */
     bool sum_lanes;          /* channels are summed, too */
     LBuf *acc;               /* [nanchor][lanes] */
     NestLoop kept[MAX_RANK]; /* axes (or blocks) that are not summed */
@@ -48,14 +50,27 @@ static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *
         bug_if(r->nanchor == MOST_ANCHORS, "more than %d sums in one kernel", MOST_ANCHORS);
         r->anchor[r->nanchor++] = g->node.v[i];
     }
-    bool blocked = r->dom->rank >= 2 && r->dom->block[1] > 1;
+    r->channels = r->dom->rank >= 2;
+    bool blocked = r->dom->rank >= 1 && r->dom->block[r->channels] > 1;
     r->lanes = blocked ? BLOCK : 1;
-    r->sum_lanes = blocked && (r->axes & 2);
+    r->sum_lanes = blocked && (r->axes >> r->channels & 1);
     for (int i = 0; i < r->dom->rank; i++)
         if (!(r->axes >> i & 1)) {
             r->kept_axis[r->nkept] = i;
             r->kept[r->nkept++] = (NestLoop){"k", blocks(r->dom, i), false, NULL};
         }
+}
+
+static Expr *identity(Red *r, int k, LType t)
+{
+    bool max = r->anchor[k]->op->reduce(r->anchor[k]).kind == REDUCE_MAX;
+    return t == LT_F64 ? x_f64(r->n.b, max ? -INFINITY : 0) : x_f32(r->n.b, max ? -INFINITY : 0);
+}
+
+static Expr *combine(Red *r, int k, Expr *x, Expr *y)
+{
+    bool max = r->anchor[k]->op->reduce(r->anchor[k]).kind == REDUCE_MAX;
+    return max ? x_bin(r->n.b, B_MAX, x, y) : x_add(r->n.b, x, y);
 }
 
 static Expr *acc_at(Red *r, int k, Expr *v)
@@ -70,7 +85,7 @@ static void clear_acc(Red *r)
     for (int k = 0; k < r->nanchor; k++) {
         int opened;
         Expr *v = nest_lanes(&r->n, r->lanes, &opened);
-        lb_store(b, r->acc, acc_at(r, k, v), x_f32(b, 0));
+        lb_store(b, r->acc, acc_at(r, k, v), identity(r, k, LT_F32));
         nest_close(&r->n, opened);
     }
 }
@@ -91,17 +106,18 @@ static void add_elements(Red *r, Coord *at)
     LB *b = n->b;
     int opened;
     Expr *v = nest_lanes(n, r->lanes, &opened);
-    if (r->lanes > 1) at->lane[1] = v;
+    if (r->lanes > 1) at->lane[r->channels] = v;
     nest_point(n, r->g->domain, at);
     nest_store_outs(n, STAGE_PRE, STAGE_PRE);
     for (int k = 0; k < r->nanchor; k++) {
         Expr *x = nest_value(n, r->anchor[k]->in[0]);
-        if (r->sum_lanes && r->dom->dim[1] % BLOCK) {
-            Expr *c = x_add(b, x_muli(b, at->blk[1], BLOCK), v);
-            x = x_select(b, x_cmp(b, C_LT, c, x_i64(b, r->dom->dim[1])), x, x_f32(b, 0));
+        if (r->sum_lanes && r->dom->dim[r->channels] % BLOCK) {
+            Expr *c = x_add(b, x_muli(b, at->blk[r->channels], BLOCK), v);
+            x = x_select(b, x_cmp(b, C_LT, c, x_i64(b, r->dom->dim[r->channels])), x,
+                         identity(r, k, LT_F32));
         }
         Expr *i = acc_at(r, k, v);
-        lb_store(b, r->acc, i, x_add(b, x_load(b, r->acc, i), x));
+        lb_store(b, r->acc, i, combine(r, k, x_load(b, r->acc, i), x));
     }
     nest_close(n, opened);
 }
@@ -164,9 +180,9 @@ static void finish_lanes(Red *r, LBuf *total)
     LB *b = r->n.b;
     Expr *sum[MOST_ANCHORS];
     for (int k = 0; k < r->nanchor; k++) {
-        Expr *s = x_f64(b, 0);
+        Expr *s = identity(r, k, LT_F64);
         for (int64_t i = 0; i < r->lanes; i++)
-            s = x_add(b, s, x_load(b, total, x_i64(b, k * r->lanes + i)));
+            s = combine(r, k, s, x_load(b, total, x_i64(b, k * r->lanes + i)));
         sum[k] = lb_let(b, x_cast(b, LT_F32, s), "s");
     }
     store_reduced(r, x_i64(b, 0), sum);
@@ -196,7 +212,8 @@ static LBuf *totals(Red *r, LBuf *const *partial, int64_t nchunk, Expr *offset, 
     int opened;
     for (int k = 0; k < r->nanchor; k++) {
         Expr *v = nest_lanes(&r->n, r->lanes, &opened);
-        Expr *x = partial ? x_f64(b, 0) : x_cast(b, LT_F64, x_load(b, r->acc, acc_at(r, k, v)));
+        Expr *x = partial ? identity(r, k, LT_F64)
+                          : x_cast(b, LT_F64, x_load(b, r->acc, acc_at(r, k, v)));
         lb_store(b, total, acc_at(r, k, v), x);
         nest_close(&r->n, opened);
     }
@@ -206,7 +223,7 @@ static LBuf *totals(Red *r, LBuf *const *partial, int64_t nchunk, Expr *offset, 
         Expr *v = nest_lanes(&r->n, r->lanes, &opened);
         Expr *at = x_add(b, x_add(b, x_muli(b, s, per_chunk), offset), v);
         Expr *x = x_cast(b, LT_F64, x_load(b, partial[k], at));
-        lb_store(b, total, acc_at(r, k, v), x_add(b, x_load(b, total, acc_at(r, k, v)), x));
+        lb_store(b, total, acc_at(r, k, v), combine(r, k, x_load(b, total, acc_at(r, k, v)), x));
         nest_close(&r->n, opened);
     }
     lb_end(b);

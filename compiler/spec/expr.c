@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NESTING = 64, MAX_NAME = 200, MAX_TERMS = 500, MAX_LENGTH = 8192 };
+enum { MAX_NESTING = 64, MAX_NAME = 200, MAX_TERMS = 200, MAX_LENGTH = 8192 };
 
 typedef enum TokKind { TOK_END, TOK_NUMBER, TOK_NAME, TOK_STRING, TOK_SIGN } TokKind;
 
@@ -167,7 +167,7 @@ static Term *term_new(Lexer *l, TermKind kind, size_t begin)
     Term *t = NEW(l->arena, Term);
     t->kind = kind;
     t->loc = part(l, begin, l->end);
-    if (++l->terms > MAX_TERMS) fail(l, t->loc, "S045", "an expression of more than 500 parts");
+    if (++l->terms > MAX_TERMS) fail(l, t->loc, "S045", "an expression of more than 200 parts");
     return t;
 }
 

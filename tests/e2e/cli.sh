@@ -34,10 +34,10 @@ check "--force replaces it" "$sinter" build "$spec" -o "$work/mine" --force
 # The built program.
 f=$fixtures/cnn_small
 refuses "train: unknown option" 2 "error\[C001\].*--epoch.*--epochs" "$work/p" train --epoch 3
-refuses "train: a word for a number" 2 'error\[C002\].*ten' "$work/p" train --data "$fashion" --epochs=ten
-refuses "train: negative number" 2 'error\[C002\]' "$work/p" train --data "$fashion" --epochs=-1
-refuses "train: number with a tail" 2 'error\[C002\]' "$work/p" train --data "$fashion" --epochs=3x
-refuses "train: number that is too large" 2 'error\[C002\]' "$work/p" train --data "$fashion" --epochs=99999999999999999999
+refuses "train: a word for a number" 2 'error\[C002\].*ten' "$work/p" train --data "$fashion" --format idx --epochs=ten
+refuses "train: negative number" 2 'error\[C002\]' "$work/p" train --data "$fashion" --format idx --epochs=-1
+refuses "train: number with a tail" 2 'error\[C002\]' "$work/p" train --data "$fashion" --format idx --epochs=3x
+refuses "train: number that is too large" 2 'error\[C002\]' "$work/p" train --data "$fashion" --format idx --epochs=99999999999999999999
 refuses "train: no threads" 2 'threads' "$work/p" train --data "$fashion" --threads=0
 refuses "run: output folder that is not there" 7 'error\[C005\]' "$work/p" run --input "$f.input.safetensors" \
     --weights "$f.init.safetensors" --output "$work/no/such/o.safetensors"
@@ -47,19 +47,24 @@ elif [ "$(id -u)" != 0 ]; then
     mkdir "$work/locked" && chmod 555 "$work/locked"
     refuses "a folder that may not be written" 7 'error\[C005\]' "$sinter" build "$spec" -o "$work/locked/p"
 fi
-full() { "$work/p" run --input "$f.input.safetensors" --weights "$f.init.safetensors" --output /dev/full; }
-refuses "a full disk" 7 '' full
+full() ( # a limit of 512 bytes a file stands for a full disk
+    trap '' XFSZ
+    ulimit -f 1
+    "$work/p" run --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$work/full.safetensors"
+)
+refuses "a write that fails" 7 'error\[E00[12]\].*full' full
+check "leaves nothing" sh -c "! ls '$work'/*full*"
 check "info on a closed pipe ends quietly" sh -c "'$work/p' info 2>'$work/err' | head -c 1 >/dev/null; test ! -s '$work/err'"
 
 # Two runs on one folder.
-"$work/p" train --data "$fashion" --epochs 50 --output-dir "$work/run" >"$work/first.log" 2>&1 &
+"$work/p" train --data "$fashion" --format idx --epochs 50 --output-dir "$work/run" >"$work/first.log" 2>&1 &
 first=$!
 for ((i = 0; i < 200; i++)); do
     [ -d "$work/run" ] && break
     sleep 0.05
 done
 sleep 0.5
-refuses "a second run on the same folder" 7 'error\[C007\]' "$work/p" train --data "$fashion" --epochs 50 --output-dir "$work/run"
+refuses "a second run on the same folder" 7 'error\[C007\]' "$work/p" train --data "$fashion" --format idx --epochs 50 --output-dir "$work/run"
 kill $first
 wait $first 2>/dev/null
 finish

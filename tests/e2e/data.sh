@@ -44,7 +44,8 @@ good && gzip "$d/train-images-idx3-ubyte" && truncate -s 50000 "$d/train-images-
 good && { images 400 && head -c 100000000 /dev/zero; } | gzip >"$d/train-images-idx3-ubyte.gz" &&
     rm "$d/train-images-idx3-ubyte" && bad D008 'past'
 good && printf '\x0b' | dd of="$d/train-labels-idx1-ubyte" bs=1 seek=25 conv=notrunc status=none && bad D009 '17.*11.*0\.\.9'
-good && refuses "D026" 4 'error\[D026\].*4000' train -b 4000
+must "builds for a large batch" "$sinter" build tests/e2e/mnist.yaml -o "$work/large" --batch 500
+good && refuses "D026" 4 'error\[D026\].*500' "$work/large" train --data "$d" --epochs 1 --output-dir "$work/run"
 check "D026 leaves nothing" clean
 if [ "$(id -u)" = 0 ]; then
     skip "D002" "root may read every file"

@@ -68,6 +68,8 @@ static int cli_with(const RtModel *m, const char *line)
 
 static int cli(const char *line)
 {
-    return cli_with(fake_model("Adam(lr=0.01)"), line);
+    static const RtModel *m;
+    if (!m) m = fake_model("Adam(lr=0.01)");
+    return cli_with(m, line);
 }
 #endif
