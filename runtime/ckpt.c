@@ -104,6 +104,21 @@ static void check_names(const RtState *s, unsigned roles, const RtSt *file)
             misfit_text(&extra, "extra"));
 }
 
+/* PyTorch counts batches in I64; the program keeps every state that is no index in f32. */
+static void *values(const RtSt *file, const RtStTensor *x, const RtTensor *t, const char *name,
+                    RtError *e)
+{
+    if (t->dtype != RT_F32 || x->dtype[0] != 'I' || !optional(name)) {
+        return rt_st_values(file, x, t->dtype == RT_F32, e);
+    }
+    int32_t *whole = rt_st_values(file, x, false, e);
+    if (!whole) return NULL;
+    float *out = rt_alloc((size_t)x->count, sizeof *out, "weights");
+    for (int64_t i = 0; i < x->count; i++) out[i] = (float)whole[i];
+    free(whole);
+    return out;
+}
+
 void rt_ckpt_load(RtState *s, unsigned roles, const RtSt *file, bool strict)
 {
     const RtModel *m = s->model;
@@ -111,11 +126,12 @@ void rt_ckpt_load(RtState *s, unsigned roles, const RtSt *file, bool strict)
     if (strict) check_names(s, roles, file);
     void **plain = rt_alloc(m->nstates, sizeof *plain, "weights");
     for (uint32_t i = 0; i < m->nstates; i++) {
-        const RtStTensor *x = wanted(&t[i], roles) ? rt_st_find(file, RT_STR(m, t[i].name)) : NULL;
+        const char *name = RT_STR(m, t[i].name);
+        const RtStTensor *x = wanted(&t[i], roles) ? rt_st_find(file, name) : NULL;
         if (!x) continue;
         check_shape(m, &t[i], x);
         RtError e;
-        plain[i] = rt_st_values(file, x, t[i].dtype == RT_F32, &e);
+        plain[i] = values(file, x, &t[i], name, &e);
         if (!plain[i]) rt_fail(e.exit, e.id, "%s", e.text);
     }
     for (uint32_t i = 0; i < m->nstates; i++) {
