@@ -17,12 +17,12 @@ void model_made(Build *b, const char *path, Node *n, Loc loc, bool layer)
     vec_push(b->arena, &b->made, m);
 }
 
-/* Every module passes here, so that nothing can go on for ever. */
-static bool count_module(Build *b, Loc loc)
+/* Everything that is built passes here, so that nothing can go on for ever. */
+static bool count(Build *b, int *n, int max, Loc loc, const char *what)
 {
     if (b->stopped) return false;
-    if (++b->layers <= MAX_LAYERS) return true;
-    diag_error(loc, "S030", "more than %d layers", MAX_LAYERS);
+    if (++*n <= max) return true;
+    diag_error(loc, "S030", "more than %d %s", max, what);
     b->stopped = true;
     return false;
 }
@@ -91,6 +91,7 @@ static Node *build_use(Build *b, const Yaml *y, const char *path, const Flow *in
     if (!u) return NULL;
     const Yaml *block = blocks_find(b, u->name);
     if (block) return blocks_use(b, block, u, path, in);
+    if (!count(b, &b->layers, MAX_LAYERS, u->loc, "layers")) return NULL;
     Node *n = build_layer(b, u, path, in);
     if (n && n != in->in[0]) model_made(b, path, n, u->loc, true);
     return n;
@@ -110,7 +111,7 @@ static Node *build_long(Build *b, const Yaml *y, const char *path, const Flow *i
 Node *model_run(Build *b, const Yaml *y, const char *path, const Flow *in, const Frame *body,
                 const Scope *scope)
 {
-    if (!count_module(b, y->loc)) return NULL;
+    if (!count(b, &b->modules, MAX_MODULES, y->loc, "modules")) return NULL;
     if (y->kind == Y_SCALAR) return build_use(b, y, path, in, scope);
     if (y->kind == Y_MAP && yaml_get(y, "type")) return build_long(b, y, path, in, body, scope);
     if (y->kind == Y_MAP && blocks_is_directive(y))

@@ -4,7 +4,7 @@
 #define SPEC_MODEL_H
 #include "spec/spec.h"
 
-enum { MAX_LAYERS = 4096, MAX_INPUTS = 4, MAX_BLOCK_DEPTH = 64 };
+enum { MAX_LAYERS = 4096, MAX_MODULES = 16384, MAX_INPUTS = 4, MAX_BLOCK_DEPTH = 64 };
 
 /* A node that may be NULL: the flow behind a layer that had an error. The layers that follow are
  * still checked as far as they can be without shapes. */
@@ -26,7 +26,7 @@ typedef struct Build {
     Graph *graph;
     const Scope *scope; /* params, input.*, training */
     VEC(Made) made;
-    int layers, depth;
+    int layers, modules, depth;
     bool stopped; /* a bound was passed */
 } Build;
 

@@ -188,20 +188,21 @@ static void defaults(void **state)
 static void options(void **state)
 {
     (void)state;
-    Spec *s = spec_of(INPUT "model: [Flatten(), 'Linear(_, 2)']\n"
-                         "params: {size: 8}\n"
-                         "data:\n"
-                         "  format: image_folder\n"
-                         "  root: some/where else\n"
-                         "  split: {train: 0.7, val: 0.1, test: 0.2, stratify: true, seed: 42}\n"
-                         "  classes: [cat, snow leopard]\n"
-                         "  limit: 100\n"
-                         "  transforms:\n"
-                         "    train: ['RandomCrop(size, padding=2)', RandomHorizontalFlip()]\n"
-                         "    eval: ['Resize((size, 9))', CenterCrop(size)]\n"
-                         "    normalize: imagenet\n"
-                         "train: {early_stopping: {patience: 3}, shuffle: false}\n"
-                         "metrics: [accuracy, f1, precision(average=macro), confusion_matrix]\n");
+    Spec *s =
+        spec_of(INPUT "model: [Flatten(), 'Linear(_, 2)']\n"
+                      "params: {size: 8}\n"
+                      "data:\n"
+                      "  format: image_folder\n"
+                      "  root: some/where else\n"
+                      "  split: {train: 0.7, val: 0.1, test: 0.2, stratify: true, seed: 42}\n"
+                      "  classes: [cat, snow leopard]\n"
+                      "  limit: 100\n"
+                      "  transforms:\n"
+                      "    train: ['RandomCrop(size, padding=2)', RandomHorizontalFlip()]\n"
+                      "    eval: ['Resize((size, 9))', CenterCrop(size)]\n"
+                      "    normalize: imagenet\n"
+                      "train: {early_stopping: {patience: 3}, shuffle: false}\n"
+                      "metrics: [accuracy, f1, precision(average=macro), confusion_matrix]\n");
     assert_string_equal(option(s, "data.root"), "some/where else");
     assert_string_equal(option(s, "data.split.stratify"), "true");
     assert_string_equal(option(s, "data.split.test"), "0.2");
@@ -324,8 +325,8 @@ static void printed(void **state)
 {
     (void)state;
     Buf b = {0};
-    spec_print(&b,
-               spec_of(INPUT "name: n\nparams: {w: 4}\nmodel: {c: 'Conv2d(_, w, 3)', d: [ReLU()]}\n"));
+    spec_print(
+        &b, spec_of(INPUT "name: n\nparams: {w: 4}\nmodel: {c: 'Conv2d(_, w, 3)', d: [ReLU()]}\n"));
     assert_non_null(strstr(b.s, "spec n\n"));
     assert_non_null(strstr(b.s, "  w = 4\n"));
     assert_non_null(strstr(b.s, "  c: Conv2d(_, w, 3)\n  d:\n    0: ReLU()\n"));
