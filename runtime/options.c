@@ -6,6 +6,7 @@
  * values mean. */
 #include "options.h"
 #include "err.h"
+#include "json.h"
 #include "model.h"
 #include <errno.h>
 #include <math.h>
@@ -393,7 +394,10 @@ void rt_options_print(const RtOptions *o, FILE *f)
     for (const Row *r = table; r < table + NROWS; r++) {
         const Row *found;
         const char *v = r->verbs & o->verb ? raw(o, r->key, &found) : NULL;
-        if (v) fprintf(f, "%s: \"%s\"\n", r->key, rt_esc(v));
+        if (!v) continue;
+        fprintf(f, "%s: ", r->key);
+        rt_json_quote(f, v, strlen(v)); /* a JSON string is a YAML string */
+        fputc('\n', f);
     }
 }
 

@@ -4,6 +4,8 @@
  */
 #include "scalars.h"
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 void rt_scalars_set(RtState *s, const char *name, double value)
 {
@@ -21,7 +23,10 @@ double rt_scalars_get(const RtState *s, const char *name, double otherwise)
     uint32_t dtype;
     const void *p = rt_state_scalar(s, name, &dtype);
     if (!p) return otherwise;
-    return dtype == RT_I32 ? *(const int32_t *)p : *(const float *)p;
+    if (dtype == RT_I32) return *(const int32_t *)p;
+    char text[32]; /* 0.001 was rounded to a float: give 0.001 back, not its neighbour */
+    snprintf(text, sizeof text, "%.7g", *(const float *)p);
+    return strtod(text, NULL);
 }
 
 void rt_scalars_start(RtState *s, const RtOptions *o)

@@ -5,6 +5,7 @@
 #include "options.h"
 
 void rt_scalars_set(RtState *s, const char *name, double value);
+/* A float's value in seven digits, as it was written. */
 double rt_scalars_get(const RtState *s, const char *name, double otherwise);
 /* lr and seed, from the options. Everything else keeps the description's value. */
 void rt_scalars_start(RtState *s, const RtOptions *o);

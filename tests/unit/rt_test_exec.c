@@ -162,7 +162,7 @@ static void scalars(void **state)
     RtOptions o;
     rt_options_parse(&o, m, RT_VERB_TRAIN, 3, argv);
     RtState *s = rt_state_new(m);
-    assert_true(rt_scalars_get(s, "lr", 0) == (double)0.01f);
+    assert_true(rt_scalars_get(s, "lr", 0) == 0.01);
     rt_scalars_start(s, &o);
     rt_scalars_step(s, &o, 3);
     assert_true(rt_scalars_get(s, "lr", 0) == 0.25);
