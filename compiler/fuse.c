@@ -5,8 +5,10 @@
  * --explain-fusion prints. Rule of the house: a rule is a row of `rules`; what a group may hold is
  * said only here, how it is executed only in the nests. A join must never make a cycle between
  * groups (depends_on). */
+#include "graph/layout.h"
 #include "groups.h"
 #include "stages.h"
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct Fuse {
@@ -30,9 +32,33 @@ static bool is_root(const Node *n)
     return op_is(n, "Assign") || op_is(n, "Pack");
 }
 
-static bool has_group(const Node *n)
+/* Arithmetic on run-time scalars (a learning rate over a bias correction): recomputed wherever it
+ * is used. */
+static bool is_scalar_work(const Node *n)
 {
-    return !node_is_leaf(n) && !is_root(n);
+    if (n->op->nest != NEST_POINTWISE || n->shape.rank > 0) return false;
+    for (int i = 0; i < n->nin; i++)
+        if (!op_is(n->in[i], "Scalar") && !op_is(n->in[i], "Const") && !is_scalar_work(n->in[i]))
+            return false;
+    return true;
+}
+
+/* Stored for its own sake: an output, or a state's new value. */
+static bool is_wanted(const Fuse *f, const Node *n)
+{
+    for (int i = 0; i < f->g->output.n; i++)
+        if (f->g->output.v[i].node == n) return true;
+    for (int i = n->id + 1; i < f->g->node.n; i++)
+        if (is_root(f->g->node.v[i]))
+            for (int k = 0; k < f->g->node.v[i]->nin; k++)
+                if (f->g->node.v[i]->in[k] == n) return true;
+    return false;
+}
+
+static bool has_group(const Fuse *f, const Node *n)
+{
+    if (node_is_leaf(n) || is_root(n)) return false;
+    return !f->enable || !is_scalar_work(n) || is_wanted(f, n);
 }
 
 /* Does `n` depend, through groups as wholes, on anything that group g computes? */
@@ -181,17 +207,29 @@ static bool same_window(const Node *a, const Node *b)
            memcmp(x.dilation, y.dilation, sizeof x.dilation) == 0 && x.adaptive == y.adaptive;
 }
 
+/* Is dim d of an operand indexed by a single axis? */
+static bool plain_index(const Contract *c, const ConIndex *ix, int d)
+{
+    int axes = 0;
+    for (int a = 0; a < c->naxes; a++) axes += ix->coef[d][a] != 0 && c->axis[a].extent > 1;
+    return axes <= 1;
+}
+
 /* Pooling on the accumulators of a contraction, before anything is stored. */
 static const char *rule_pool(Fuse *f, Node *n, Group *g)
 {
-    enum { MOST_TAPS = 9 }; /* accumulators that one pooled value may need at once */
+    enum { MOST_TAPS = 4 }; /* accumulators that one pooled value may need at once */
     if (n->op->nest != NEST_WINDOW || g->nest != NEST_CONTRACT) return "";
     Window w = n->op->window(n);
     if (!window_is_tiling(&w)) return "its windows overlap or are padded";
     if (w.kernel[0] * w.kernel[1] > MOST_TAPS)
         return "its windows are larger than the accumulator tile";
-    Contract second;
-    if (g->anchor->op->contract(g->anchor, 1, &second)) return "the contraction comes in phases";
+    Contract c;
+    if (g->anchor->op->contract(g->anchor, 1, &c)) return "the contraction comes in phases";
+    g->anchor->op->contract(g->anchor, 0, &c);
+    if (n->shape.dim[1] < BLOCK_MIN_CHANNELS) return "there are too few channels for a vector";
+    if (!plain_index(&c, &c.a, 1) || !plain_index(&c, &c.out, 1) || !plain_index(&c, &c.b, 0))
+        return "channel groups may cut vectors";
     for (int i = 0; i < 2; i++)
         if (n->in[0]->shape.dim[2 + i] % w.kernel[i])
             return "the plane is not a multiple of the window";
@@ -282,6 +320,43 @@ static const char *intrinsic_reason(const Node *n)
     }
 }
 
+static int by_id(const void *x, const void *y)
+{
+    return (*(Node *const *)x)->id - (*(Node *const *)y)->id;
+}
+
+/* May the elementwise group p move into g? Nothing may lie between them in either direction. */
+static bool can_absorb(Fuse *f, const Group *p, const Group *g)
+{
+    for (int dir = 0; dir < 2; dir++) {
+        const Group *from = dir ? p : g, *to = dir ? g : p;
+        for (int i = 0; i < from->node.n; i++)
+            for (int k = 0; k < from->node.v[i]->nin; k++) {
+                const Node *in = from->node.v[i]->in[k];
+                const Group *q = f->out->of[in->id];
+                f->walk++;
+                if (q != g && q != p && depends_on(f, in, to)) return false;
+                if (dir && q == g) return false;
+            }
+    }
+    return true;
+}
+
+/* n has joined a group: elementwise groups over the same elements that feed it come along. */
+static void absorb_producers(Fuse *f, Node *n)
+{
+    Group *g = f->out->of[n->id];
+    if (n->op->nest != NEST_POINTWISE || (f->disabled && !strcmp(f->disabled, "epilogue"))) return;
+    for (int i = 0; i < n->nin; i++) {
+        Group *p = f->out->of[n->in[i]->id];
+        if (!p || p == g || p->nest != NEST_POINTWISE || p->prep != g->prep) continue;
+        if (!shape_eq(p->domain, n->shape) || !can_absorb(f, p, g)) continue;
+        for (int k = 0; k < p->node.n; k++) put(f, g, p->node.v[k], f->out->stage[n->id]);
+        p->node.n = 0;
+        qsort(g->node.v, (size_t)g->node.n, sizeof *g->node.v, by_id);
+    }
+}
+
 /* The sibling rule needs groups that are not producers: those that read the same input. */
 static Group *sibling_group(Fuse *f, const Node *n)
 {
@@ -312,7 +387,10 @@ static void place_node(Fuse *f, Node *n)
             if (!best || ntried == 8) break;
             tried[ntried++] = best;
             const char *w = try_group(f, n, best);
-            if (!w) return;
+            if (!w) {
+                absorb_producers(f, n);
+                return;
+            }
             if (!why) why = w;
         }
         Group *s = sibling_group(f, n);
@@ -327,8 +405,7 @@ static void place_node(Fuse *f, Node *n)
 static bool used_outside(const Fuse *f, const Node *n)
 {
     const Group *g = f->out->of[n->id];
-    for (int i = 0; i < f->g->output.n; i++)
-        if (f->g->output.v[i].node == n) return true;
+    if (is_wanted(f, n)) return true;
     for (int i = n->id + 1; i < f->g->node.n; i++) {
         const Node *u = f->g->node.v[i];
         for (int k = 0; k < u->nin; k++)
@@ -344,13 +421,23 @@ static void add_unique(Arena *a, Group *g, Node *n)
     vec_push(a, &g->in, n);
 }
 
+static void add_inputs(Fuse *f, Group *g, Node *n)
+{
+    for (int k = 0; k < n->nin; k++) {
+        Node *in = n->in[k];
+        if (op_is(in, "Const") || f->out->of[in->id] == g) continue;
+        if (!f->out->of[in->id] && is_scalar_work(in))
+            add_inputs(f, g, in);
+        else
+            add_unique(f->a, g, in);
+    }
+}
+
 static void finish_group(Fuse *f, Group *g)
 {
     for (int i = 0; i < g->node.n; i++) {
         Node *n = g->node.v[i];
-        for (int k = 0; k < n->nin; k++)
-            if (f->out->of[n->in[k]->id] != g && !op_is(n->in[k], "Const"))
-                add_unique(f->a, g, n->in[k]);
+        add_inputs(f, g, n);
         if (used_outside(f, n)) vec_push(f->a, &g->out, n);
     }
 }
@@ -369,12 +456,15 @@ static void visit(Fuse *f, Group *g, char *seen, Groups *sorted)
     vec_push(f->a, &sorted->group, g);
 }
 
+/* Drops groups that were absorbed; numbers the others in an order that respects dependences. */
 static void sort_groups(Fuse *f)
 {
     Groups sorted = {0};
     char *seen = NEWN(f->a, char, f->out->group.n + 1);
-    for (int i = 0; i < f->out->group.n; i++) visit(f, f->out->group.v[i], seen, &sorted);
+    for (int i = 0; i < f->out->group.n; i++)
+        if (f->out->group.v[i]->node.n) visit(f, f->out->group.v[i], seen, &sorted);
     f->out->group.v = sorted.group.v;
+    f->out->group.n = sorted.group.n;
     for (int i = 0; i < f->out->group.n; i++) f->out->group.v[i]->id = i;
 }
 
@@ -384,7 +474,7 @@ static void find_prep(Fuse *f)
 {
     for (int i = 0; i < f->g->node.n && !f->g->training; i++) {
         const Node *n = f->g->node.v[i];
-        bool p = op_is(n, "State") || op_is(n, "Const") || (n->nin > 0 && has_group(n));
+        bool p = op_is(n, "State") || op_is(n, "Const") || (n->nin > 0 && !is_root(n));
         for (int k = 0; k < n->nin; k++) p = p && f->prep[n->in[k]->id];
         f->prep[i] = p;
     }
@@ -402,7 +492,7 @@ Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule)
     f.mark = NEWN(a, int, g->node.n + 1);
     find_prep(&f);
     for (int i = 0; i < g->node.n; i++)
-        if (has_group(g->node.v[i])) place_node(&f, g->node.v[i]);
+        if (has_group(&f, g->node.v[i])) place_node(&f, g->node.v[i]);
     for (int i = 0; i < out->group.n; i++) finish_group(&f, out->group.v[i]);
     sort_groups(&f);
     return out;

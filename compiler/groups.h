@@ -31,7 +31,7 @@ typedef struct Group {
 typedef struct Groups {
     const Graph *graph;
     VEC(Group *) group; /* in an order that respects dependences (state hazards are plan.c's) */
-    Group **of;         /* by node id; NULL for leafs */
+    Group **of;         /* by node id; NULL for leafs, and for work on scalars: done by its users */
     Stage *stage;       /* by node id */
     const char *
         *why; /* by node id: why the node did not join its producers; NULL: it did, or has none */

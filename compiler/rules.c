@@ -290,6 +290,17 @@ static Node *pool_mask(Rewrite *r, Node *n)
     return g_op_attr(r->g, "MaxPoolGrad", pool->attr, 2, small, index);
 }
 
+/* The sum of what was scattered is the sum of what there was to scatter: every window's gradient
+ * goes to exactly one place. (Sum over a plane or all of it: not over channels alone.) */
+static Node *sum_of_scatter(Rewrite *r, Node *n)
+{
+    enum { PLANE = 4 | 8 };
+    if (!op_is(n, "Sum") || !op_is(n->in[0], "MaxPoolGrad") ||
+        (attr_int(n, "axes") & PLANE) != PLANE)
+        return NULL;
+    return g_op_attr(r->g, "Sum", n->attr, 1, n->in[0]->in[0]);
+}
+
 /* ---- BatchNorm into the convolution or Linear before it (inference) ----
  * The layer is x * scale + shift per channel; scale goes into the weights, shift into the bias. */
 static bool is_contraction(const Node *n)
@@ -349,6 +360,7 @@ const Rule simplify_rules[] = {
     {"drop-broadcast", "arithmetic broadcasts by itself", 1, false, drop_broadcast, NULL},
     {"cse", "equal nodes are one node", 1, false, NULL, cse},
     {"pool-mask", "an activation's gradient before that of max pooling", 1, false, pool_mask, NULL},
+    {"sum-of-scatter", "sum of a max pooling's gradient", 1, false, sum_of_scatter, NULL},
     {"scale-over-bias", "BatchNorm's scale passes the bias", 1, true, scale_over_bias, NULL},
     {"scale-into-weights", "BatchNorm's scale goes into the weights", 1, true, scale_into_weights,
      NULL},

@@ -55,10 +55,12 @@ static void find_kinds(const Graph *g, Kind *kind)
         const Node *n = g->node.v[i];
         bool pack = op_is(n, "Pack");
         bool weight = kind[i] == KIND_WEIGHT && n->op->nest == NEST_POINTWISE;
-        for (int k = 0; k < n->nin && (pack || weight); k++)
-            if (pack || shape_eq(n->in[k]->shape, n->shape))
-                if (kind[n->in[k]->id] == KIND_VALUE && !op_is(n->in[k], "Input"))
-                    kind[n->in[k]->id] = KIND_WEIGHT;
+        for (int k = 0; k < n->nin && (pack || weight); k++) {
+            const Node *in = n->in[k];
+            bool broadcast = in->shape.rank >= 2 && in->shape.rank == n->shape.rank;
+            if ((pack || broadcast) && kind[in->id] == KIND_VALUE && !op_is(in, "Input"))
+                kind[in->id] = KIND_WEIGHT;
+        }
     }
 }
 
@@ -75,6 +77,21 @@ static Layout flat_like(const Schedule *s, const Node *n, const Kind *kind)
     return layout_flat(0);
 }
 
+/* Moments lie as their parameters do: the optimizer runs over both end to end. */
+static void moments_like_parameters(Schedule *s, const Graph *g)
+{
+    const State *params = NULL;
+    for (int i = 0; i < g->state.n; i++)
+        if (g->state.v[i]->part && g->state.v[i]->kind == STATE_PARAM) params = g->state.v[i];
+    for (int i = 0; i < g->state.n && params; i++) {
+        const State *m = g->state.v[i];
+        if (!m->part || m->kind != STATE_MOMENT) continue;
+        bug_if(m->npart != params->npart, "'%s' has not one part per parameter", m->name);
+        for (int k = 0; k < m->npart; k++) s->state[m->part[k]->id] = s->state[params->part[k]->id];
+        s->state[m->id] = s->state[params->id];
+    }
+}
+
 static void choose_layouts(Arena *a, Schedule *s)
 {
     const Graph *g = s->groups->graph;
@@ -82,6 +99,7 @@ static void choose_layouts(Arena *a, Schedule *s)
     find_kinds(g, kind);
     for (int i = 0; i < g->state.n; i++)
         s->state[g->state.v[i]->id] = state_layout(s, g->state.v[i]);
+    moments_like_parameters(s, g);
     for (int i = 0; i < g->node.n; i++) {
         const Node *n = g->node.v[i];
         if (op_is(n, "State"))

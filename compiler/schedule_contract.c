@@ -185,6 +185,8 @@ static void choose_tiles(TileSearch *s)
         int v = cols * s->cost.regs_per_col;
         int64_t most = (s->cost.m->vregs - v - 1) / v;
         if (s->cost.row_vectors) most = (s->cost.m->vregs - v - 2) / v;
+        /* a window must fit, even where that costs spills (128-bit vectors) */
+        if (cols == 1 && most < s->window[0] * s->window[1]) most = s->window[0] * s->window[1];
         if (most >= s->window[0] * s->window[1]) try_tiles(s, tile, s->nrow - 1, 1, cols, most);
     }
     bug_if(s->best >= 1e300, "no tile fits the registers");

@@ -12,12 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum RtSplit pick_split(const RtOptions *o)
-{
-    const char *s = rt_option_str(o, "run.split", "test");
-    return !strcmp(s, "train") ? RT_SPLIT_TRAIN : !strcmp(s, "val") ? RT_SPLIT_VAL : RT_SPLIT_TEST;
-}
-
 static void on_progress(int64_t done)
 {
     rt_progress_step(done, NAN, NAN);
@@ -75,7 +69,7 @@ int rt_verb_eval(const RtVerb *v)
     RtFeed f;
     RtScore score;
     rt_session_open(&s, v->model, v->kernels, RT_VERB_EVAL, v->argc, v->argv);
-    enum RtSplit split = pick_split(&s.opt);
+    enum RtSplit split = rt_session_split(&s);
     RtSt *weights = rt_session_weights(&s, true);
     RtData *d = rt_session_data(&s);
     if (rt_data_count(d, split) == 0) {

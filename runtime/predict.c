@@ -103,9 +103,7 @@ static void predict_dir(Predict *x, const char *path)
 static void predict_item(Predict *x, int64_t i)
 {
     const char *s = rt_option_str(&x->s.opt, "run.split", "test");
-    enum RtSplit split = !strcmp(s, "train") ? RT_SPLIT_TRAIN
-                         : !strcmp(s, "val") ? RT_SPLIT_VAL
-                                             : RT_SPLIT_TEST;
+    enum RtSplit split = rt_session_split(&x->s);
     RtData *d = rt_session_data(&x->s);
     RtError e;
     int32_t label;

@@ -153,6 +153,14 @@ void rt_session_data_config(RtSession *s, RtDataConfig *c)
     channel_values(o, "data.normalize.std", c->channels, c->std);
 }
 
+enum RtSplit rt_session_split(const RtSession *s)
+{
+    const char *split = rt_option_str(&s->opt, "run.split", "test");
+    return !strcmp(split, "train") ? RT_SPLIT_TRAIN
+           : !strcmp(split, "val") ? RT_SPLIT_VAL
+                                   : RT_SPLIT_TEST;
+}
+
 RtData *rt_session_data(RtSession *s)
 {
     RtDataConfig c;

@@ -31,5 +31,6 @@ RtSt *rt_session_weights(RtSession *s, bool need);
 
 /* The data block with the flags applied; the pointers live as long as the session. */
 void rt_session_data_config(RtSession *s, RtDataConfig *c);
+enum RtSplit rt_session_split(const RtSession *s); /* --split */
 RtData *rt_session_data(RtSession *s); /* opens it; prints its notes; exits when it cannot */
 #endif

@@ -11,7 +11,7 @@
 #include "support/diag.h"
 #include <stdio.h>
 
-enum { MAX_TERMS = 12 };
+enum { MAX_TERMS = 12, MAX_REGISTER = 1 << 16 /* bytes; far beyond any machine's registers */ };
 #define FAR ((int64_t)1 << 56) /* further is unknown */
 
 typedef struct Range {
@@ -512,6 +512,9 @@ static void check_stmt(Verify *v, const Stmt *s)
         need(v, !v->lane, "in a vector loop there is the allocation", s->buf->name);
         need(v, !v->alloced[s->buf->id] && s->buf->scope != BUF_ARG,
              "allocated twice:", s->buf->name);
+        if (s->buf->scope == BUF_REGISTER &&
+            s->buf->count * ltype_size(s->buf->type) > MAX_REGISTER)
+            fail(v, "too large for registers:", s->buf->name, s->buf->count);
         v->alloced[s->buf->id] = true;
         break;
     }

@@ -99,15 +99,12 @@ void nest_pack(Arena *a, Loops *out, const Group *g)
     }
     if (lanes1 > 1) p.at.lane[1] = loop[nloop - 1].var;
     int64_t tail = to->block[0] > 1 ? to->dim[0] % to->block[0] : 0;
-    if (tail) {
-        lb_if(n.b, x_cmp(n.b, C_LT, loop[0].var, x_i64(n.b, loop[0].extent - 1)));
-        pack_lanes(&n, &p, to->block[0]);
-        lb_else(n.b);
-        pack_lanes(&n, &p, tail);
-        lb_end(n.b);
-    } else {
-        pack_lanes(&n, &p, to->block[0]);
-    }
+    bool both = tail && loop[0].extent > 1; /* full blocks, and a last one that is not */
+    if (both) lb_if(n.b, x_cmp(n.b, C_LT, loop[0].var, x_i64(n.b, loop[0].extent - 1)));
+    if (both || !tail) pack_lanes(&n, &p, to->block[0]);
+    if (both) lb_else(n.b);
+    if (tail) pack_lanes(&n, &p, tail);
+    if (both) lb_end(n.b);
     nest_close(&n, opened);
     nest_end(&n, tasks);
 }

@@ -202,7 +202,9 @@ Expr *nest_value(Nest *n, const Node *v)
     Expr *in[MOST_IN], *x = recall(n, v);
     if (x) return x;
     if (op_is(v, "Const")) return x_f32(n->b, attr_float(v, "value"));
-    if (!nest_inside(n, v)) {
+    /* work on scalars belongs to no group: it is done here */
+    bool stored = v->op->nest != NEST_POINTWISE || n->sched->groups->of[v->id];
+    if (stored && !nest_inside(n, v)) {
         x = op_is(v, "Scalar")
                 ? x_load(n->b, nest_place(n, &n->plan->value[v->id], 0, nest_ltype(v->dtype), 16),
                          x_i64(n->b, 0))
