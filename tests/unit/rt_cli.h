@@ -17,7 +17,8 @@ static int cli_begin(void **state)
 {
     (void)state;
     /* In memory if possible: the runs below do a thousand fsyncs. */
-    strcpy(cli_dir, access("/dev/shm", W_OK) ? "/tmp/sinter-test-XXXXXX" : "/dev/shm/sinter-XXXXXX");
+    strcpy(cli_dir,
+           access("/dev/shm", W_OK) ? "/tmp/sinter-test-XXXXXX" : "/dev/shm/sinter-XXXXXX");
     return !mkdtemp(cli_dir) || chdir(cli_dir);
 }
 
