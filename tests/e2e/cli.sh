@@ -41,11 +41,14 @@ refuses "train: number that is too large" 2 'error\[C002\]' "$work/p" train --da
 refuses "train: no threads" 2 'threads' "$work/p" train --data "$fashion" --threads=0
 refuses "run: output folder that is not there" 7 'error\[C005\]' "$work/p" run --input "$f.input.safetensors" \
     --weights "$f.init.safetensors" --output "$work/no/such/o.safetensors"
-if [ "$(id -u)" = 0 ] && [ -w /proc/1/environ ]; then
-    skip "a folder that may not be written" "root may write everywhere"
-elif [ "$(id -u)" != 0 ]; then
+if is_mortal 2>/dev/null; then
     mkdir "$work/locked" && chmod 555 "$work/locked"
-    refuses "a folder that may not be written" 7 'error\[C005\]' "$sinter" build "$spec" -o "$work/locked/p"
+    refuses "a folder that may not be written" 7 'error\[C005\].*Permission denied' \
+        "${mortal[@]}" "$sinter" build "$spec" -o "$work/locked/p"
+    refuses "run: a folder that may not be written" 7 'error\[C005\].*Permission denied' "${mortal[@]}" "$work/p" run \
+        --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$work/locked/o.safetensors"
+else
+    skip "a folder that may not be written" "this user may write everywhere"
 fi
 full() ( # a limit of 512 bytes a file stands for a full disk
     trap '' XFSZ
