@@ -78,7 +78,7 @@ static Expr *i32_expr(Draw *d, int depth)
     if (depth <= 0) {
         switch (draw(d, 4)) {
         case 0:
-            return x_i32(b, draw(d, 1 << 20) * 7919);
+            return x_i32(b, draw(d, 1 << 18) * 7919);
         case 1:
             return x_cast(b, LT_I32, plus(b, d->base, d->lane));
         case 2:
