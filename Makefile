@@ -120,8 +120,10 @@ demo: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@BUILD=$(BUILD) examples/demo.sh
 
-test: deps
+test-programs: deps
 	@$(MAKE) --no-print-directory $(JOBS) all check-programs
+
+test: test-programs
 	@BUILD=$(BUILD) tests/run
 
 golden: all
@@ -151,7 +153,7 @@ help:
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make deps, make clean'
 
-.PHONY: all deps demo test golden check-op check-programs install clean help
+.PHONY: all deps demo test test-programs golden check-op check-programs install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
