@@ -16,7 +16,7 @@ failures=0
 
 # Root may do everything; tests of permissions run their commands through this.
 mortal=()
-[ "$(id -u)" != 0 ] || mortal=(setpriv --bounding-set=-dac_override,-dac_read_search)
+[ "$(id -u)" != 0 ] || mortal=(setpriv --bounding-set="-dac_override,-dac_read_search")
 is_mortal() { : >"$work/closed" && chmod 0 "$work/closed" && "${mortal[@]}" true && ! "${mortal[@]}" cat "$work/closed"; }
 
 pass() { echo "PASS $suite: $1"; }

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# bench: the table, the JSON, and that fused and unfused kernels compute the same. No claim about speed is made here.
+. "$(dirname "$0")/lib.sh"
+
+must "builds" "$sinter" build "$fixtures/bn_small.yaml" -o "$work/p"
+must "benches" "$work/p" bench --variants fused,unfused --phase infer,train-step --duration 0.1s --json "$work/b.json"
+for word in '"version"' '"cpu"' '"isa"' '"compiler"' '"unfused"' '"train-step"' p50_ms p90_ms p99_ms images_per_second \
+    gflops percent_of_peak bytes_moved peak_memory_bytes speedup '"difference"'; do
+    check "JSON has $word" grep -q "$word" "$work/b.json"
+done
+agree() { grep -o '"relative": [^,}]*' "$work/b.json" | awk '{ print; if (!($2 <= 1e-4)) bad = 1 } END { exit bad || NR == 0 }'; }
+check "variants agree" agree
+check "one variant, one thread, one batch, a profile" "$work/p" bench --variants fused --phase infer --batch 1 --threads 1 \
+    --duration 0.1s --profile
+check "info as JSON" sh -c "'$work/p' info --json - | grep -q '\"parameters\": 506'"
+finish
