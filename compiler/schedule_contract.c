@@ -123,15 +123,17 @@ static double tile_cycles(const TileCost *t, int64_t rows, int64_t cols)
     double fma = r * v / t->m->fma_ports;
     double loads = (v + (t->row_vectors ? r * v : r)) / 2;
     double step = max2(max2(fma, loads), t->m->fma_latency);
-    return t->steps * step + 1.5 * r * v + 10;
+    return t->steps * (step + 0.5) + 1.5 * r * v + 10; /* loop control; epilogue */
 }
 
 typedef struct TileSearch {
     TileCost cost;
     ConLoop *loop[CON_MAX_LOOPS]; /* ROW loops, outermost first */
     int nrow;
-    ConLoop *blk;      /* BLK loop of the vector axis; NULL: one column */
-    int64_t window[2]; /* tile sizes of the last two rows must be multiples of these (pooling) */
+    const ConLoop *batch; /* the row loop over images, or NULL */
+    ConLoop *blk;         /* BLK loop of the vector axis; NULL: one column */
+    int64_t plane;        /* rows of one image: tiles span images only when this is small */
+    int64_t window[2];    /* tile sizes of the last two rows must be multiples of these (pooling) */
     int64_t best_tile[CON_MAX_LOOPS], best_cols;
     double best;
 } TileSearch;
@@ -167,11 +169,23 @@ static void try_tiles(TileSearch *s, int64_t *tile, int k, int64_t rows, int64_t
     int from_end = s->nrow - 1 - k;
     int64_t multiple = from_end < 2 ? s->window[1 - from_end] : 1;
     int64_t top = s->loop[k]->extent < most / rows ? s->loop[k]->extent : most / rows;
+    if (s->loop[k] == s->batch && s->plane > most) top = 1; /* its images would lie far apart */
     for (int64_t t = top; t >= 1; t--) {
         if (t % multiple) continue;
         tile[k] = t;
         try_tiles(s, tile, k - 1, rows * t, cols, most);
     }
+}
+
+/* Registers that a tile of v vectors a row needs beside its accumulators: the shared vectors and a
+ * broadcast. Wide rows need the next step's vectors as well, and a single column of many rows some
+ * air: fewer spill (seen in the code that LLVM 19 makes). */
+static int registers_beside(int v, bool row_vectors)
+{
+    int n = v + 1 + row_vectors;
+    if (v > 2) n += v;
+    if (v == 1) n += 4;
+    return n;
 }
 
 static void choose_tiles(TileSearch *s)
@@ -180,11 +194,8 @@ static void choose_tiles(TileSearch *s)
     int blks = s->blk ? (int)s->blk->extent : 1;
     s->best = 1e300;
     for (int cols = blks < MOST_COLS ? blks : MOST_COLS; cols >= 1; cols--) {
-        /* accumulators + one row of the shared operand + one broadcast must fit into the registers
-         */
         int v = cols * s->cost.regs_per_col;
-        int64_t most = (s->cost.m->vregs - v - 1) / v;
-        if (s->cost.row_vectors) most = (s->cost.m->vregs - v - 2) / v;
+        int64_t most = (s->cost.m->vregs - registers_beside(v, s->cost.row_vectors)) / v;
         /* a window must fit, even where that costs spills (128-bit vectors) */
         if (cols == 1 && most < s->window[0] * s->window[1]) most = s->window[0] * s->window[1];
         if (most >= s->window[0] * s->window[1]) try_tiles(s, tile, s->nrow - 1, 1, cols, most);
@@ -279,11 +290,14 @@ static double reduction_length(const ConSchedule *s)
 
 static void tiles_for(ConSchedule *s, const Machine *m, const Group *g)
 {
-    TileSearch t = {.window = {1, 1}};
+    TileSearch t = {.window = {1, 1}, .plane = 1};
     int64_t sq = 0;
     for (int i = 0; i < s->nloop; i++) {
         ConLoop *l = &s->loop[i];
         if (l->role == ROLE_ROW) t.loop[t.nrow++] = l;
+        bool batch = l->role == ROLE_ROW && s->con.out.coef[0][l->axis];
+        if (batch) t.batch = l;
+        if (l->role == ROLE_ROW && !batch) t.plane *= l->extent;
         if (l->role == ROLE_BLK) t.blk = l;
         if (l->role == ROLE_LANE) sq = s->shared_a ? l->sb : l->sa;
     }
@@ -305,14 +319,27 @@ static void tiles_for(ConSchedule *s, const Machine *m, const Group *g)
     s->efficiency = ideal / t.best;
 }
 
+/* Do unrolled steps along l read elements that other rows read one step before (a window that
+ * slides)? They would be kept in registers that the accumulators need. */
+static bool slides(const ConSchedule *s, const ConLoop *l)
+{
+    int64_t step = s->shared_a ? l->sb : l->sa;
+    for (int k = 0; k < s->nloop; k++) {
+        const ConLoop *r = &s->loop[k];
+        if (r->role == ROLE_ROW && r->tile > 1 && step && (s->shared_a ? r->sb : r->sa) == step)
+            return true;
+    }
+    return false;
+}
+
 static void choose_unroll(ConSchedule *s, const Machine *m)
 {
     const ConLoop *in = &s->loop[s->nloop - 1];
     int fmas = s->rows * s->cols * ((s->lane_extent + m->lanes - 1) / m->lanes);
     int64_t most = MOST_UNROLLED_FMAS / fmas;
     int64_t u = most < 4 ? most : 4;
-    if (in->role != ROLE_RED) u = 1;
-    if (in->extent <= 4 && in->extent <= most) u = in->extent;
+    if (in->role != ROLE_RED || slides(s, in)) u = 1;
+    if (u > 1 && in->extent <= 4 && in->extent <= most) u = in->extent;
     for (s->unroll = 1; s->unroll * 2 <= u; s->unroll *= 2) {
     }
     if (u == in->extent) s->unroll = (int)u;

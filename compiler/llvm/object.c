@@ -7,6 +7,7 @@
 #include "support/diag.h"
 #include "llvm/module.h"
 #include <llvm-c/Core.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,6 +18,10 @@ enum { MAX_UNITS = 8 };
 
 static void init_targets(void)
 {
+    /* Addresses come as one pointer plus constants, which is what the target takes. Loop strength
+     * reduction would give every row of a tile a pointer of its own and spill them. */
+    static const char *const options[] = {"sinter", "-disable-lsr"};
+    LLVMParseCommandLineOptions(2, options, NULL);
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
