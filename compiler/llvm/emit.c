@@ -42,9 +42,8 @@ typedef struct Trip { /* first .. last-1, at most max */
 /* The caller knows that first < last. */
 static void rotated_loop(Emit *e, const LVar *v, Trip t, const Stmt *body)
 {
-    int pointers = e->npointers;
     LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b), head = new_block(e);
-    LLVMBuildBr(e->b, head);
+    scope_open(e, LLVMBuildBr(e->b, head));
     LLVMPositionBuilderAtEnd(e->b, head);
     LLVMValueRef phi = LLVMBuildPhi(e->b, i64_type(e), v->name);
     e->var[v->id].linear = true;
@@ -56,19 +55,19 @@ static void rotated_loop(Emit *e, const LVar *v, Trip t, const Stmt *body)
     LLVMBuildCondBr(e->b, done, after, head);
     LLVMAddIncoming(phi, (LLVMValueRef[]){t.first, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
     LLVMPositionBuilderAtEnd(e->b, after);
-    e->npointers = pointers;
+    scope_close(e);
 }
 
 static void guarded_loop(Emit *e, const LVar *v, Trip t, const Stmt *body)
 {
-    int pointers = e->npointers;
     LLVMBasicBlockRef enter = new_block(e), after = new_block(e);
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, t.first, t.last, ""), enter, after);
+    LLVMValueRef any = LLVMBuildICmp(e->b, LLVMIntSLT, t.first, t.last, "");
+    scope_open(e, LLVMBuildCondBr(e->b, any, enter, after));
     LLVMPositionBuilderAtEnd(e->b, enter);
     rotated_loop(e, v, t, body);
     LLVMBuildBr(e->b, after);
     LLVMPositionBuilderAtEnd(e->b, after);
-    e->npointers = pointers;
+    scope_close(e);
 }
 
 static void serial(Emit *e, const Stmt *s)
@@ -86,9 +85,26 @@ static void serial(Emit *e, const Stmt *s)
     }
 }
 
+/* Stores to registers only, and is itself unrolled: one step of a tile's sum. */
+static bool is_step(const Stmt *s, bool inner)
+{
+    if (!s) return true;
+    if (s->kind == S_STORE) return inner && s->buf->scope == BUF_REGISTER;
+    if (s->kind == S_FOR && s->fkind == FOR_SERIAL) return false;
+    inner |= s->kind == S_FOR;
+    for (int i = 0; i < s->seq.n; i++)
+        if (!is_step(s->seq.v[i], inner)) return false;
+    return is_step(s->body, inner) && is_step(s->other, inner);
+}
+
+/* Loads of one step of a sum do not move into another, and are not shared between steps: they would
+ * hold registers that the accumulators need. The fence is for the compiler alone, it is no
+ * instruction. */
 static void unrolled(Emit *e, const Stmt *s)
 {
+    bool steps = is_step(s->body, false);
     for (int64_t i = 0; i < s->extent->c.i; i++) {
+        if (steps && i) LLVMBuildFence(e->b, LLVMAtomicOrderingAcquireRelease, 1, "");
         bind_const(e, s->var, i);
         emit_stmt(e, s->body);
     }
@@ -110,27 +126,28 @@ static void vector(Emit *e, const Stmt *s)
     e->width = 0;
 }
 
+static void arm(Emit *e, LLVMValueRef jump, LLVMBasicBlockRef at, LLVMBasicBlockRef after,
+                const Stmt *s)
+{
+    scope_open(e, jump);
+    LLVMPositionBuilderAtEnd(e->b, at);
+    emit_stmt(e, s);
+    LLVMBuildBr(e->b, after);
+    scope_close(e);
+}
+
 static void branch(Emit *e, const Stmt *s)
 {
     LLVMValueRef c = emit_expr(e, s->x);
-    int pointers = e->npointers;
     if (LLVMIsAConstantInt(c)) { /* in unrolled code */
         const Stmt *taken = LLVMConstIntGetZExtValue(c) ? s->body : s->other;
         if (taken) emit_stmt(e, taken);
         return;
     }
     LLVMBasicBlockRef yes = new_block(e), no = s->other ? new_block(e) : NULL, after = new_block(e);
-    LLVMBuildCondBr(e->b, c, yes, no ? no : after);
-    LLVMPositionBuilderAtEnd(e->b, yes);
-    emit_stmt(e, s->body);
-    LLVMBuildBr(e->b, after);
-    e->npointers = pointers;
-    if (no) {
-        LLVMPositionBuilderAtEnd(e->b, no);
-        emit_stmt(e, s->other);
-        LLVMBuildBr(e->b, after);
-        e->npointers = pointers;
-    }
+    LLVMValueRef jump = LLVMBuildCondBr(e->b, c, yes, no ? no : after);
+    arm(e, jump, yes, after, s->body);
+    if (no) arm(e, jump, no, after, s->other);
     LLVMPositionBuilderAtEnd(e->b, after);
 }
 
@@ -304,6 +321,7 @@ void emit_func(LLVMModuleRef mod, LLVMMetadataRef subprogram, const Func *f, con
               .fma = m->lanes >= 8 || !strncmp(m->triple, "aarch64", 7),
               .b = LLVMCreateBuilderInContext(ctx),
               .entry = LLVMCreateBuilderInContext(ctx),
+              .hoist = LLVMCreateBuilderInContext(ctx),
               .base = NEWN(a, LLVMValueRef, f->buf.n + 1),
               .var = NEWN(a, Binding, f->nvars),
               .memo = NEWN(a, Memo, f->nexprs + 1)};
@@ -312,5 +330,6 @@ void emit_func(LLVMModuleRef mod, LLVMMetadataRef subprogram, const Func *f, con
     emit_body(&e, subprogram);
     LLVMDisposeBuilder(e.b);
     LLVMDisposeBuilder(e.entry);
+    LLVMDisposeBuilder(e.hoist);
     arena_free(a);
 }

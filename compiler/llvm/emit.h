@@ -4,7 +4,7 @@
 #include "backend.h"
 #include <llvm-c/Core.h>
 
-enum { MAX_TERMS = 8, MAX_POINTERS = 64 };
+enum { MAX_TERMS = 8, MAX_POINTERS = 128, MAX_SCOPES = 64 };
 
 /* An i64 value: c + lane * (lane number within the part) + sum coef[i] * atom[i]. Atoms are scalar
  * LLVM values, ordered as they were defined (outer loops first), so that partial sums are invariant
@@ -27,11 +27,17 @@ typedef struct Binding { /* of an LVar */
     LLVMValueRef value; /* if not linear: a scalar or a vector of the current part */
 } Binding;
 
-typedef struct Pointer { /* address of buf[sum of terms], without constant and lane */
+typedef struct Pointer { /* address of buf[sum of the first n terms], without constant and lane */
     const LBuf *buf;
     Linear lin;
+    int n, depth; /* depth: open scopes where it stands */
     LLVMValueRef value;
 } Pointer;
+
+typedef struct Scope {   /* an open loop or branch */
+    LLVMValueRef before; /* the jump into it: what is invariant in it goes before that */
+    int order;           /* atoms from here on are defined in it */
+} Scope;
 
 typedef struct Memo {
     LLVMValueRef value;
@@ -41,7 +47,8 @@ typedef struct Memo {
 typedef struct Emit {
     LLVMContextRef ctx;
     LLVMModuleRef mod;
-    LLVMBuilderRef b, entry; /* entry: before the terminator of the entry block */
+    LLVMBuilderRef b, entry,
+        hoist; /* entry: before the terminator of the entry block; hoist: anywhere */
     const Machine *m;
     bool fma; /* the machine has fused multiply-add */
     const Func *f;
@@ -55,6 +62,8 @@ typedef struct Emit {
     int now, natoms;
     Pointer pointer[MAX_POINTERS]; /* known at this place of the code */
     int npointers;
+    Scope scopes[MAX_SCOPES];
+    int nscopes;
 } Emit;
 
 /* emit.c */
@@ -66,6 +75,8 @@ bool linear_bin(Emit *e, const Expr *x,
                 Linear *l); /* the same for an E_BIN, looking no further than its operands */
 bool linear_of(Emit *e, const Expr *x, Linear *l);   /* false: differs by lane, not linearly */
 LLVMValueRef linear_value(Emit *e, const Linear *l); /* i64, or <width x i64> if l->lane */
+void scope_open(Emit *e, LLVMValueRef before);
+void scope_close(Emit *e);
 LLVMValueRef emit_load(Emit *e, const LBuf *u, const Expr *index);
 void emit_store(Emit *e, const LBuf *u, const Expr *index, LLVMValueRef v);
 

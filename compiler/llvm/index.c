@@ -167,11 +167,11 @@ static LLVMValueRef lane_numbers(Emit *e, int64_t step)
     return LLVMConstVector(v, (unsigned)e->width);
 }
 
-static LLVMValueRef scaled_atom(Emit *e, const Term *t, int64_t k)
+static LLVMValueRef scaled_atom(Emit *e, LLVMBuilderRef b, const Term *t, int64_t k)
 {
     LLVMTypeRef i64 = LLVMInt64TypeInContext(e->ctx);
     if (t->coef * k == 1) return t->atom;
-    return LLVMBuildMul(e->b, t->atom, LLVMConstInt(i64, (uint64_t)(t->coef * k), 1), "");
+    return LLVMBuildMul(b, t->atom, LLVMConstInt(i64, (uint64_t)(t->coef * k), 1), "");
 }
 
 LLVMValueRef linear_value(Emit *e, const Linear *l)
@@ -179,7 +179,7 @@ LLVMValueRef linear_value(Emit *e, const Linear *l)
     LLVMTypeRef i64 = LLVMInt64TypeInContext(e->ctx);
     LLVMValueRef v = NULL;
     for (int i = 0; i < l->n; i++) {
-        LLVMValueRef t = scaled_atom(e, &l->term[i], 1);
+        LLVMValueRef t = scaled_atom(e, e->b, &l->term[i], 1);
         v = v ? LLVMBuildAdd(e->b, v, t, "") : t;
     }
     LLVMValueRef c = LLVMConstInt(i64, (uint64_t)l->c, 1);
@@ -187,38 +187,68 @@ LLVMValueRef linear_value(Emit *e, const Linear *l)
     return l->lane ? LLVMBuildAdd(e->b, emit_splat(e, v), lane_numbers(e, l->lane), "") : v;
 }
 
-static bool same_terms(const Linear *x, const Linear *y)
+/* ---- addresses: each partial sum stands in front of the outermost loop in which it does not
+ * change ---- */
+
+void scope_open(Emit *e, LLVMValueRef before)
 {
-    if (x->n != y->n) return false;
-    for (int i = 0; i < x->n; i++)
+    bug_if(e->nscopes == MAX_SCOPES, "%s: loops too deep", e->f->name);
+    e->scopes[e->nscopes++] = (Scope){before, e->natoms};
+}
+
+void scope_close(Emit *e)
+{
+    int n = 0;
+    e->nscopes--;
+    for (int i = 0; i < e->npointers; i++)
+        if (e->pointer[i].depth <= e->nscopes) e->pointer[n++] = e->pointer[i];
+    e->npointers = n;
+}
+
+static bool same_terms(const Linear *x, const Linear *y, int n)
+{
+    for (int i = n - 1; i >= 0; i--)
         if (x->term[i].atom != y->term[i].atom || x->term[i].coef != y->term[i].coef) return false;
     return true;
 }
 
-static LLVMValueRef add_bytes(Emit *e, LLVMValueRef p, LLVMValueRef bytes)
+static LLVMValueRef add_bytes(Emit *e, LLVMBuilderRef b, LLVMValueRef p, LLVMValueRef bytes)
 {
-    return LLVMBuildGEP2(e->b, LLVMInt8TypeInContext(e->ctx), p, &bytes, 1, "");
+    return LLVMBuildGEP2(b, LLVMInt8TypeInContext(e->ctx), p, &bytes, 1, "");
 }
 
-/* Address of u[sum of l's terms]. */
-static LLVMValueRef pointer_of(Emit *e, const LBuf *u, const Linear *l)
+static LLVMValueRef known_pointer(const Emit *e, const LBuf *u, const Linear *l, int n)
 {
-    if (l->n == 0) return e->base[u->id];
-    for (int i = e->npointers - 1; i >= 0; i--)
-        if (e->pointer[i].buf == u && same_terms(&e->pointer[i].lin, l)) return e->pointer[i].value;
-    LLVMValueRef p = e->base[u->id];
-    for (int i = 0; i < l->n; i++)
-        p = add_bytes(e, p, scaled_atom(e, &l->term[i], ltype_size(u->type)));
-    if (e->npointers < MAX_POINTERS) e->pointer[e->npointers++] = (Pointer){u, *l, p};
+    for (int i = e->npointers - 1; i >= 0; i--) {
+        const Pointer *p = &e->pointer[i];
+        if (p->buf == u && p->n == n && same_terms(&p->lin, l, n)) return p->value;
+    }
+    return NULL;
+}
+
+/* Address of u[sum of l's first n terms]. */
+static LLVMValueRef pointer_of(Emit *e, const LBuf *u, const Linear *l, int n)
+{
+    if (n == 0) return e->base[u->id];
+    LLVMValueRef p = known_pointer(e, u, l, n);
+    if (p) return p;
+    p = pointer_of(e, u, l, n - 1);
+    const Term *t = &l->term[n - 1];
+    int depth = e->nscopes;
+    while (depth > 0 && e->scopes[depth - 1].order > t->order) depth--;
+    LLVMBuilderRef b = e->b;
+    if (depth < e->nscopes) LLVMPositionBuilderBefore(b = e->hoist, e->scopes[depth].before);
+    p = add_bytes(e, b, p, scaled_atom(e, b, t, ltype_size(u->type)));
+    if (e->npointers < MAX_POINTERS) e->pointer[e->npointers++] = (Pointer){u, *l, n, depth, p};
     return p;
 }
 
 static LLVMValueRef address(Emit *e, const LBuf *u, const Linear *l, int lane)
 {
-    LLVMValueRef p = pointer_of(e, u, l);
+    LLVMValueRef p = pointer_of(e, u, l, l->n);
     int64_t c = (l->c + l->lane * lane) * ltype_size(u->type);
     if (c == 0) return p;
-    return add_bytes(e, p, LLVMConstInt(LLVMInt64TypeInContext(e->ctx), (uint64_t)c, 1));
+    return add_bytes(e, e->b, p, LLVMConstInt(LLVMInt64TypeInContext(e->ctx), (uint64_t)c, 1));
 }
 
 /* Largest power of two that is known to divide the address of u[l]. */

@@ -144,6 +144,7 @@ void module_kernels(Unit *u, const Machine *m, const CodegenOptions *o)
         LLVMDisposeDIBuilder(l.b);
     }
     optimize(mod, tm);
+    pin_addresses(mod);
     finish(u, mod, tm, o);
 }
 

@@ -213,21 +213,38 @@ static void tile_end(Tile *t)
     lb_end(&t->b);
 }
 
-static void step(Tile *t, LBuf *A, LBuf *B, LBuf *breg, Expr *k)
+/* acc[m][j] += A[a + m*stride] * B[b + j*16 ...] */
+static void step(Tile *t, LBuf *A, Expr *a, int64_t stride, LBuf *B, Expr *bb, LBuf *breg)
 {
     LB *b = &t->b;
     Expr *j = lb_for_n(b, FOR_UNROLL, t->blocks, "j"), *v = lb_for_n(b, FOR_VECTOR, L, "v");
     Expr *jv = x_add(b, x_muli(b, j, L), v);
-    lb_store(b, breg, jv, x_load(b, B, x_add(b, x_muli(b, k, t->blocks * L), jv)));
+    lb_store(b, breg, jv, x_load(b, B, x_add(b, bb, jv)));
     lb_end(b);
     lb_end(b);
     Expr *m = lb_for_n(b, FOR_UNROLL, t->rows, "m");
-    Expr *a = lb_let(b, x_load(b, A, x_add(b, x_muli(b, m, K), k)), "a");
+    Expr *x = lb_let(b, x_load(b, A, x_add(b, x_muli(b, m, stride), a)), "a");
     j = lb_for_n(b, FOR_UNROLL, t->blocks, "j");
     v = lb_for_n(b, FOR_VECTOR, L, "v");
     jv = x_add(b, x_muli(b, j, L), v);
     Expr *at = x_add(b, x_muli(b, m, t->blocks * L), jv);
-    lb_store(b, t->acc, at, x_fma(b, a, x_load(b, breg, jv), x_load(b, t->acc, at)));
+    lb_store(b, t->acc, at, x_fma(b, x, x_load(b, breg, jv), x_load(b, t->acc, at)));
+    tile_end(t);
+}
+
+static void clear_tile(Tile *t)
+{
+    tile_begin(t);
+    lb_store(&t->b, t->acc, t->at, x_f32(&t->b, 0));
+    tile_end(t);
+}
+
+static void store_tile(Tile *t, LBuf *C, Expr *base)
+{
+    LB *b = &t->b;
+    tile_begin(t);
+    Expr *y = x_bin(b, B_MAX, x_load(b, t->acc, t->at), x_f32(b, 0));
+    lb_store(b, C, base ? x_add(b, base, t->at) : t->at, y);
     tile_end(t);
 }
 
@@ -240,24 +257,55 @@ static Func *gemm(const char *name, int rows, int blocks)
     LBuf *C = lb_arg(b, LT_F32, rows * blocks * L);
     t.acc = lb_alloc(b, BUF_REGISTER, LT_F32, rows * blocks * L);
     LBuf *breg = lb_alloc(b, BUF_REGISTER, LT_F32, blocks * L);
-    tile_begin(&t);
-    lb_store(b, t.acc, t.at, x_f32(b, 0));
-    tile_end(&t);
+    clear_tile(&t);
     Expr *r = lb_for_n(b, FOR_SERIAL, K / U, "r"), *u = lb_for_n(b, FOR_UNROLL, U, "u");
-    step(&t, A, B, breg, x_add(b, x_muli(b, r, U), u));
+    Expr *k = x_add(b, x_muli(b, r, U), u);
+    step(&t, A, k, K, B, x_muli(b, k, blocks * L), breg);
     lb_end(b);
     lb_end(b);
-    tile_begin(&t);
-    lb_store(b, C, t.at, x_bin(b, B_MAX, x_load(b, t.acc, t.at), x_f32(b, 0)));
-    tile_end(&t);
+    store_tile(&t, C, NULL);
     return f;
 }
 
-/* Saving a caller's registers (stp d8, ...) is no spill of ours. */
+/* A 3x3 convolution over 32x32 pixels of 2 blocks of 16 channels, with halo: seven loops round the
+ * tile. */
+static Func *conv(const char *name, int rows, int blocks)
+{
+    enum { W = 34, PLANE = W * W * L };
+    Func *f = func_new(arena, name, "conv");
+    f->ntasks = 4;
+    Tile t = {.b = lb_begin(arena, f), .rows = rows, .blocks = blocks};
+    LB *b = &t.b;
+    int64_t taps = 2 * 9 * L;
+    LBuf *A = lb_arg(b, LT_F32, 4 * 2 * PLANE), *B = lb_arg(b, LT_F32, taps * blocks * L);
+    LBuf *C = lb_arg(b, LT_F32, 4 * 32 * 2 * rows * blocks * L);
+    Expr *y = lb_for_n(b, FOR_SERIAL, 32, "y"), *x = lb_for_n(b, FOR_SERIAL, 2, "x");
+    t.acc = lb_alloc(b, BUF_REGISTER, LT_F32, rows * blocks * L);
+    LBuf *breg = lb_alloc(b, BUF_REGISTER, LT_F32, blocks * L);
+    clear_tile(&t);
+    Expr *c = lb_for_n(b, FOR_SERIAL, 2, "c"), *r = lb_for_n(b, FOR_SERIAL, 3, "r");
+    Expr *s = lb_for_n(b, FOR_SERIAL, 3, "s"), *i = lb_for_n(b, FOR_SERIAL, L / U, "i");
+    Expr *u = lb_for_n(b, FOR_UNROLL, U, "u"), *k = x_add(b, x_muli(b, i, U), u);
+    Expr *tap = x_add(b, x_muli(b, x_add(b, x_muli(b, c, 3), r), 3), s);
+    Expr *pixel = x_add(b, x_muli(b, x_add(b, y, r), W), x_add(b, x_muli(b, x, rows), s));
+    Expr *plane = x_muli(b, x_add(b, x_muli(b, x_task(b), 2), c), PLANE);
+    Expr *weight = x_muli(b, x_add(b, x_muli(b, tap, L), k), blocks * L);
+    step(&t, A, x_add(b, plane, x_add(b, x_muli(b, pixel, L), k)), L, B, weight, breg);
+    for (int n = 0; n < 5; n++) lb_end(b);
+    Expr *at = x_add(b, x_muli(b, x_add(b, x_muli(b, x_task(b), 32), y), 2), x);
+    store_tile(&t, C, x_muli(b, at, rows * blocks * L));
+    lb_end(b);
+    lb_end(b);
+    return f;
+}
+
+/* Of a vector: numbers for outer loops may well lie on the stack, and AArch64 saves its caller's
+ * registers (x, d). */
 static bool is_spill(const char *text, const char *at)
 {
     while (at > text && at[-1] != '\n') at--;
-    return strncmp(at, "\tstp\td", 6) && strncmp(at, "\tstr\td", 6);
+    if (!strncmp(at, "\tst", 3)) return !strncmp(at, "\tstp\tq", 6) || !strncmp(at, "\tstr\tq", 6);
+    return strncmp(strstr(at, "-byte") - 2, " 8", 2) != 0;
 }
 
 static int spills(Func *f, const Machine *m)
@@ -280,16 +328,16 @@ static void tiles_do_not_spill(void **state)
         const char *machine;
         int rows, blocks;
     } tile[] = {{"x86-64-v3", 6, 1},  {"x86-64-v3", 5, 1},  {"x86-64-v3", 4, 1},
-                {"x86-64-v4", 14, 2}, {"x86-64-v4", 12, 2}, {"x86-64-v4", 28, 1},
+                {"x86-64-v4", 14, 2}, {"x86-64-v4", 12, 2}, {"x86-64-v4", 16, 1},
                 {"aarch64", 6, 1},    {"x86-64-v2", 2, 1}};
     for (size_t i = 0; i < sizeof tile / sizeof tile[0]; i++) {
-        Func *f = gemm("k00", tile[i].rows, tile[i].blocks);
-        func_verify(f, "test");
-        int n = spills(f, machine_find(arena, tile[i].machine));
-        if (n)
-            print_error("%s %dx%d: %d spills\n", tile[i].machine, tile[i].rows, tile[i].blocks * L,
-                        n);
-        assert_int_equal(n, 0);
+        Func *f[2] = {gemm("k00", tile[i].rows, tile[i].blocks),
+                      conv("k01", tile[i].rows, tile[i].blocks)};
+        for (int k = 0; k < 2; k++) {
+            func_verify(f[k], "test");
+            int n = spills(f[k], machine_find(arena, tile[i].machine));
+            if (n) fail_msg("%s %s %d: %d spills", tile[i].machine, f[k]->comment, tile[i].rows, n);
+        }
     }
 }
 
@@ -346,19 +394,31 @@ static void prints_speed(void **state)
     }
 }
 
-static void gemm_is_right(void **state)
+static void fill(float *x, int64_t n, int period)
+{
+    for (int64_t i = 0; i < n; i++) x[i] = (float)(i % period) / 7 - 1;
+}
+
+static void tiles_are_right(void **state)
 {
     (void)state;
     const Machine *m[3];
-    Func *f = gemm("k00", 3, 2);
-    KernelFn *fn = kernels_load(&f, 1, m[machines(m) - 1]);
-    float *A = NEWN(arena, float, 3 * K), *B = NEWN(arena, float, K * 2 * L);
-    float *C = NEWN(arena, float, 3 * 2 * L), *D = NEWN(arena, float, 3 * 2 * L);
-    for (int i = 0; i < 3 * K; i++) A[i] = (float)(i % 17) - 8;
-    for (int i = 0; i < K * 2 * L; i++) B[i] = (float)(i % 23) / 7 - 1;
-    fn[0]((void *[]){A, B, C}, 0, 1);
-    func_interp(f, (void *[]){A, B, D}, 0, 1);
-    assert_memory_equal(C, D, sizeof(float) * 3 * 2 * L);
+    Func *f[2] = {gemm("k00", 3, 2), conv("k01", 5, 1)};
+    KernelFn *fn = kernels_load(f, 2, m[machines(m) - 1]);
+    for (int i = 0; i < 2; i++) {
+        void *want[3], *got[3];
+        for (int k = 0; k < 3; k++) {
+            int64_t n = f[i]->buf.v[k]->count;
+            want[k] = got[k] = NEWN(arena, float, n);
+            fill(want[k], n, 17 + 6 * k);
+        }
+        size_t size = sizeof(float) * (size_t)f[i]->buf.v[2]->count;
+        got[2] = arena_alloc(arena, size);
+        memcpy(got[2], want[2], size);
+        fn[i](got, 0, f[i]->ntasks);
+        func_interp(f[i], want, 0, f[i]->ntasks);
+        assert_memory_equal(want[2], got[2], size);
+    }
 }
 
 /* ---- objects ---- */
@@ -428,9 +488,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(finds_machines),           TEST(equals_interpreter),
-        TEST(functions_are_close),      TEST(gemm_is_right),
-        TEST(tiles_do_not_spill),       TEST(prints_speed),
+        TEST(finds_machines),           TEST(equals_interpreter), TEST(functions_are_close),
+        TEST(tiles_are_right),          TEST(tiles_do_not_spill), TEST(prints_speed),
         TEST(objects_are_reproducible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
