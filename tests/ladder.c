@@ -6,6 +6,7 @@
 #include "ref.h"
 #include "stages.h"
 #include "unit/run_graph.h"
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,19 +180,34 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
     ref_free(senv);
 }
 
-int main(int argc, char **argv)
+static void climb_file(const char *file)
 {
-    for (int i = 1; i < argc; i++) {
-        Arena *a = arena_new();
-        Spec *s = spec_read(a, argv[i], NULL, 0);
-        if (!s || diag_errors()) return diag_flush();
-        const char *loss, *optimizer;
+    Arena *a = arena_new();
+    Spec *s = spec_read(a, file, NULL, 0);
+    const char *loss, *optimizer;
+    if (!s || diag_errors()) {
+        printf("FAIL ladder: %s cannot be read\n", file);
+        failed++;
+        diag_flush();
+    } else {
         spec_texts(s, &loss, &optimizer);
         int64_t batch = spec_batch(s) < 5 ? spec_batch(s) : 5;
-        if (loss && optimizer) climb(a, s, argv[i], true, batch);
-        climb(a, s, argv[i], false, batch);
-        arena_free(a);
+        if (loss && optimizer) climb(a, s, file, true, batch);
+        climb(a, s, file, false, batch);
     }
+    arena_free(a);
+}
+
+/* Descriptions to climb: those given, else the models and the fixtures (run from the root of the
+ * tree). */
+int main(int argc, char **argv)
+{
+    glob_t g = {0};
+    glob("models/*.yaml", 0, NULL, &g);
+    glob("tests/fixtures/*.yaml", GLOB_APPEND, NULL, &g);
+    for (int i = 1; i < argc; i++) climb_file(argv[i]);
+    for (size_t i = 0; argc < 2 && i < g.gl_pathc; i++) climb_file(g.gl_pathv[i]);
+    globfree(&g);
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
 }

@@ -1,18 +1,16 @@
 #include "run_graph.h"
-#include "kernel_load.h"
-#include "loops.h"
 #include "support/diag.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Run {
+struct Run {
     Arena *a;
     const Graph *g;
     const RefEnv *env;
     const Plan *plan;
+    const Loops *loops;
     char *arena[PLAN_NARENAS];
-} Run;
+};
 
 /* ---- memory ---- */
 
@@ -104,26 +102,19 @@ static void fill(Run *r)
 
 /* ---- kernels ---- */
 
-static void run_kernel(Run *r, const Kernel *k, KernelFn fn)
+static void run_kernel(Run *r, const Kernel *k, KernelFn fn, bool backwards)
 {
-    void *arg[64];
-    bug_if(k->arg.n > 64, "%d arguments", k->arg.n);
+    enum { MOST_ARGS = 64 };
+    void *arg[MOST_ARGS];
+    int64_t n = k->func->ntasks, step = backwards ? 1 : n;
+    bug_if(k->arg.n > MOST_ARGS, "%d arguments", k->arg.n);
     for (int i = 0; i < k->arg.n; i++) arg[i] = r->arena[k->arg.v[i].arena] + k->arg.v[i].offset;
-    if (fn)
-        fn(arg, 0, k->func->ntasks);
-    else
-        func_interp(k->func, arg, 0, k->func->ntasks);
-}
-
-static void run_all(Run *r, const Loops *l, const RunMode *mode, const Machine *m)
-{
-    KernelFn *fn = NULL;
-    if (mode->compiled) {
-        Func **f = NEWN(r->a, Func *, l->kernel.n + 1);
-        for (int i = 0; i < l->kernel.n; i++) f[i] = l->kernel.v[i].func;
-        fn = kernels_load(f, l->kernel.n, m);
+    for (int64_t end = n; end > 0; end -= step) {
+        if (fn)
+            fn(arg, end - step, end);
+        else
+            func_interp(k->func, arg, end - step, end);
     }
-    for (int i = 0; i < l->kernel.n; i++) run_kernel(r, &l->kernel.v[i], fn ? fn[i] : NULL);
 }
 
 /* ---- results ---- */
@@ -163,19 +154,46 @@ static double **results(Run *r)
     return out;
 }
 
-double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode)
+/* ---- the steps ---- */
+
+Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, const char *no_rule)
 {
     const Machine *m = machine_find(a, mode->machine);
-    Groups *gs = fuse(a, g, mode->fused, NULL);
+    Run *r = NEW(a, Run);
+    Groups *gs = fuse(a, g, mode->fused, no_rule);
     groups_verify(gs);
-    Run r = {.a = a, .g = g, .env = env, .plan = plan(a, schedule(a, gs, m), mode->reuse)};
-    plan_verify(r.plan);
-    Loops *l = lower(a, r.plan, m);
+    Plan *p = plan(a, schedule(a, gs, m), mode->reuse);
+    plan_verify(p);
+    Loops *l = lower(a, p, m);
     loops_verify(l);
-    allocate(&r);
-    fill(&r);
-    run_all(&r, l, mode, m);
-    double **out = results(&r);
-    for (int i = 0; i < PLAN_NARENAS; i++) free(r.arena[i]);
+    *r = (Run){.a = a, .g = g, .env = env, .plan = p, .loops = l};
+    return r;
+}
+
+const Loops *run_loops(const Run *r)
+{
+    return r->loops;
+}
+
+double **run_execute(Run *r, const KernelFn *fn, bool backwards)
+{
+    allocate(r);
+    fill(r);
+    for (int i = 0; i < r->loops->kernel.n; i++)
+        run_kernel(r, &r->loops->kernel.v[i], fn ? fn[i] : NULL, backwards);
+    double **out = results(r);
+    for (int i = 0; i < PLAN_NARENAS; i++) free(r->arena[i]);
     return out;
+}
+
+double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode)
+{
+    Run *r = run_plan(a, g, env, mode, NULL);
+    KernelFn *fn = NULL;
+    if (mode->compiled) {
+        Func **f = NEWN(a, Func *, r->loops->kernel.n + 1);
+        for (int i = 0; i < r->loops->kernel.n; i++) f[i] = r->loops->kernel.v[i].func;
+        fn = kernels_load(f, r->loops->kernel.n, machine_find(a, mode->machine));
+    }
+    return run_execute(r, fn, false);
 }

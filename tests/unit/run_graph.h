@@ -2,6 +2,8 @@
  * order, by the loop interpreter or as compiled code. For tests that compare with the reference. */
 #ifndef RUN_GRAPH_H
 #define RUN_GRAPH_H
+#include "kernel_load.h"
+#include "loops.h"
 #include "ref.h"
 #include "stages.h"
 
@@ -16,4 +18,14 @@ typedef struct RunMode {
  * doubles, in a. Storage without a halo begins as NaN, so that a read of something that was not
  * written shows. */
 double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode);
+
+/* The same in two steps, so that the kernels of many graphs can be compiled by one call.
+ * no_rule: a rule of fusion that is left out, or NULL. */
+typedef struct Run Run;
+Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode,
+              const char *no_rule);
+const Loops *run_loops(const Run *r);
+/* fn: the compiled kernels, NULL: the interpreter. backwards: the tasks of a kernel one at a time,
+ * the last first; the bits must not differ. Every call begins with fresh memory. */
+double **run_execute(Run *r, const KernelFn *fn, bool backwards);
 #endif
