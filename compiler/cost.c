@@ -47,19 +47,29 @@ void group_cost(const Group *g, double *flops, double *bytes)
     for (int i = 0; i < g->out.n; i++) *bytes += node_bytes(g->out.v[i]);
 }
 
+static const char *label(const Node *n)
+{
+    return n->name && *n->name ? n->name : op_name(n->op);
+}
+
+/* Does an earlier node of the group stand for the same layer in the same direction? */
+static bool is_named(const Group *g, int i)
+{
+    const Node *n = g->node.v[i];
+    for (int k = 0; k < i; k++)
+        if (g->node.v[k]->is_grad == n->is_grad && !strcmp(label(g->node.v[k]), label(n)))
+            return true;
+    return false;
+}
+
 const char *group_layers(Arena *a, const Group *g)
 {
     enum { MOST = 200 };
     Buf b = {0};
-    const char *last = "";
-    bool last_grad = false;
     for (int i = 0; i < g->node.n && b.n < MOST; i++) {
         const Node *n = g->node.v[i];
-        const char *name = n->name && *n->name ? n->name : op_name(n->op);
-        if (!strcmp(name, last) && n->is_grad == last_grad) continue;
-        buf_printf(&b, "%s%s%s", b.n ? "+" : "", name, n->is_grad ? "'" : "");
-        last = name;
-        last_grad = n->is_grad;
+        if (!is_named(g, i))
+            buf_printf(&b, "%s%s%s", b.n ? "+" : "", label(n), n->is_grad ? "'" : "");
     }
     char *s = arena_strdup(a, b.s ? b.s : "");
     buf_free(&b);

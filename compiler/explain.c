@@ -36,15 +36,13 @@ void groups_print(Buf *b, const Groups *gs)
     arena_free(a);
 }
 
-static void amount(Buf *b, double x, const char *unit)
+/* Three digits and a prefix, 7 columns: "35.3 M", "  130  ". */
+static void amount(Buf *b, double x)
 {
-    const char *const prefix[] = {"", "k", "M", "G", "T"};
+    static const char prefix[] = {' ', 'k', 'M', 'G', 'T'};
     int p = 0;
-    while (x >= 1000 && p < 4) {
-        x /= 1000;
-        p++;
-    }
-    buf_printf(b, "%6.4g %s%s", x, prefix[p], unit);
+    for (; x >= 999.5 && p < 4; p++) x /= 1000;
+    buf_printf(b, "%5.*f %c", p == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2, x, prefix[p]);
 }
 
 /* "4-6" or "4": the YAML lines that the group's layers stand on. */
@@ -60,33 +58,131 @@ static const char *lines_of(Arena *a, const Group *g)
     return lo == hi ? arena_printf(a, "%d", lo) : arena_printf(a, "%d-%d", lo, hi);
 }
 
-void groups_explain(Buf *b, const Groups *gs)
+static void print_kernels(Buf *b, const Groups *gs)
 {
     Arena *a = arena_new();
-    double flops = 0, bytes = 0;
-    int nodes = 0;
-    buf_printf(b, "%-4s %-10s %-44s %-9s %12s %10s\n", "#", "nest",
-               "layers ( ' = in the gradient of)", "lines", "FLOP", "bytes");
+    buf_printf(b, "%4s  %-9s %7s %8s  %-7s %s\n", "#", "nest", "FLOP", "bytes", "lines",
+               "layers (x' is the gradient of x)");
     for (int i = 0; i < gs->group.n; i++) {
         const Group *g = gs->group.v[i];
-        double f, by;
-        group_cost(g, &f, &by);
-        flops += f;
-        bytes += by;
-        nodes += g->node.n;
-        buf_printf(b, "%-4d %-10s %-44s %-9s ", g->id, g->row ? "row" : nest_names[g->nest],
-                   group_layers(a, g), lines_of(a, g));
-        amount(b, f, "FLOP");
-        buf_puts(b, "  ");
-        amount(b, by, "B");
+        double flops, bytes;
+        group_cost(g, &flops, &bytes);
+        buf_printf(b, "%4d  %-9s ", g->id, g->row ? "row" : nest_names[g->nest]);
+        amount(b, flops);
+        buf_putc(b, ' ');
+        amount(b, bytes);
+        buf_printf(b, "B  %-7s %s\n", lines_of(a, g), group_layers(a, g));
+    }
+    arena_free(a);
+}
+
+/* ---- boundaries: a kernel reads what another one stored ---- */
+typedef struct Boundary {
+    const Node *from, *to;
+    const char *why;
+    bool printed;
+} Boundary;
+
+typedef struct Boundaries {
+    Arena *a;
+    const Groups *gs;
+    VEC(Boundary) v;
+} Boundaries;
+
+static void add_boundary(Boundaries *bs, const Node *from, const Node *to, const char *why)
+{
+    const Group *p = bs->gs->of[from->id], *g = bs->gs->of[to->id];
+    if (op_is(from, "Pack")) {
+        for (int k = 0; k < from->nin; k++)
+            add_boundary(bs, from->in[k], to, "it takes all of them at once");
+        return;
+    }
+    if (!p || p == g) return;
+    for (int i = 0; i < bs->v.n; i++)
+        if (bs->gs->of[bs->v.v[i].from->id] == p && bs->gs->of[bs->v.v[i].to->id] == g) return;
+    vec_push(bs->a, &bs->v, ((Boundary){from, to, why, false}));
+}
+
+static void find_boundaries(Boundaries *bs)
+{
+    for (int i = 0; i < bs->gs->group.n; i++) {
+        const Group *g = bs->gs->group.v[i];
+        for (int k = 0; k < g->node.n; k++) {
+            const Node *n = g->node.v[k];
+            const char *why = bs->gs->why[n->id];
+            for (int j = 0; j < n->nin; j++)
+                add_boundary(bs, n->in[j], n, why ? why : "it is in the kernel of another input");
+        }
+    }
+}
+
+static const char *end_name(const Boundaries *bs, const Node *n)
+{
+    return arena_printf(bs->a, "#%d %s%s", bs->gs->of[n->id]->id, n->name, n->is_grad ? "'" : "");
+}
+
+/* "#4 pool1, #9 fc'  ->  #5 conv2": every producer of one consumer that is kept out by one reason.
+ */
+static const char *entry(Boundaries *bs, int first)
+{
+    Boundary *head = &bs->v.v[first];
+    const char *s = "";
+    for (int i = first; i < bs->v.n; i++) {
+        Boundary *x = &bs->v.v[i];
+        if (bs->gs->of[x->to->id] != bs->gs->of[head->to->id] || strcmp(x->why, head->why) != 0)
+            continue;
+        x->printed = true;
+        s = arena_printf(bs->a, "%s%s%s", s, *s ? ", " : "", end_name(bs, x->from));
+    }
+    return arena_printf(bs->a, "%s -> %s", s, end_name(bs, head->to));
+}
+
+/* Reason by reason, as many boundaries on a line as fit. */
+static void print_boundaries(Buf *b, const Groups *gs)
+{
+    enum { WIDTH = 96 };
+    Boundaries bs = {.a = arena_new(), .gs = gs};
+    find_boundaries(&bs);
+    if (bs.v.n) buf_puts(b, "not fused, because\n");
+    for (int i = 0; i < bs.v.n; i++) {
+        size_t column = 0;
+        const char *why = bs.v.v[i].why;
+        if (bs.v.v[i].printed) continue;
+        buf_printf(b, "  %s:", why);
+        for (int k = i; k < bs.v.n; k++) {
+            if (bs.v.v[k].printed || strcmp(bs.v.v[k].why, why) != 0) continue;
+            const char *s = entry(&bs, k);
+            bool wrap = !column || column + strlen(s) > WIDTH;
+            column = wrap ? 6 : column + 3;
+            buf_printf(b, "%s%s", wrap ? "\n      " : " | ", s);
+            column += strlen(s);
+        }
         buf_putc(b, '\n');
-        const char *why = gs->why[g->node.v[0]->id];
-        if (why) buf_printf(b, "     ^ a kernel of its own: %s\n", why);
+    }
+    arena_free(bs.a);
+}
+
+static void print_total(Buf *b, const Groups *gs)
+{
+    double flops = 0, bytes = 0;
+    int nodes = 0;
+    for (int i = 0; i < gs->group.n; i++) {
+        double f, m;
+        group_cost(gs->group.v[i], &f, &m);
+        flops += f;
+        bytes += m;
+        nodes += gs->group.v[i]->node.n;
     }
     buf_printf(b, "%d operations in %d kernels, ", nodes, gs->group.n);
-    amount(b, flops, "FLOP");
-    buf_puts(b, ", ");
-    amount(b, bytes, "B");
-    buf_puts(b, " to and from memory\n");
-    arena_free(a);
+    amount(b, flops);
+    buf_puts(b, "FLOP, ");
+    amount(b, bytes);
+    buf_puts(b, "B to and from memory\n");
+}
+
+void groups_explain(Buf *b, const Groups *gs)
+{
+    print_total(b, gs);
+    print_kernels(b, gs);
+    print_boundaries(b, gs);
 }

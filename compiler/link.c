@@ -43,7 +43,7 @@ static bool is_ours(const char *path)
     return ours;
 }
 
-const char *link_refuses(const char *out, bool force)
+static const char *refusal(const char *out, bool force)
 {
     struct stat st;
     if (out[0] == '-') return "its name begins with '-'";
@@ -53,6 +53,25 @@ const char *link_refuses(const char *out, bool force)
     if (!force && st.st_size > 0 && !is_ours(out))
         return "it exists and sinter did not write it (use --force)";
     return NULL;
+}
+
+/* -> 0, or the errno with which a file cannot be made in out's folder. */
+static int folder_error(const char *out)
+{
+    char dir[4096];
+    const char *slash = strrchr(out, '/');
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - out + 1) : 1, slash ? out : ".");
+    return access(dir, W_OK | X_OK) ? errno : 0;
+}
+
+bool link_may_write(const char *out, bool force)
+{
+    const char *why = refusal(out, force);
+    int err = why ? 0 : folder_error(out);
+    if (why) diag_error((Loc){0}, "C004", "cannot create '%s': %s", out, why);
+    if (err) diag_error((Loc){0}, "C005", "cannot create '%s': %s", out, strerror(err));
+    if (why || err) diag_exit_with(EXIT_WRITE);
+    return !why && !err;
 }
 
 static char *write_object(Arena *a, const char *dir, int i, const Object *o)
@@ -82,14 +101,11 @@ static void move_into_place(Arena *a, const char *from, const char *out)
         fatal(EXIT_WRITE, "cannot create '%s': %s", out, strerror(errno));
 }
 
-void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool force,
-                     bool keep_temps)
+void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps)
 {
     enum { MOST_ARGS = 64 };
     char *argv[MOST_ARGS];
     int n = 0;
-    const char *refuse = link_refuses(out, force);
-    if (refuse) fatal(EXIT_WRITE, "cannot create '%s': %s", out, refuse);
     const char *rt = link_runtime_path(a);
     if (!rt) fatal(EXIT_TOOL, "the runtime library libsinter_rt.a is not installed beside sinter");
     const char *cc = getenv("SINTER_CC");

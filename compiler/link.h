@@ -3,13 +3,13 @@
 #define LINK_H
 #include "backend.h"
 
-/* Writes `out` through a temporary name. force: replace a file that sinter did not write. Reports
- * through diag/fatal (no `cc`: EXIT_TOOL; cannot write: EXIT_WRITE). */
-void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool force,
-                     bool keep_temps);
+/* Writes `out` through a temporary name. fatal() without `cc` (EXIT_TOOL) or when it cannot write
+ * (EXIT_WRITE). */
+void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps);
 /* Where the runtime library lies: $SINTER_RT, beside this program, or ../lib/sinter. NULL: nowhere.
  */
 const char *link_runtime_path(Arena *a);
-/* Would link_executable overwrite something that is not ours? -> reason, or NULL. */
-const char *link_refuses(const char *out, bool force);
+/* Looks before anything is compiled: may `out` be written? false after a diag_error (C004, C005).
+ */
+bool link_may_write(const char *out, bool force);
 #endif

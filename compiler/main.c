@@ -1,6 +1,7 @@
 /* Command line of sinter: flags only. What is done stands in pipeline.c. */
 #include "link.h"
 #include "pipeline.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,13 +89,19 @@ static void print_help(void)
     printf(".\nThe built program explains itself: OUT --help.\n");
 }
 
-_Noreturn static void usage(const char *fmt, const char *what, const char *near)
+/* Wrong use of the command line: C001 options and their values, C002 numbers, C003 verbs. */
+_Noreturn static void usage(const char *id, const char *near, const char *fmt, ...)
 {
-    fprintf(stderr, "sinter: ");
-    fprintf(stderr, fmt, what);
-    if (near) fprintf(stderr, "; did you mean '%s'?", near);
-    fprintf(stderr, "\nTry 'sinter --help'.\n");
-    exit(EXIT_USAGE);
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    diag_error((Loc){0}, id, "%s%s%s%s", text, near ? "; did you mean '" : "", near ? near : "",
+               near ? "'?" : "");
+    diag_help("sinter --help");
+    diag_exit_with(EXIT_USAGE);
+    exit(diag_flush());
 }
 
 /* ---- flags ---- */
@@ -109,26 +116,24 @@ static const Flag *find_flag(const char *arg, size_t len)
     names[NFLAGS] = NULL;
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)len, arg);
-    usage("unknown option '%s'", word, diag_nearest(word, names));
+    usage("C001", diag_nearest(word, names), "unknown option '%s'", word);
 }
 
 static int64_t parse_int(const char *flag, const char *text)
 {
     char *end;
     long long v = strtoll(text, &end, 10);
-    if (*end || end == text || v < 1 || v > 65536) {
-        fprintf(stderr, "sinter: %s: '%s' is not an integer 1..65536\n", flag, text);
-        exit(EXIT_USAGE);
-    }
+    if (*end || end == text || v < 1 || v > 65536)
+        usage("C002", NULL, "%s: '%s' is not an integer 1..65536", flag, text);
     return v;
 }
 
 static void add_setting(Args *a, char *text)
 {
     char *eq = strchr(text, '=');
-    if (!eq || eq == text) usage("--set takes NAME=VALUE, not '%s'", text, NULL);
+    if (!eq || eq == text) usage("C001", NULL, "--set takes NAME=VALUE, not '%s'", text);
     if (a->o.nset == (int)(sizeof a->set / sizeof a->set[0]))
-        usage("too many --set at '%s'", text, NULL);
+        usage("C001", NULL, "more than %zu --set", sizeof a->set / sizeof a->set[0]);
     *eq = 0;
     a->set[a->o.nset++] = (Setting){text, eq + 1};
 }
@@ -142,7 +147,11 @@ static void set_target(Args *a, const char *text)
             a->o.machine = machine_names[i];
             return;
         }
-    usage("unknown target '%s'", text, diag_nearest(name, machine_names));
+    Buf all = {0};
+    for (int i = 0; machine_names[i]; i++)
+        buf_printf(&all, "%s%s", i ? ", " : "", machine_names[i]);
+    usage("C001", diag_nearest(name, machine_names),
+          "unknown target '%s': cpu:NAME with NAME of %s", text, all.s);
 }
 
 static void apply_flag(Args *a, const Flag *f, char *value)
@@ -170,7 +179,7 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         break;
     case FLAG_DIAG:
         if (strcmp(value, "text") && strcmp(value, "json"))
-            usage("--diagnostics: '%s' is not text or json", value, NULL);
+            usage("C001", NULL, "--diagnostics: '%s' is not text or json", value);
         diag_json(!strcmp(value, "json"));
         break;
     }
@@ -183,9 +192,10 @@ static int read_flag(Args *a, int argc, char **argv, int i)
     size_t len = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
     const Flag *f = find_flag(argv[i], len);
     char *value = eq ? eq + 1 : NULL;
-    if (f->kind == FLAG_BOOL && value) usage("%s takes no value", f->name, NULL);
+    if (f->kind == FLAG_BOOL && value) usage("C001", NULL, "%s takes no value", f->name);
     if (f->kind != FLAG_BOOL && f->kind != FLAG_NO_FUSE && !value) {
-        if (i + 1 >= argc) usage("%s needs a value", f->name, NULL);
+        if (i + 1 >= argc || !strncmp(argv[i + 1], "--", 2))
+            usage("C001", NULL, "%s needs a value", f->name);
         value = argv[++i];
     }
     apply_flag(a, f, value);
@@ -200,7 +210,8 @@ static void check_stages(const char *list, const char *flag)
         snprintf(word, sizeof word, "%.*s", (int)n, p);
         bool known = !strcmp(word, "all") && !strcmp(flag, "--dump");
         for (int i = 0; stage_names[i]; i++) known = known || !strcmp(word, stage_names[i]);
-        if (!known) usage("unknown stage '%s'", word, diag_nearest(word, stage_names));
+        if (!known)
+            usage("C001", diag_nearest(word, stage_names), "%s: unknown stage '%s'", flag, word);
         p += n + (p[n] == ',');
     }
 }
@@ -229,8 +240,8 @@ static void parse(Args *a, int argc, char **argv)
         for (int i = 0; fuse_rule_names[i]; i++)
             known = known || !strcmp(fuse_rule_names[i], a->o.no_fuse_rule);
         if (!known)
-            usage("unknown fusion rule '%s'", a->o.no_fuse_rule,
-                  diag_nearest(a->o.no_fuse_rule, fuse_rule_names));
+            usage("C001", diag_nearest(a->o.no_fuse_rule, fuse_rule_names),
+                  "unknown fusion rule '%s'", a->o.no_fuse_rule);
     }
 }
 
@@ -238,17 +249,17 @@ static void parse(Args *a, int argc, char **argv)
 
 static void take_spec(Args *a)
 {
-    if (a->nrest == 0) usage("'%s' needs a description: SPEC.yaml", a->verb, NULL);
-    if (a->nrest > 1) usage("unexpected argument '%s'", a->rest[1], NULL);
+    if (a->nrest == 0) usage("C001", NULL, "'%s' needs a description: SPEC.yaml", a->verb);
+    if (a->nrest > 1) usage("C001", NULL, "unexpected argument '%s'", a->rest[1]);
     a->o.spec = a->rest[0];
 }
 
 static int verb_build(Args *a)
 {
     take_spec(a);
-    if (!a->o.out && !a->o.stop_after) usage("'build' needs -o OUT%s", "", NULL);
+    if (!a->o.out && !a->o.stop_after) usage("C001", NULL, "'build' needs -o OUT");
     if (a->o.out && !strcmp(a->o.out, a->o.spec))
-        usage("OUT is the description itself: '%s'", a->o.out, NULL);
+        usage("C001", NULL, "OUT is the description itself: '%s'", a->o.out);
     return compile(&a->o);
 }
 
@@ -284,6 +295,8 @@ static int verb_ops(Args *a)
                 printf("=%s", d->words[(int)d->def]);
             else if (d->kind == ATTR_BOOL)
                 printf("=%s", d->def ? "true" : "false");
+            else if (d->kind == ATTR_FPAIR)
+                printf("=(%g, %g)", d->def, d->def2);
             else
                 printf("=%g", d->def);
         }
@@ -336,5 +349,5 @@ int main(int argc, char **argv)
         if (!strcmp(verbs[i].name, a.verb)) return verbs[i].run(&a);
         names[i] = verbs[i].name;
     }
-    usage("unknown command '%s'", a.verb, diag_nearest(a.verb, names));
+    usage("C003", diag_nearest(a.verb, names), "unknown command '%s'", a.verb);
 }

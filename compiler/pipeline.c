@@ -11,9 +11,12 @@
 #include "blob.h"
 #include "link.h"
 #include "support/file.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule",
@@ -27,7 +30,6 @@ typedef struct Pipeline {
     const char *program; /* name of the one at work; NULL outside */
     double t0;
     double time[16]; /* by stage */
-    int explained;
 } Pipeline;
 
 typedef struct ProgramKind {
@@ -132,12 +134,17 @@ static bool can_train(const Spec *s)
     return loss && optimizer;
 }
 
-static void explain(Pipeline *p, const Groups *gs)
+static const char *phase_name(uint32_t phase)
 {
-    if (!p->o->explain || strchr(p->program, '.') || !strcmp(p->program, "infer1")) return;
+    return phase == RT_TRAIN ? "training step" : "inference";
+}
+
+static void explain(Pipeline *p, const ProgramKind *k, int64_t batch, const Groups *gs)
+{
+    if (!p->o->explain || k->variant == RT_UNFUSED || k->single) return;
     Buf b = {0};
     groups_explain(&b, gs);
-    printf("%s%s:\n%s", p->explained++ ? "\n" : "", p->program, b.s);
+    printf("%s, batch %lld: %s\n", phase_name(k->phase), (long long)batch, b.s);
     buf_free(&b);
 }
 
@@ -168,7 +175,7 @@ static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, 
 
     Groups *gs = fuse(a, g, fused, o->no_fuse_rule);
     groups_verify(gs);
-    explain(p, gs);
+    explain(p, k, batch, gs);
     if (after(p, "fuse", print_groups, gs)) return NULL;
 
     Schedule *s = schedule(a, gs, p->m);
@@ -260,30 +267,28 @@ static void print_times(const Pipeline *p, double total)
     fprintf(stderr, "%-9s %8.3f ms\n", "total", 1e3 * total);
 }
 
-static int group_count(const Loops *l)
+static int operation_count(const Groups *gs)
 {
-    return l->plan->schedule->groups->group.n;
+    int n = 0;
+    for (int i = 0; i < gs->group.n; i++) n += gs->group.v[i]->node.n;
+    return n;
 }
 
-static void report(const Pipeline *p, const BlobProgram *prog, int n, const Blob *blob,
-                   double seconds)
+/* "cnn: training step 65 operations -> 21 kernels; inference 27 -> 7; native (znver5); 445 kB" */
+static void report(const Pipeline *p, const BlobProgram *prog, int n, double seconds)
 {
+    const char *word = " operations";
+    struct stat st = {0};
+    stat(p->o->out, &st);
     printf("%s: ", p->o->out);
     for (int i = 0; i < n; i++) {
         if (prog[i].variant == RT_UNFUSED || (i && prog[i].batch != prog[0].batch)) continue;
-        int unfused = 0;
-        for (int k = 0; k < n; k++)
-            if (prog[k].variant == RT_UNFUSED && prog[k].phase == prog[i].phase)
-                unfused = group_count(prog[k].loops);
-        if (unfused)
-            printf("%s %d operations -> %d kernels, ",
-                   prog[i].phase == RT_TRAIN ? "training step" : "inference", unfused,
-                   group_count(prog[i].loops));
-        else
-            printf("%s %d kernels, ", prog[i].phase == RT_TRAIN ? "training step" : "inference",
-                   group_count(prog[i].loops));
+        const Groups *gs = prog[i].loops->plan->schedule->groups;
+        printf("%s %d%s -> %d%s; ", phase_name(prog[i].phase), operation_count(gs), word,
+               gs->group.n, *word ? " kernels" : "");
+        word = "";
     }
-    printf("%d distinct; %s; %.2f s\n", blob->kernel.n, p->m->name, seconds);
+    printf("%s; %lld kB; %.2f s\n", p->m->name, (long long)st.st_size / 1000, seconds);
 }
 
 /* Everything but reading the description: every program, then the executable. */
@@ -307,11 +312,15 @@ static int build_model(Pipeline *p)
     Object *obj = NULL;
     int nobj = 0;
     Blob *blob = make_blob(p, prog, n);
-    if (!emit(p, blob, &obj, &nobj)) return EXIT_OK;
-    link_executable(p->perm, obj, nobj, o->out, o->force, o->save_temps);
+    bool go_on = emit(p, blob, &obj, &nobj);
+    buf_free(&blob->data);
+    if (go_on) link_executable(p->perm, obj, nobj, o->out, o->save_temps);
+    for (int i = 0; i < nobj; i++) free(obj[i].data);
+    free(obj);
+    if (!go_on) return EXIT_OK;
     after(p, "link", NULL, NULL);
     diag_flush(); /* warnings */
-    report(p, prog, n, blob, time_now() - start);
+    report(p, prog, n, time_now() - start);
     if (o->time) print_times(p, time_now() - start);
     return EXIT_OK;
 }
@@ -319,6 +328,8 @@ static int build_model(Pipeline *p)
 static int open_pipeline(Pipeline *p, const CompileOptions *o)
 {
     *p = (Pipeline){.perm = arena_new(), .o = o, .t0 = time_now()};
+    if (o->dump_dir && mkdir(o->dump_dir, 0777) && errno != EEXIST)
+        fatal(EXIT_WRITE, "cannot create '%s':", o->dump_dir);
     p->m = machine_find(p->perm, o->machine);
     if (!p->m) fatal(EXIT_USAGE, "unknown target cpu '%s'", o->machine);
     p->spec = spec_read(p->perm, o->spec, o->set, o->nset);
@@ -328,8 +339,7 @@ static int open_pipeline(Pipeline *p, const CompileOptions *o)
 int compile(const CompileOptions *o)
 {
     Pipeline p;
-    const char *refuse = o->stop_after ? NULL : link_refuses(o->out, o->force);
-    if (refuse) fatal(EXIT_WRITE, "cannot create '%s': %s", o->out, refuse);
+    if (!o->stop_after && !link_may_write(o->out, o->force)) return diag_flush();
     int code = open_pipeline(&p, o);
     if (code == EXIT_OK && !after(&p, "spec", print_spec, p.spec)) code = build_model(&p);
     arena_free(p.perm);

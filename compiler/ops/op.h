@@ -10,6 +10,8 @@
  *                               Linear, and their gradients)
  *   NEST_WINDOW     .window + .wstate/.winit/.wstep/.wdone      pooling: over the taps of a window
  *   NEST_WINDOW_T   .window + .wterm      its transpose: over the windows that hold an element
+ *   NEST_RESAMPLE   .range + .weight     separable resampling of the plane (Upsample, padding, their gradients)
+ *   NEST_GATHER     .gather              each element from computed places of the inputs (Concat, slices)
  *   NEST_COPY       .body = NULL: same elements in another shape (Reshape, Flatten)
  *   NEST_LEAF       Input, State, Scalar, Const, Assign, Pack: no code of their own
  *   NEST_EXPAND     .expand     a composition of smaller nodes, made by simplify after autodiff
@@ -20,7 +22,9 @@
 #include "loop/loop.h"
 
 typedef enum NestKind {
-    NEST_LEAF, NEST_POINTWISE, NEST_REDUCE, NEST_CONTRACT, NEST_WINDOW, NEST_WINDOW_T, NEST_COPY,
+    NEST_LEAF, NEST_POINTWISE, NEST_REDUCE, NEST_CONTRACT, NEST_WINDOW, NEST_WINDOW_T,
+    NEST_RESAMPLE,
+    NEST_GATHER, NEST_COPY,
     NEST_EXPAND
 } NestKind;
 
@@ -95,6 +99,9 @@ struct Body {
     LB *b;
     Expr *(*coord)(Body *c, int axis); /* i64: logical index along an axis of the node's output */
     Expr *(*linear)(Body *c);          /* i64: logical row-major index of the element */
+    /* NEST_GATHER only: input k at logical indexes (i64; NULL: the output's own index along that axis). Every index
+     * must be inside the input: SELECT computes both sides, so clamp first. */
+    Expr *(*load)(Body *c, int k, Expr *const *index);
     void *owner;                       /* the nest's own */
 };
 
@@ -127,6 +134,12 @@ struct OpDef {
     Expr *(*wdone)(Body *c, const Node *n, Expr **state, Expr *count); /* count: f32, taps that counted */
     /* one (window, tap) pair: in[] are the inputs at the window */
     Expr *(*wterm)(Body *c, const Node *n, Expr *const *in, Expr *tap, Expr *count);
+    /* RESAMPLE: y[n,c,i,j] = sum over p in [lo0, lo0+n0), q in [lo1, lo1+n1) of w0(i,p) * w1(j,q) * x[n,c,p,q].
+     * dim: 0 rows, 1 columns; i, k: i64. range: lo inside of the input's plane, lo + count too; *count may be 0; a
+     * constant count is unrolled. weight: f32. */
+    void (*range)(Body *c, const Node *n, int dim, Expr *i, Expr **lo, Expr **count);
+    Expr *(*weight)(Body *c, const Node *n, int dim, Expr *i, Expr *k);
+    Expr *(*gather)(Body *c, const Node *n); /* uses c->load and c->coord */
     /* unary gradients f(y, dy) with y the OUTPUT of the forward op, linear in dy, 0 at dy = 0 (ReLUGrad):
      * they commute with MaxPoolGrad */
     bool output_mask;
