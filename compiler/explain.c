@@ -36,13 +36,13 @@ void groups_print(Buf *b, const Groups *gs)
     arena_free(a);
 }
 
-/* Three digits and a prefix, 7 columns: "35.3 M", "  130  ". */
-static void amount(Buf *b, double x)
+/* Three digits and a prefix: "35.3 M", "130  ". */
+static void amount(Buf *b, int width, double x)
 {
     static const char prefix[] = {' ', 'k', 'M', 'G', 'T'};
     int p = 0;
     for (; x >= 999.5 && p < 4; p++) x /= 1000;
-    buf_printf(b, "%5.*f %c", p == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2, x, prefix[p]);
+    buf_printf(b, "%*.*f %c", width, p == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2, x, prefix[p]);
 }
 
 /* "4-6" or "4": the YAML lines that the group's layers stand on. */
@@ -68,9 +68,9 @@ static void print_kernels(Buf *b, const Groups *gs)
         double flops, bytes;
         group_cost(g, &flops, &bytes);
         buf_printf(b, "%4d  %-9s ", g->id, g->row ? "row" : nest_names[g->nest]);
-        amount(b, flops);
+        amount(b, 5, flops);
         buf_putc(b, ' ');
-        amount(b, bytes);
+        amount(b, 5, bytes);
         buf_printf(b, "B  %-7s %s\n", lines_of(a, g), group_layers(a, g));
     }
     arena_free(a);
@@ -94,7 +94,7 @@ static void add_boundary(Boundaries *bs, const Node *from, const Node *to, const
     const Group *p = bs->gs->of[from->id], *g = bs->gs->of[to->id];
     if (op_is(from, "Pack")) {
         for (int k = 0; k < from->nin; k++)
-            add_boundary(bs, from->in[k], to, "it takes all of them at once");
+            add_boundary(bs, from->in[k], to, "it takes all of them at once: they must be stored");
         return;
     }
     if (!p || p == g) return;
@@ -111,7 +111,7 @@ static void find_boundaries(Boundaries *bs)
             const Node *n = g->node.v[k];
             const char *why = bs->gs->why[n->id];
             for (int j = 0; j < n->nin; j++)
-                add_boundary(bs, n->in[j], n, why ? why : "it is in the kernel of another input");
+                add_boundary(bs, n->in[j], n, why ? why : "it is fused with another of its inputs");
         }
     }
 }
@@ -121,19 +121,22 @@ static const char *end_name(const Boundaries *bs, const Node *n)
     return arena_printf(bs->a, "#%d %s%s", bs->gs->of[n->id]->id, n->name, n->is_grad ? "'" : "");
 }
 
-/* "#4 pool1, #9 fc'  ->  #5 conv2": every producer of one consumer that is kept out by one reason.
- */
+/* "#4 pool1, #9 fc' -> #5 conv2": all producers that one reason keeps apart from one consumer. */
 static const char *entry(Boundaries *bs, int first)
 {
+    enum { MOST = 4 }; /* more are counted */
     Boundary *head = &bs->v.v[first];
     const char *s = "";
+    int count = 0;
     for (int i = first; i < bs->v.n; i++) {
         Boundary *x = &bs->v.v[i];
         if (bs->gs->of[x->to->id] != bs->gs->of[head->to->id] || strcmp(x->why, head->why) != 0)
             continue;
         x->printed = true;
-        s = arena_printf(bs->a, "%s%s%s", s, *s ? ", " : "", end_name(bs, x->from));
+        if (count++ < MOST)
+            s = arena_printf(bs->a, "%s%s%s", s, *s ? ", " : "", end_name(bs, x->from));
     }
+    if (count > MOST) s = arena_printf(bs->a, "%d kernels", count);
     return arena_printf(bs->a, "%s -> %s", s, end_name(bs, head->to));
 }
 
@@ -148,7 +151,7 @@ static void print_boundaries(Buf *b, const Groups *gs)
         size_t column = 0;
         const char *why = bs.v.v[i].why;
         if (bs.v.v[i].printed) continue;
-        buf_printf(b, "  %s:", why);
+        buf_printf(b, "  %s", why);
         for (int k = i; k < bs.v.n; k++) {
             if (bs.v.v[k].printed || strcmp(bs.v.v[k].why, why) != 0) continue;
             const char *s = entry(&bs, k);
@@ -174,9 +177,9 @@ static void print_total(Buf *b, const Groups *gs)
         nodes += gs->group.v[i]->node.n;
     }
     buf_printf(b, "%d operations in %d kernels, ", nodes, gs->group.n);
-    amount(b, flops);
+    amount(b, 0, flops);
     buf_puts(b, "FLOP, ");
-    amount(b, bytes);
+    amount(b, 0, bytes);
     buf_puts(b, "B to and from memory\n");
 }
 

@@ -26,7 +26,7 @@ void rt_bench_head(const RtModel *m, int threads, double peak)
            rt_machine_isa(), threads, threads == 1 ? "" : "s", peak * 1e-9, RT_STR(m, m->compiler),
            RT_STR(m, m->target));
     printf("%-8s %-10s %5s %7s %9s %9s %9s %10s %8s %6s %8s %8s\n", "variant", "phase", "batch",
-           "kernels", "p50 ms", "p90 ms", "p99 ms", "images/s", "GFLOP/s", "%peak", "MB moved",
+           "steps", "p50 ms", "p90 ms", "p99 ms", "images/s", "GFLOP/s", "%peak", "MB moved",
            "peak MiB");
 }
 
@@ -60,11 +60,13 @@ void rt_bench_print(const RtBench *b, double peak)
 {
     for (int i = 0; i < b->nlanes; i++) print_lane(b, &b->lane[i], peak);
     if (b->nlanes == 2) {
-        printf("  fused is %.2fx as fast (95%% interval %.2f..%.2f, %d pairs); largest difference "
-               "%.2g",
-               b->speedup, b->lo, b->hi, b->samples, b->diff.abs);
-        if (b->diff.tensor) printf(" in '%s', relative %.2g", rt_esc(b->diff.tensor), b->diff.rel);
-        putchar('\n');
+        printf("  fused is %.2fx as fast (95%% interval %.2f..%.2f, %d pairs); ", b->speedup, b->lo,
+               b->hi, b->samples);
+        if (b->diff.abs == 0)
+            puts("both compute the same bits");
+        else
+            printf("largest difference %.2g in '%s', relative %.2g\n", b->diff.abs,
+                   rt_esc(b->diff.tensor), b->diff.rel);
     }
     for (int i = 0; i < b->nlanes; i++) {
         if (b->lane[i].step_ns) print_profile(b->model, &b->lane[i]);
@@ -75,7 +77,7 @@ void rt_bench_print(const RtBench *b, double peak)
 static void json_steps(RtJson *j, const RtModel *m, const RtLane *l)
 {
     const RtStep *s = RT_AT(m, RtStep, l->program->steps);
-    rt_json_array(j, "steps");
+    rt_json_array(j, "profile");
     for (uint32_t i = 0; i < l->program->nsteps; i++, s++) {
         rt_json_object(j, NULL);
         rt_json_int(j, "kernel", s->kernel);
@@ -94,7 +96,7 @@ static void json_lane(RtJson *j, const RtBench *b, const RtLane *l, double peak)
 {
     rt_json_object(j, NULL);
     rt_json_str(j, "variant", rt_variant_name(l->variant));
-    rt_json_int(j, "kernels", l->program->nsteps);
+    rt_json_int(j, "steps", l->program->nsteps);
     rt_json_num(j, "p50_ms", 1e3 * l->p50);
     rt_json_num(j, "p90_ms", 1e3 * l->p90);
     rt_json_num(j, "p99_ms", 1e3 * l->p99);

@@ -23,9 +23,12 @@ static void print_score(const RtScore *s, const RtMetrics *m, const char *split,
     printf("%s: %lld items", split, (long long)s->n);
     if (!isnan(s->loss)) printf(", loss %.4f", s->loss);
     if (!isnan(s->accuracy)) printf(", accuracy %.2f%%", 100 * s->accuracy);
+    if (s->confusion) printf(", F1 %.4f weighted, %.4f macro", m->f1_weighted, m->f1_macro);
     putchar('\n');
     if (!s->confusion) return;
+    putchar('\n');
     rt_metrics_print(stdout, m, names);
+    putchar('\n');
     rt_confusion_print(stdout, s->confusion, names);
 }
 

@@ -56,19 +56,20 @@ static void print_text(const RtModel *m)
     line("needs", text(m, m->isa));
     line("loss", text(m, m->loss));
     line("optimizer", text(m, m->optimizer));
-    printf("%-11s %lld\n%-11s %u\n", "parameters", (long long)parameters(m), "kernels",
-           m->nkernels);
+    printf("%-11s %lld\n%-11s %u in %u programs\n", "parameters", (long long)parameters(m),
+           "kernels", m->nkernels, m->nprograms);
     printf("%-11s %.2f MiB\n\n", "state", (double)m->state_size / 1048576);
-    printf("%-6s %-8s %6s %6s %8s %13s %13s %10s %10s\n", "phase", "variant", "batch", "steps",
-           "prepare", "activations", "prepared", "GFLOP", "MB moved");
+    printf("%-6s %-8s %6s %6s %8s %16s %13s %9s %9s\n", "phase", "variant", "batch", "steps",
+           "prepare*", "activations MiB", "prepared MiB", "GFLOP", "MB moved");
     const RtProgram *p = rt_model_programs(m);
     for (uint32_t i = 0; i < m->nprograms; i++, p++) {
         double flops, bytes;
         totals(m, p, &flops, &bytes);
-        printf("%-6s %-8s %6u %6u %8u %9.2f MiB %9.2f MiB %10.3f %10.1f\n", phase(p), variant(p),
-               p->batch, p->nsteps, p->nprepare, (double)p->slab_size / 1048576,
+        printf("%-6s %-8s %6u %6u %8u %16.2f %13.2f %9.3f %9.1f\n", phase(p), variant(p), p->batch,
+               p->nsteps, p->nprepare, (double)p->slab_size / 1048576,
                (double)p->prep_size / 1048576, flops * 1e-9, bytes * 1e-6);
     }
+    puts("\n* steps that run once for given weights; what they compute is kept");
 }
 
 static void print_json(const RtModel *m, const char *path)

@@ -145,8 +145,6 @@ void rt_metrics_print(FILE *f, const RtMetrics *m, const char *const *names)
                 m->total);
     put_average(f, "weighted average", width, m->precision_weighted, m->recall_weighted,
                 m->f1_weighted, m->total);
-    fprintf(f, "accuracy %.4f (%" PRIu64 " items)   F1 weighted %.4f   F1 macro %.4f\n",
-            m->accuracy, m->total, m->f1_weighted, m->f1_macro);
     if (!m->absent) return;
     fprintf(f, "not in the data and never predicted, so not in the macro average:");
     for (int k = 0; k < m->n; k++)

@@ -348,10 +348,12 @@ static void print_summary(const RtTrain *t, double seconds)
     printf("%s: %lld epochs, %lld steps, this run %s\n", RT_STR(m, m->name), (long long)t->epoch,
            (long long)t->step, rt_duration(seconds, time));
     if (t->best_epoch) {
-        printf("best %s %.4f in epoch %lld\n", rt_monitor_name[t->monitor], t->best,
+        bool share = t->monitor == RT_VAL_ACCURACY || t->monitor == RT_TRAIN_ACCURACY;
+        printf(share ? "best %s %.2f%% in epoch %lld\n" : "best %s %.4f in epoch %lld\n",
+               rt_monitor_name[t->monitor], share ? 100 * t->best : t->best,
                (long long)t->best_epoch);
     }
-    printf("wrote %s/weights/best.safetensors, last.safetensors, metrics.jsonl\n",
+    printf("wrote %s: weights/best.safetensors, weights/last.safetensors, metrics.jsonl\n",
            rt_esc(t->dir.path));
 }
 
