@@ -27,6 +27,7 @@ static double node_flops(const Node *n)
     }
     case NEST_REDUCE:
         return (double)shape_count(n->in[0]->shape);
+    case NEST_GATHER:
     case NEST_COPY:
         return 0;
     default:

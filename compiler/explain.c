@@ -3,8 +3,8 @@
 #include "stages.h"
 #include <string.h>
 
-static const char *const nest_names[] = {"leaf",   "pointwise", "reduce", "contract",
-                                         "window", "window_t",  "copy",   "expand"};
+static const char *const nest_names[] = {"leaf",     "pointwise", "reduce", "contract", "window",
+                                         "window_t", "resample",  "gather", "copy",     "expand"};
 static const char *const stage_names[] = {"pre", "anchor", "post", "pool", "last"};
 
 static void print_ids(Buf *b, const char *what, Node *const *v, int n)

@@ -313,6 +313,9 @@ static const char *intrinsic_reason(const Node *n)
         return "it reads every input element many times: its input must be stored";
     case NEST_WINDOW_T:
         return "it gathers from whole windows: its input must be stored";
+    case NEST_RESAMPLE:
+        return "it reads rectangles of its input, which must be stored";
+    case NEST_GATHER:
     case NEST_COPY:
         return "it rearranges memory";
     default:

@@ -23,6 +23,12 @@ static void lower_group(Arena *a, Loops *out, const Group *g)
     case NEST_WINDOW_T:
         nest_window_t(a, out, g);
         break;
+    case NEST_RESAMPLE:
+        nest_resample(a, out, g);
+        break;
+    case NEST_GATHER:
+        nest_gather(a, out, g);
+        break;
     case NEST_COPY:
         nest_copy(a, out, g);
         break;

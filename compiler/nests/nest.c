@@ -254,7 +254,24 @@ static Expr *body_linear(Body *c)
     return x;
 }
 
+/* Lane-wise index of a blocked axis that was given whole, or the point's own. */
+static Expr *body_load(Body *c, int k, Expr *const *index)
+{
+    Nest *n = c->owner;
+    const Node *v = NULL;
+    for (int i = 0; i < n->group->node.n && !v; i++)
+        if (nest_stage(n, n->group->node.v[i]) == STAGE_ANCHOR) v = n->group->node.v[i];
+    Coord at = n->at;
+    for (int a = 0; a < at.rank; a++)
+        if (index[a]) {
+            at.idx[a] = index[a];
+            at.blk[a] = at.lane[a] = NULL;
+        }
+    return lb_let(n->b, nest_load(n, v->in[k], &at), "x");
+}
+
 Body nest_body(Nest *n)
 {
-    return (Body){.b = n->b, .coord = body_coord, .linear = body_linear, .owner = n};
+    return (Body){
+        .b = n->b, .coord = body_coord, .linear = body_linear, .load = body_load, .owner = n};
 }

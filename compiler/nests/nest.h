@@ -2,8 +2,8 @@
  *
  * A Nest is one kernel under construction: it knows where every value lies (Plan), turns
  * coordinates into addresses, and evaluates the group's elementwise nodes at a coordinate. The
- * files beside this one add loops: pointwise.c, reduce.c, row.c, contract.c, window.c, copy.c. They
- * read the schedule; they decide nothing. */
+ * files beside this one add loops: pointwise.c, reduce.c, row.c, contract.c, window.c, resample.c,
+ * gather.c, copy.c. They read the schedule; they decide nothing. */
 #ifndef NESTS_NEST_H
 #define NESTS_NEST_H
 #include "loops.h"
@@ -81,6 +81,8 @@ void nest_row(Arena *a, Loops *out, const Group *g);
 void nest_contract(Arena *a, Loops *out, const Group *g);
 void nest_window(Arena *a, Loops *out, const Group *g);
 void nest_window_t(Arena *a, Loops *out, const Group *g);
+void nest_resample(Arena *a, Loops *out, const Group *g);
+void nest_gather(Arena *a, Loops *out, const Group *g);
 void nest_copy(Arena *a, Loops *out, const Group *g);
 /* value -> state in the same logical shape (Plan.copy) */
 void nest_copy_state(Arena *a, Loops *out, const Node *assign);
