@@ -134,6 +134,9 @@ check-op: all $(BUILD)/tests/ops
 	@test -n "$(OP)" || { echo 'usage: make check-op OP=ReLU' >&2; exit 2; }
 	OP=$(OP) $(BUILD)/tests/ops
 
+check-examples: all
+	@for f in examples/*/run.sh; do BUILD=$(BUILD) $$f || exit; done
+
 DEST = $(DESTDIR)$(PREFIX)
 install: all
 	install -d $(DEST)/bin $(DEST)/lib/sinter $(DEST)/share/sinter
@@ -149,11 +152,12 @@ help:
 	@echo 'make demo        install what is missing, build, train a CNN on Fashion-MNIST, evaluate'
 	@echo 'make test        install what is missing, run every test (SAN=1: under ASan and UBSan)'
 	@echo 'make check-op OP=ReLU    the tests of one operator'
+	@echo 'make check-examples      runs examples/*/run.sh'
 	@echo 'make golden      write tests/golden/*.STAGE and tests/errors/*.err again from what the compiler does now'
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make deps, make clean'
 
-.PHONY: all deps demo test test-programs golden check-op check-programs install clean help
+.PHONY: all deps demo test test-programs golden check-op check-examples check-programs install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -25,7 +25,9 @@ static struct {
 const char *rt_duration(double seconds, char *out)
 {
     unsigned s = seconds > 0 && seconds < 1e9 ? (unsigned)(seconds + 0.5) : 0;
-    if (s < 60)
+    if (seconds > 0 && seconds < 9.95)
+        snprintf(out, 16, "%.1f s", seconds);
+    else if (s < 60)
         snprintf(out, 16, "%u s", s);
     else if (s < 3600)
         snprintf(out, 16, "%u:%02u", s / 60, s % 60);
