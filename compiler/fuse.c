@@ -328,8 +328,18 @@ static int by_id(const void *x, const void *y)
     return (*(Node *const *)x)->id - (*(Node *const *)y)->id;
 }
 
-/* May the elementwise group p move into g? Nothing may lie between them in either direction. */
-static bool can_absorb(Fuse *f, const Group *p, const Group *g)
+/* May node u of the group read elementwise work of stage s at the same place? The others read the
+ * elements of many places (a contraction, a window), or before those of stage s are known. */
+static bool reads_in_place(const Fuse *f, const Node *u, Stage s)
+{
+    Stage own = f->out->stage[u->id];
+    bool sums = own == STAGE_ANCHOR && u->op->nest == NEST_REDUCE;
+    return own == s || (s == STAGE_PRE && sums);
+}
+
+/* May the elementwise group p move into stage s of g? Nothing may lie between them in either
+ * direction. */
+static bool can_absorb(Fuse *f, const Group *p, const Group *g, Stage s)
 {
     for (int dir = 0; dir < 2; dir++) {
         const Group *from = dir ? p : g, *to = dir ? g : p;
@@ -340,6 +350,7 @@ static bool can_absorb(Fuse *f, const Group *p, const Group *g)
                 f->walk++;
                 if (q != g && q != p && depends_on(f, in, to)) return false;
                 if (dir && q == g) return false;
+                if (!dir && q == p && !reads_in_place(f, g->node.v[i], s)) return false;
             }
     }
     return true;
@@ -353,8 +364,9 @@ static void absorb_producers(Fuse *f, Node *n)
     for (int i = 0; i < n->nin; i++) {
         Group *p = f->out->of[n->in[i]->id];
         if (!p || p == g || p->nest != NEST_POINTWISE || p->prep != g->prep) continue;
-        if (!shape_eq(p->domain, n->shape) || !can_absorb(f, p, g)) continue;
-        for (int k = 0; k < p->node.n; k++) put(f, g, p->node.v[k], f->out->stage[n->id]);
+        Stage s = f->out->stage[n->id];
+        if (!shape_eq(p->domain, n->shape) || !can_absorb(f, p, g, s)) continue;
+        for (int k = 0; k < p->node.n; k++) put(f, g, p->node.v[k], s);
         p->node.n = 0;
         qsort(g->node.v, (size_t)g->node.n, sizeof *g->node.v, by_id);
     }
