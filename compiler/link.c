@@ -87,7 +87,9 @@ static void run_cc(Arena *a, char *const *argv)
     char *err = NULL;
     int status = file_run(a, argv, &err);
     if (status < 0) fatal(EXIT_TOOL, "cannot run '%s': %s", argv[0], strerror(errno));
-    if (status > 0) fatal(EXIT_TOOL, "'%s' failed to link:\n%s", argv[0], err ? err : "");
+    if (status == 0) return;
+    fputs(err ? err : "", stderr); /* many lines, which name only our own temporary files */
+    fatal(EXIT_TOOL, "'%s' failed to link; SINTER_CC names another one", argv[0]);
 }
 
 /* Copies beside the target, then renames: the folder of temporaries may be on another file system.

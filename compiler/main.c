@@ -254,6 +254,11 @@ static void take_spec(Args *a)
     a->o.spec = a->rest[0];
 }
 
+static void take_nothing(const Args *a)
+{
+    if (a->nrest) usage("C001", NULL, "unexpected argument '%s'", a->rest[0]);
+}
+
 static int verb_build(Args *a)
 {
     take_spec(a);
@@ -279,7 +284,7 @@ static const char *use_name(const OpDef *op)
 
 static int verb_ops(Args *a)
 {
-    (void)a;
+    take_nothing(a);
     for (int i = 0; op_table[i]; i++) {
         const OpDef *op = op_table[i];
         if (!use_name(op)) continue;
@@ -307,7 +312,7 @@ static int verb_ops(Args *a)
 
 static int verb_doctor(Args *a)
 {
-    (void)a;
+    take_nothing(a);
     Arena *arena = arena_new();
     const Machine *m = machine_find(arena, "native");
     const char *rt = link_runtime_path(arena);
