@@ -400,9 +400,23 @@ static bool may_share(const Graph *g, int i, int k)
     return false;
 }
 
+/* The parts of a Pack lie inside it, in order: the optimizer reads it as one tensor. */
+static void verify_pack(const Plan *p, const Node *pack)
+{
+    int64_t offset = p->value[pack->id].offset;
+    for (int k = 0; k < pack->nin; k++) {
+        const Place *at = &p->value[pack->in[k]->id];
+        bug_if(at->arena != PLAN_SLAB || at->offset != offset,
+               "part %d of %%%d, %%%d, does not lie in its place", k, pack->id, pack->in[k]->id);
+        offset += at->bytes;
+    }
+}
+
 void plan_verify(const Plan *p)
 {
     const Graph *g = p->schedule->groups->graph;
+    for (int i = 0; i < g->node.n; i++)
+        if (op_is(g->node.v[i], "Pack")) verify_pack(p, g->node.v[i]);
     for (int i = 0; i < g->node.n; i++) {
         const Place *a = &p->value[i];
         if (!a->bytes || a->arena != PLAN_SLAB) continue;

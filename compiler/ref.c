@@ -15,6 +15,7 @@ struct RefEnv {
     double **state; /* per state id; NULL for groups */
     VEC(Named) input;
     VEC(Named) scalar;
+    bool single;
 };
 
 RefEnv *ref_new(const Graph *g)
@@ -121,6 +122,13 @@ static void run_node(RefEnv *env, const Node *n)
         bug_if(!n->op->ref, "%s has no reference", n->op->name);
         n->op->ref(n, in, out);
     }
+    for (int64_t i = 0; env->single && i < shape_count(n->shape); i++)
+        out[i] = (double)(float)out[i];
+}
+
+void ref_set_single(RefEnv *env)
+{
+    env->single = true;
 }
 
 void ref_run(RefEnv *env)

@@ -210,7 +210,19 @@ static Node *drop_broadcast(Rewrite *r, Node *n)
 typedef struct Table {
     Node **slot;
     uint64_t mask;
+    bool *packed; /* by node id: lies inside a Pack, which has one place for each of its inputs */
 } Table;
+
+static void find_packed(const Graph *g, bool *packed)
+{
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *p = g->node.v[i];
+        for (int k = 0; op_is(p, "Pack") && k < p->nin; k++) {
+            const Node *n = p->in[k];
+            for (packed[n->id] = true; is_copy(n); packed[n->id] = true) n = n->in[0];
+        }
+    }
+}
 
 static uint64_t hash_of(const Node *n)
 {
@@ -231,7 +243,7 @@ static bool same_value(const Node *a, const Node *b)
 static Node *find_equal(Rewrite *r, Node *n)
 {
     Table *t = r->data;
-    if (op_is_root(n->op) || op_is(n, "Input")) return NULL;
+    if (op_is_root(n->op) || op_is(n, "Input") || t->packed[n->id]) return NULL;
     uint64_t i = hash_of(n) & t->mask;
     while (t->slot[i] && !same_value(t->slot[i], n)) i = (i + 1) & t->mask;
     Node *first = t->slot[i];
@@ -250,7 +262,8 @@ static bool cse(Graph *g)
     Arena *tmp = arena_new();
     uint64_t size = 16;
     while (size < 2 * (uint64_t)g->node.n) size *= 2;
-    Table t = {NEWN(tmp, Node *, size), size - 1};
+    Table t = {NEWN(tmp, Node *, size), size - 1, NEWN(tmp, bool, g->node.n + 1)};
+    find_packed(g, t.packed);
     bool changed = rewrite_each(g, find_equal, &t);
     arena_free(tmp);
     return changed;

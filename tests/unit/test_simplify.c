@@ -235,6 +235,11 @@ static void rule_cse(void **state)
         "%3 = Sub %1 %2\n%4 = Sub %2 %1\n%5 = Scalar f32 [] #lr\n%6 = Mul %3 %5\n%7 = Mul %4 %6\n"
         "output y %7\n",
         NULL);
+    /* parts of a Pack: each has a place of its own in it */
+    expect("cse",
+           "%0 = Input f32 [2,3] #x\n%1 = Exp %0\n%2 = Exp %0\n%3 = Reshape %2 shape=[6]\n"
+           "%4 = Pack %1 %3\noutput y %4\n",
+           NULL);
 }
 
 #define POOLED                                                                                     \
