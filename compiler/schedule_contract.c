@@ -87,8 +87,21 @@ static bool is_split(const Contract *c, const Operand *o, int axis)
     return false;
 }
 
-/* The axis along which Out has stride 1: lanes of the innermost blocked dim, else its last dim. */
-static int vector_axis(const Contract *c, Operand out, bool *split)
+/* Lie the elements along unblocked dim d side by side in everything that the group stores? (With a
+ * halo, a value need not lie as the contraction's own result would.) */
+static bool stored_along(const Schedule *s, const Group *g, int d)
+{
+    for (int i = 0; i < g->out.n; i++) {
+        const Layout *l = &s->value[g->out.v[i]->id];
+        if (d >= l->rank || l->block[d] > 1 || l->outer[d] != 1) return false;
+    }
+    return true;
+}
+
+/* The axis along which the results have stride 1: lanes of the innermost blocked dim, else the last
+ * dim. */
+static int vector_axis(const Schedule *s, const Group *g, const Contract *c, Operand out,
+                       bool *split)
 {
     for (int d = 0; d < out.l->rank; d++)
         if (out.l->block[d] > 1 && out.l->inner[d] == 1) {
@@ -97,7 +110,8 @@ static int vector_axis(const Contract *c, Operand out, bool *split)
         }
     *split = false;
     for (int d = out.l->rank - 1; d >= 0; d--) {
-        int a = out.l->outer[d] == 1 && out.l->block[d] == 1 ? unit_axis(c, out, d) : -1;
+        bool plain = out.l->outer[d] == 1 && out.l->block[d] == 1 && stored_along(s, g, d);
+        int a = plain ? unit_axis(c, out, d) : -1;
         if (a >= 0) return a;
     }
     return -1;
@@ -208,6 +222,8 @@ static void choose_tiles(TileSearch *s)
 /* ---- the loops ---- */
 
 typedef struct Roles {
+    const Schedule *sched;
+    const Group *group;
     const Contract *c;
     Operand o[3]; /* A, B, Out */
     ConSchedule *s;
@@ -384,7 +400,7 @@ static bool order_loops(Roles *r)
     ConSchedule *s = r->s;
     for (int t = 0; t < 3; t++)
         if (!is_linear(r->c, r->o[t])) return false;
-    r->vec = vector_axis(r->c, r->o[2], &r->vec_split);
+    r->vec = vector_axis(r->sched, r->group, r->c, r->o[2], &r->vec_split);
     if (r->vec < 0) return false;
     ConPart lane = r->vec_split || is_split(r->c, r->o, r->vec) ? PART_LANE : PART_WHOLE;
     if (!r->vec_split && lane == PART_LANE) return false; /* plain in Out, blocked elsewhere */
@@ -459,8 +475,11 @@ static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
     check_view("Out", &cs->con.out, lo);
     if (gs->pack_swap) swap_dims01(&cs->con.b);
     if (gs->pack_b) lb = &gs->packed;
-    Roles r = {
-        .c = &cs->con, .o = {{&cs->con.a, la}, {&cs->con.b, lb}, {&cs->con.out, lo}}, .s = cs};
+    Roles r = {.sched = s,
+               .group = gs->group,
+               .c = &cs->con,
+               .o = {{&cs->con.a, la}, {&cs->con.b, lb}, {&cs->con.out, lo}},
+               .s = cs};
     if (!order_loops(&r)) {
         if (gs->pack_swap) swap_dims01(&cs->con.b); /* the general nest takes B as it is */
         cs->general = true;
@@ -485,7 +504,7 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
     const Layout *lb = &s->value[n->in[1]->id], *lo = &s->value[n->id];
     bool split;
     Operand out = {&first->out, lo}, b = {&first->b, lb};
-    int vec = vector_axis(first, out, &split),
+    int vec = vector_axis(s, gs->group, first, out, &split),
         dim = split && is_linear(first, out) ? dim_to_pack(b, vec) : -1;
     gs->pack_b = dim >= 0;
     gs->pack_swap = dim == 1;

@@ -258,7 +258,23 @@ static bool in_out(const Con *c, int axis)
     return false;
 }
 
-/* Channel indexes outside of an operand never occur; plane indexes outside fall into the halo. */
+/* Channel indexes outside of an operand never occur; plane indexes outside fall into the halo (of a
+ * dim of 1, too: nothing is broadcast here). */
+static Expr *general_load(Con *c, const Node *v, const ConIndex *ix, Expr *const *axis)
+{
+    LB *b = c->n.b;
+    const Layout *l = nest_layout(&c->n, v);
+    Coord at = general_coord(c, ix, axis);
+    Expr *x = x_i64(b, l->base);
+    for (int d = 0; d < l->rank; d++) {
+        bool blocked = l->block[d] > 1;
+        Expr *i = blocked ? x_divi(b, at.idx[d], l->block[d]) : at.idx[d];
+        x = x_add(b, x, x_muli(b, i, l->outer[d]));
+        if (blocked) x = x_add(b, x, x_muli(b, x_modi(b, at.idx[d], l->block[d]), l->inner[d]));
+    }
+    return x_load(b, nest_buf(&c->n, v), x);
+}
+
 int64_t con_general(Con *c)
 {
     LB *b = c->n.b;
@@ -279,11 +295,8 @@ int64_t con_general(Con *c)
         axis[a] = lb_for_n(b, FOR_SERIAL, c->s->con.axis[a].extent, "r");
         inner++;
     }
-    const Layout *la = nest_layout(n, v->in[0]);
-    Coord ca = general_coord(c, &c->s->con.a, axis), cb = general_coord(c, &c->s->con.b, axis);
-    Expr *xa = x_load(b, nest_buf(n, v->in[0]), nest_address(n, la, c->s->con.a.view, &ca));
-    const Layout *lb = nest_layout(n, v->in[1]);
-    Expr *xb = x_load(b, nest_buf(n, v->in[1]), nest_address(n, lb, c->s->con.b.view, &cb));
+    Expr *xa = general_load(c, v->in[0], &c->s->con.a, axis);
+    Expr *xb = general_load(c, v->in[1], &c->s->con.b, axis);
     lb_store(b, acc, zero, x_fma(b, xa, xb, x_load(b, acc, zero)));
     nest_close(n, inner);
     Coord co = general_coord(c, &c->s->con.out, axis);
