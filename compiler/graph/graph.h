@@ -22,8 +22,10 @@ typedef struct Shape {
 
 /* The value of one attribute. Which member counts is in the operator's attribute table. */
 typedef struct AttrVal {
-    int64_t i[MAX_RANK + 1]; /* int, bool: i[0]; int pair (h, w): i[0], i[1]; shape: rank, dims */
+    int64_t i[MAX_RANK + 1]; /* int, bool: i[0]; int pair (h, w): i[0], i[1]; shape: rank, dims; quad: i[0..3] */
     double f, f2;            /* float: f; float pair: f, f2 */
+    const double *list;      /* floats: nlist of them */
+    int nlist;
     const char *s; /* choice: one of the table's words (interned there) */
     bool infer;    /* `_` was written: the shape rule fills it in */
     Loc loc;       /* of the argument; file NULL if it was left to its default */

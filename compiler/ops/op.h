@@ -31,7 +31,8 @@ typedef enum NestKind {
 /* ---- attributes: the table drives the schema check, `sinter ops`, graph text and the docs ---- */
 typedef enum AttrKind {
     ATTR_INT, ATTR_FLOAT, ATTR_BOOL, ATTR_PAIR /* (h, w) or one int for both */, ATTR_CHOICE,
-    ATTR_FPAIR /* two floats: AttrVal f, f2 */, ATTR_SHAPE /* [2,3,7,5]; never in the language */
+    ATTR_FPAIR /* two floats: AttrVal f, f2 */, ATTR_SHAPE /* [2,3,7,5], or one int for rank 1 */,
+    ATTR_QUAD /* four ints, or one for all */, ATTR_FLOATS /* [0.2,0.8]; default: none */
 } AttrKind;
 typedef struct AttrDef {
     const char *name;          /* PyTorch's argument name, in PyTorch's order; NULL ends the table */
@@ -52,7 +53,7 @@ typedef struct Layer {
     Graph *g;
     const OpDef *op;
     const char *path;       /* "layer1.0.conv1": prefix of the states' names */
-    Node *in[4];            /* a loss: prediction, target; an optimizer: weights, gradients */
+    Node *in[8];            /* a loss: prediction, target; an optimizer: weights, gradients */
     int nin;
     AttrVal attr[MAX_ATTR]; /* defaults filled in; .infer where `_` was written */
     Loc loc;                /* of the call */

@@ -115,6 +115,9 @@ static bool attr_eq(const AttrDef *d, const AttrVal *x, const AttrVal *y)
         return x->f == y->f && x->f2 == y->f2;
     case ATTR_CHOICE:
         return x->s == y->s || (x->s && y->s && !strcmp(x->s, y->s));
+    case ATTR_FLOATS:
+        return x->nlist == y->nlist &&
+               (!x->nlist || !memcmp(x->list, y->list, sizeof *x->list * (size_t)x->nlist));
     default:
         return !memcmp(x->i, y->i, sizeof x->i);
     }
@@ -151,6 +154,14 @@ static void print_value(Buf *b, const AttrDef *d, const AttrVal *v)
         for (int k = 0; k < v->i[0]; k++)
             buf_printf(b, k ? ",%lld" : "[%lld", (long long)v->i[k + 1]);
         buf_puts(b, v->i[0] ? "]" : "[]");
+        break;
+    case ATTR_QUAD:
+        buf_printf(b, "(%lld,%lld,%lld,%lld)", (long long)v->i[0], (long long)v->i[1],
+                   (long long)v->i[2], (long long)v->i[3]);
+        break;
+    case ATTR_FLOATS:
+        for (int k = 0; k < v->nlist; k++) buf_printf(b, k ? ",%.17g" : "[%.17g", v->list[k]);
+        buf_puts(b, v->nlist ? "]" : "[]");
         break;
     }
 }
@@ -196,15 +207,40 @@ static bool parse_word(const AttrDef *d, AttrVal *v, const char *value)
     return false;
 }
 
-static bool parse_value(const AttrDef *d, AttrVal *v, const char *value)
+/* "[0.2,0.8]" */
+static bool parse_floats(Arena *a, AttrVal *v, const char *s)
+{
+    int most = 1;
+    for (const char *p = s; *p; p++) most += *p == ',';
+    double *x = NEWN(a, double, most);
+    *v = (AttrVal){.list = x};
+    if (!strcmp(s, "[]")) return true;
+    if (*s++ != '[') return false;
+    for (char *end;; s = end + 1) {
+        x[v->nlist++] = strtod(s, &end);
+        if (end == s || (*end != ',' && *end != ']')) return false;
+        if (*end == ']') return !end[1];
+    }
+}
+
+static bool parse_quad(AttrVal *v, int n, const double *x)
+{
+    if (n != 1 && n != 4) return false;
+    for (int k = 0; k < 4; k++) v->i[k] = (int64_t)x[n == 1 ? 0 : k];
+    return true;
+}
+
+static bool parse_value(Arena *a, const AttrDef *d, AttrVal *v, const char *value)
 {
     double x[MAX_RANK] = {0};
     if (d->kind == ATTR_CHOICE) return parse_word(d, v, value);
+    if (d->kind == ATTR_FLOATS) return parse_floats(a, v, value);
     if (d->kind == ATTR_BOOL && (!strcmp(value, "true") || !strcmp(value, "false"))) {
         v->i[0] = value[0] == 't';
         return true;
     }
     int n = parse_numbers(value, x);
+    if (d->kind == ATTR_QUAD) return parse_quad(v, n, x);
     if (d->kind == ATTR_SHAPE) {
         v->i[0] = n;
         for (int k = 0; k < n; k++) v->i[k + 1] = (int64_t)x[k];
@@ -225,9 +261,8 @@ static bool parse_value(const AttrDef *d, AttrVal *v, const char *value)
 
 bool op_parse_attr(Arena *a, Node *n, const char *key, const char *value)
 {
-    (void)a; /* words are interned in the table */
     for (int i = 0; n->op->attrs && n->op->attrs[i].name; i++)
         if (!strcmp(n->op->attrs[i].name, key))
-            return parse_value(&n->op->attrs[i], &n->attr[i], value);
+            return parse_value(a, &n->op->attrs[i], &n->attr[i], value);
     return false;
 }

@@ -75,6 +75,7 @@ static const char *default_text(Arena *a, const AttrDef *d)
 {
     if (d->by_other) return d->other;
     if (d->kind == ATTR_CHOICE) return d->words[(int)d->def];
+    if (d->kind == ATTR_FLOATS) return "None";
     if (d->kind == ATTR_FPAIR)
         return arena_printf(a, "(%s,%s)", val_number(a, d->def), val_number(a, d->def2));
     if (d->kind == ATTR_BOOL) return d->def != 0 ? "true" : "false";
@@ -163,7 +164,11 @@ static const char *wanted_text(Arena *a, const AttrDef *d)
     case ATTR_FPAIR:
         return "a pair of numbers such as (0.9,0.999)";
     case ATTR_SHAPE:
-        return "a shape";
+        return "a list of integers such as [3,7,5]";
+    case ATTR_QUAD:
+        return "an integer or four such as (1,1,2,2)";
+    case ATTR_FLOATS:
+        return "a list of numbers such as [0.2,0.8]";
     case ATTR_CHOICE:
         break;
     }
@@ -217,6 +222,34 @@ static bool in_range(const AttrDef *d, double x)
     return x >= d->min && x <= d->max;
 }
 
+/* Kinds that hold more than two numbers. One integer: a shape of rank 1, or the same four times. */
+static bool set_list(Arena *a, const Use *u, const AttrDef *d, const Val *v, AttrVal *out)
+{
+    bool floats = d->kind == ATTR_FLOATS, one = v->kind == VAL_INT && !floats;
+    int n = one ? 1 : v->list.n, most = d->kind == ATTR_QUAD ? 4 : MAX_RANK - 1;
+    if (!one && v->kind != VAL_LIST) return bad_kind(a, u, d, v);
+    if (d->kind == ATTR_QUAD ? n != 1 && n != 4 : n < 1 || (!floats && n > most))
+        return bad_kind(a, u, d, v);
+    double *x = floats ? NEWN(a, double, n) : NULL;
+    int64_t *dims = d->kind == ATTR_SHAPE ? out->i + 1 : out->i;
+    for (int k = 0; k < n; k++) {
+        const Val *part = one ? v : &v->list.v[k];
+        if (part->kind != VAL_INT && !(floats && part->kind == VAL_FLOAT))
+            return bad_kind(a, u, d, v);
+        double value = part->kind == VAL_INT ? (double)part->i : part->f;
+        if (!in_range(d, value)) return bad_range(a, d, part);
+        if (floats)
+            x[k] = value;
+        else
+            dims[k] = part->i;
+    }
+    for (int k = n; d->kind == ATTR_QUAD && k < 4; k++) dims[k] = dims[0];
+    if (d->kind == ATTR_SHAPE) out->i[0] = n;
+    out->list = x;
+    out->nlist = floats ? n : 0;
+    return true;
+}
+
 static bool set_value(Arena *a, const Use *u, const AttrDef *d, const Val *v, AttrVal *out)
 {
     out->loc = v->loc;
@@ -227,6 +260,8 @@ static bool set_value(Arena *a, const Use *u, const AttrDef *d, const Val *v, At
         return false;
     }
     if (d->kind == ATTR_CHOICE) return set_choice(a, u, d, v, out);
+    if (d->kind == ATTR_SHAPE || d->kind == ATTR_QUAD || d->kind == ATTR_FLOATS)
+        return set_list(a, u, d, v, out);
     if (d->kind == ATTR_BOOL && v->kind == VAL_BOOL) {
         out->i[0] = v->i;
         return true;
@@ -262,7 +297,7 @@ static void set_default(const AttrDef *d, AttrVal *out)
         out->s = d->words[(int)d->def];
     else if (is_float(d))
         out->f = d->def, out->f2 = d->def2;
-    else if (d->kind != ATTR_SHAPE)
+    else if (d->kind != ATTR_SHAPE && d->kind != ATTR_FLOATS)
         out->i[0] = out->i[1] = (int64_t)d->def;
 }
 
@@ -277,7 +312,8 @@ static bool bind_one(Arena *a, const Use *u, const Arg *arg, const AttrDef *d, A
         return false;
     }
     if (v->kind == VAL_NOTHING) return false;
-    if (v->kind == VAL_NONE && d->by_other) return true; /* as torch: stride=None */
+    if (v->kind == VAL_NONE && (d->by_other || d->kind == ATTR_FLOATS))
+        return true; /* as torch: stride=None, weight=None */
     return set_value(a, u, d, v, out);
 }
 
@@ -338,6 +374,19 @@ bool use_bind(Arena *a, const Use *u, const char *who, const AttrDef *defs, Attr
 
 /* ---- text ---- */
 
+static const char *list_text(Arena *a, const AttrDef *d, const AttrVal *v)
+{
+    const int64_t *dims = d->kind == ATTR_SHAPE ? v->i + 1 : v->i;
+    int n = d->kind == ATTR_FLOATS ? v->nlist : d->kind == ATTR_QUAD ? 4 : (int)v->i[0];
+    const char *s = "[";
+    for (int k = 0; k < n; k++) {
+        const char *x =
+            v->list ? val_number(a, v->list[k]) : arena_printf(a, "%lld", (long long)dims[k]);
+        s = arena_printf(a, "%s%s%s", s, k ? "," : "", x);
+    }
+    return arena_printf(a, "%s]", s);
+}
+
 static const char *value_text(Arena *a, const AttrDef *d, const AttrVal *v)
 {
     if (v->infer) return "_";
@@ -348,6 +397,10 @@ static const char *value_text(Arena *a, const AttrDef *d, const AttrVal *v)
         return val_number(a, v->f);
     case ATTR_BOOL:
         return v->i[0] ? "true" : "false";
+    case ATTR_SHAPE:
+    case ATTR_QUAD:
+    case ATTR_FLOATS:
+        return list_text(a, d, v);
     case ATTR_FPAIR:
         return arena_printf(a, "(%s,%s)", val_number(a, v->f), val_number(a, v->f2));
     default:

@@ -4,7 +4,7 @@
 #define SPEC_MODEL_H
 #include "spec/spec.h"
 
-enum { MAX_LAYERS = 4096, MAX_MODULES = 16384, MAX_INPUTS = 4, MAX_BLOCK_DEPTH = 64 };
+enum { MAX_LAYERS = 4096, MAX_MODULES = 16384, MAX_INPUTS = 8, MAX_BLOCK_DEPTH = 64 };
 
 /* A node that may be NULL: the flow behind a layer that had an error. The layers that follow are
  * still checked as far as they can be without shapes. */
