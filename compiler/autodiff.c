@@ -1,20 +1,21 @@
 /* Reverse-mode differentiation on the graph. In: a graph with the scalar output "loss". Out: new
  * nodes after the old ones, which carry the place and name of the node they are the gradient of.
  * Rule: nodes are visited from the last to the first, so that a node's gradient is complete when it
- * is visited; several uses are added in that order. What a node's gradient is, its operator knows.
- */
+ * is visited; several uses are added in that order. What a node's gradient is, its operator knows;
+ * without a rule it is the gradient of the operator's expansion. */
 #include "stages.h"
 
 typedef struct Walk {
     Graph *g;
     Arena *tmp;
     bool *need; /* per node: does it depend on what we differentiate for? */
+    bool *stop; /* per node: is it what we differentiate for? */
     Node **adj; /* per node: the gradient so far */
 } Walk;
 
 static void mark_needed(Walk *w, int count, Node *const *wrt, int nwrt)
 {
-    for (int i = 0; i < nwrt; i++) w->need[wrt[i]->id] = true;
+    for (int i = 0; i < nwrt; i++) w->need[wrt[i]->id] = w->stop[wrt[i]->id] = true;
     for (int i = 0; i < count; i++) {
         const Node *n = w->g->node.v[i];
         for (int k = 0; k < n->nin; k++) w->need[i] = w->need[i] || w->need[n->in[k]->id];
@@ -37,13 +38,33 @@ static void accumulate(Walk *w, Node *in, Node *dx)
     *sum = *sum ? g_op(w->g, "Add", 2, *sum, dx) : dx;
 }
 
+/* The forward nodes that the expansion builds again, CSE finds. */
+static bool expanded_grad(Graph *g, Node *n, Node *dy, Node **dx)
+{
+    enum { MAX_IN = 8 };
+    Node *wrt[MAX_IN], *grad[MAX_IN];
+    int at[MAX_IN], nwrt = 0;
+    bug_if(!n->op->expand || n->nin > MAX_IN, "%s has no gradient", n->op->name);
+    Node *y = n->op->expand(g, n);
+    for (int i = 0; i < n->nin; i++) {
+        bool first = dx[i] != NULL;
+        for (int k = 0; k < nwrt; k++) first = first && wrt[k] != n->in[i];
+        dx[i] = NULL;
+        if (!first) continue;
+        at[nwrt] = i;
+        wrt[nwrt++] = n->in[i];
+    }
+    if (!y || !autodiff_of(g, y, dy, wrt, nwrt, grad)) return false;
+    for (int k = 0; k < nwrt; k++) dx[at[k]] = grad[k];
+    return true;
+}
+
 static bool back(Walk *w, Node *n)
 {
     Node **dx = NEWN(w->tmp, Node *, n->nin);
-    bug_if(!n->op->grad, "%s has no gradient", n->op->name);
     for (int i = 0; i < n->nin; i++) dx[i] = w->need[n->in[i]->id] ? n : NULL;
     at_node(w->g, n);
-    if (!n->op->grad(w->g, n, w->adj[n->id], dx)) return false;
+    if (!(n->op->grad ? n->op->grad : expanded_grad)(w->g, n, w->adj[n->id], dx)) return false;
     for (int i = 0; i < n->nin; i++)
         if (dx[i] && w->need[n->in[i]->id]) accumulate(w, n->in[i], dx[i]);
     return true;
@@ -58,12 +79,13 @@ bool autodiff_of(Graph *g, Node *y, Node *dy, Node *const *wrt, int nwrt, Node *
     const char *name = g->cur_name;
     bool in_grad = g->cur_grad;
     w.need = NEWN(w.tmp, bool, count);
+    w.stop = NEWN(w.tmp, bool, count);
     w.adj = NEWN(w.tmp, Node *, count);
     mark_needed(&w, count, wrt, nwrt);
     w.adj[y->id] = dy;
     for (int i = y->id; ok && i >= 0; i--) {
         Node *n = g->node.v[i];
-        if (w.need[i] && w.adj[i] && n->nin) ok = back(&w, n);
+        if (w.need[i] && w.adj[i] && n->nin && !w.stop[i]) ok = back(&w, n);
     }
     for (int i = 0; i < nwrt; i++) grad[i] = w.adj[wrt[i]->id];
     g->cur_loc = loc;

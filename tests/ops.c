@@ -322,6 +322,11 @@ static void check_gradient(Case *c)
     }
 }
 
+static bool has_gradient(const OpDef *op)
+{
+    return op->grad || op->expand;
+}
+
 static void run_case(const OpDef *op, const Sample *s)
 {
     Case c = {.a = arena_new(), .op = op, .sample = s};
@@ -330,12 +335,12 @@ static void run_case(const OpDef *op, const Sample *s)
     if (g) {
         int64_t count = shape_count(g->output.v[0].node->shape);
         check_description(&c, g, run_ref(&c, g)[0]);
-        if (op->grad) {
+        if (has_gradient(op)) {
             c.dy = NEWN(c.a, double, count);
             fill("f", c.dy, count);
         }
-        for (const Leg *leg = legs; leg->name; leg++) check_leg(&c, leg, op->grad != NULL);
-        if (op->grad) check_gradient(&c);
+        for (const Leg *leg = legs; leg->name; leg++) check_leg(&c, leg, has_gradient(op));
+        if (has_gradient(op)) check_gradient(&c);
     }
     arena_free(c.a);
 }

@@ -122,7 +122,8 @@ struct OpDef {
     bool (*shape)(Node *n);     /* sets shape and dtype; false after a diag_error */
     Node *(*layer)(Layer *l);   /* NULL: one node of this op on in[0..nin) with the attributes */
     Node *(*expand)(Graph *g, const Node *n);
-    /* On entry dx[i] is not NULL where a gradient is wanted; the rule sets dx[i], NULL: none flows there. */
+    /* On entry dx[i] is not NULL where a gradient is wanted; the rule sets dx[i], NULL: none flows there.
+     * An operator with an expansion needs no rule: autodiff differentiates the expansion. */
     bool (*grad)(Graph *g, Node *n, Node *dy, Node **dx);
     Expr *(*body)(Body *c, const Node *n, Expr *const *in);
     Reduce (*reduce)(const Node *n);

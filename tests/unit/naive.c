@@ -1,5 +1,5 @@
-/* Contractions are summed in double; bodies and windows become a loop function, which is
- * interpreted. */
+/* Contractions are summed in double; bodies, windows, resamplings and gathers become a loop
+ * function, which is interpreted. */
 #include "naive.h"
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +260,43 @@ static void window_t(Nest *s)
     lb_end(b);
 }
 
+/* ---- resampling and gathering ---- */
+static void resample(Nest *s)
+{
+    const OpDef *op = s->n->op;
+    LB *b = &s->lb;
+    Expr *lo[2], *count[2], *at[2], *weight = x_f32(b, 1);
+    for (int d = 0; d < 2; d++) {
+        op->range(&s->body, s->n, d, s->c[2 + d], &lo[d], &count[d]);
+        lo[d] = lb_let(b, lo[d], "lo");
+        count[d] = lb_let(b, count[d], "count");
+    }
+    lb_store(b, s->out, s->at, x_f32(b, 0));
+    for (int d = 0; d < 2; d++) {
+        at[d] = lb_let(b, x_add(b, lo[d], lb_for(b, FOR_SERIAL, count[d], "k")), "p");
+        weight = x_mul(b, weight, op->weight(&s->body, s->n, d, s->c[2 + d], at[d]));
+    }
+    Expr *c[] = {s->c[0], s->c[1], at[0], at[1]};
+    Expr *x = x_load(b, s->in[0], row_major(s, s->n->in[0]->shape, c));
+    lb_store(b, s->out, s->at, x_fma(b, weight, x, x_load(b, s->out, s->at)));
+    lb_end(b);
+    lb_end(b);
+}
+
+static Expr *load_at(Body *c, int k, Expr *const *index)
+{
+    Nest *s = c->owner;
+    Shape in = s->n->in[k]->shape;
+    Expr *at[MAX_RANK];
+    for (int d = 0; d < in.rank; d++) at[d] = index[d] ? index[d] : s->c[d];
+    return x_load(&s->lb, s->in[k], row_major(s, in, at));
+}
+
+static void gather(Nest *s)
+{
+    lb_store(&s->lb, s->out, s->at, s->n->op->gather(&s->body, s->n));
+}
+
 static void *encode(Arena *a, DType t, const double *x, int64_t count)
 {
     void *p = arena_alloc(a, (size_t)(dtype_size(t) * count));
@@ -286,7 +323,7 @@ static void interpret(const Node *n, const double *const *in, double *out, void 
     Nest s = {.n = n, .lb = lb_begin(a, f)};
     int64_t count = shape_count(n->shape);
     void *args[9];
-    s.body = (Body){.b = &s.lb, .coord = coord, .linear = linear, .owner = &s};
+    s.body = (Body){.b = &s.lb, .coord = coord, .linear = linear, .load = load_at, .owner = &s};
     for (int k = 0; k < n->nin; k++) {
         int64_t elements = shape_count(n->in[k]->shape);
         s.in[k] = lb_arg(&s.lb, ltype(n->in[k]->dtype), elements);
@@ -323,6 +360,10 @@ bool naive_run(const Node *n, const double *const *in, double *out, const char *
         interpret(n, in, out, window);
     else if (op->nest == NEST_WINDOW_T)
         interpret(n, in, out, window_t);
+    else if (op->nest == NEST_RESAMPLE)
+        interpret(n, in, out, resample);
+    else if (op->nest == NEST_GATHER)
+        interpret(n, in, out, gather);
     else
         return false;
     return true;
