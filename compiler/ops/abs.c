@@ -1,6 +1,12 @@
-/* Abs: only inside of losses, which have gradient rules of their own. */
+/* Abs: absolute value. */
 #include "ops/common.h"
 #include <math.h>
+
+static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
+{
+    dx[0] = g_mul(g, dy, g_op(g, "Sign", 1, n->in[0]));
+    return true;
+}
 
 static Expr *body(Body *c, const Node *n, Expr *const *in)
 {
@@ -26,7 +32,7 @@ const OpDef op_abs = {.name = "Abs",
                       .nin = 1,
                       .nest = NEST_POINTWISE,
                       .shape = shape_as_first,
-
+                      .grad = grad,
                       .body = body,
                       .ref = ref,
                       .samples = samples,

@@ -24,13 +24,11 @@ static void ref(const Node *n, const double *const *in, double *out)
     ref_binary(n, in, out, eval);
 }
 
-static const Sample samples[] = {{"f[2,3,7,5] f[2,3,7,5]", ""},
-                                 {"f[2,3,7,5] f[3]", ""},
-                                 {"f[1,17,5,3] f[1,1,5,3]", ""},
-                                 {"f[2,20,1,1] f[2,20,7,5]", ""},
-                                 {"f[5,17] f[17]", ""},
-                                 {"f[] f[5,1]", ""},
-                                 {0}};
+static const Sample samples[] = {{"f[2,3,7,5] f[2,3,7,5]", ""},  {"f[2,3,7,5] f[3]", ""},
+                                 {"f[1,17,5,3] f[1,1,5,3]", ""}, {"f[2,20,1,1] f[2,20,7,5]", ""},
+                                 {"f[5,17] f[17]", ""},          {"f[] f[5,1]", ""},
+                                 {"f[2,3,7,5] f[1,3,7,5]", ""},  {"f[2,17,1,5] f[2,17,7,5]", ""},
+                                 {"f[2,1,1,1] f[2,3,7,1]", ""},  {0}};
 
 const OpDef op_add = {.name = "Add",
                       .doc = "a + b; a layer with two inputs (from: [x, y])",

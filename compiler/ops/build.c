@@ -107,11 +107,45 @@ static unsigned repeated_axes(Shape from, Shape to)
     return axes;
 }
 
+/* The sets of axes that a Sum takes. */
+static bool is_summable(Shape s, unsigned axes)
+{
+    unsigned all = (1u << s.rank) - 1, plane = 1u << 2 | 1u << 3;
+    return axes == all || axes == (all & ~2u) || axes == 2u || (s.rank == 4 && axes == plane);
+}
+
+/* As a matrix, or as one per index before the axis. */
+static Node *sum_axis(Graph *g, Node *x, int axis)
+{
+    Shape kept = x->shape, s = x->shape;
+    int64_t before = 1, after = 1;
+    for (int d = 0; d < axis; d++) before *= s.dim[d];
+    for (int d = axis + 1; d < s.rank; d++) after *= s.dim[d];
+    kept.dim[axis] = 1;
+    if (s.dim[axis] == 1) return x;
+    s = before == 1  ? shape_make(2, s.dim[axis], after)
+        : after == 1 ? shape_make(2, before, s.dim[axis])
+                     : shape_make(4, before, s.dim[axis], after, (int64_t)1);
+    return g_reshape(g, g_sum(g, g_reshape(g, x, s), before == 1 ? 1u : 2u), kept);
+}
+
+Node *g_sum_keep(Graph *g, Node *x, unsigned axes)
+{
+    Shape kept = x->shape;
+    for (int d = 0; d < kept.rank; d++)
+        if (axes >> d & 1) kept.dim[d] = 1;
+    if (is_summable(x->shape, axes)) return g_reshape(g, g_sum(g, x, axes), kept);
+    for (int d = 0; d < kept.rank; d++)
+        if (axes >> d & 1) x = sum_axis(g, x, d);
+    return x;
+}
+
 Node *g_to_shape(Graph *g, Node *dy, Shape s)
 {
     if (shape_eq(dy->shape, s)) return dy;
     unsigned axes = repeated_axes(dy->shape, s);
-    return g_reshape(g, g_sum(g, dy, axes), s);
+    if (is_summable(dy->shape, axes)) return g_reshape(g, g_sum(g, dy, axes), s);
+    return g_reshape(g, g_sum_keep(g, dy, axes), s);
 }
 
 Node *g_add(Graph *g, Node *a, Node *b)
@@ -137,6 +171,12 @@ Node *g_div(Graph *g, Node *a, Node *b)
 Node *g_scale(Graph *g, Node *x, double k)
 {
     return g_mul(g, x, g_const(g, k));
+}
+
+Node *g_clip(Graph *g, Node *x, double min, double max)
+{
+    AttrVal attr[MAX_ATTR] = {{.f = min}, {.f = max}};
+    return g_op_attr(g, "Hardtanh", attr, 1, x);
 }
 
 /* ---- layers ---- */

@@ -43,6 +43,8 @@ Node *g_sub(Graph *g, Node *a, Node *b);
 Node *g_mul(Graph *g, Node *a, Node *b);
 Node *g_div(Graph *g, Node *a, Node *b);
 Node *g_scale(Graph *g, Node *x, double k); /* x * k */
+Node *g_clip(Graph *g, Node *x, double min, double max);
+Node *g_sum_keep(Graph *g, Node *x, unsigned axes); /* any axes; they become 1 */
 /* One node of n's attribute values under another op, whose table begins with the same attributes.
  */
 Node *g_like(Graph *g, const char *op, const Node *n, Shape size, int nin, ...);
