@@ -166,6 +166,42 @@ static bool joins_domain(const Fuse *f, const Node *n, const Group *g)
     return true;
 }
 
+/* Do only sums read n, directly or behind more elementwise work? */
+static bool only_sums_read(const Fuse *f, const Node *n)
+{
+    bool read = false;
+    if (is_wanted(f, n)) return false;
+    for (int i = n->id + 1; i < f->g->node.n; i++) {
+        const Node *u = f->g->node.v[i];
+        for (int k = 0; k < u->nin; k++) {
+            if (u->in[k] != n) continue;
+            read = true;
+            bool sum = u->op->nest == NEST_REDUCE && !is_row_reduce(u);
+            if (!sum && !(u->op->nest == NEST_POINTWISE && only_sums_read(f, u))) return false;
+        }
+    }
+    return read;
+}
+
+/* Would n only be a second copy of what is stored anyway? It is arithmetic of one tensor with
+ * vectors, that tensor has other readers in memory, and n's own readers are elementwise: they can
+ * do it themselves. */
+static bool is_second_copy(const Fuse *f, const Node *n)
+{
+    const Node *p = op_only_tensor(n);
+    bool stored = p && is_wanted(f, p);
+    if (!p || is_wanted(f, n)) return false;
+    for (int i = p->id + 1; i < f->g->node.n; i++) {
+        const Node *u = f->g->node.v[i];
+        bool elementwise = u->op->nest == NEST_POINTWISE;
+        for (int k = 0; k < u->nin; k++) {
+            if (u->in[k] == n && !elementwise) return false;
+            if (u->in[k] == p && u != n && (!elementwise || only_sums_read(f, u))) stored = true;
+        }
+    }
+    return stored;
+}
+
 /* Elementwise behind anything that produces the same shape: registers to registers. */
 static const char *rule_epilogue(Fuse *f, Node *n, Group *g)
 {
@@ -177,6 +213,11 @@ static const char *rule_epilogue(Fuse *f, Node *n, Group *g)
         return NULL;
     }
     if (!shape_eq(n->shape, g->tail)) return "its elements are not those of its producer's kernel";
+    if (g->nest != NEST_POINTWISE && g->nest != NEST_REDUCE) {
+        if (only_sums_read(f, n)) return "only sums read it: they compute it where they sum";
+        if (is_second_copy(f, n))
+            return "it would be a second copy of a tensor that is stored anyway";
+    }
     /* in a reduction, elementwise values of the domain are not yet reduced, and the results come
      * only after the last element: a node must not mix both */
     Stage stage = g->nest == NEST_POINTWISE ? STAGE_PRE : g->pool ? STAGE_LAST : STAGE_POST;
@@ -372,6 +413,53 @@ static void absorb_producers(Fuse *f, Node *n)
     }
 }
 
+static bool share_an_input(const Group *a, const Group *b)
+{
+    for (int i = 0; i < a->node.n; i++)
+        for (int k = 0; k < a->node.v[i]->nin; k++) {
+            const Node *in = a->node.v[i]->in[k];
+            for (int j = 0; j < b->node.n && in->shape.rank >= 2; j++)
+                for (int m = 0; m < b->node.v[j]->nin; m++)
+                    if (b->node.v[j]->in[m] == in) return true;
+        }
+    return false;
+}
+
+static bool independent(Fuse *f, const Group *a, const Group *b)
+{
+    for (int dir = 0; dir < 2; dir++) {
+        const Group *from = dir ? a : b, *to = dir ? b : a;
+        for (int i = 0; i < from->node.n; i++)
+            for (int k = 0; k < from->node.v[i]->nin; k++) {
+                f->walk++;
+                if (f->out->of[from->node.v[i]->in[k]->id] != from &&
+                    depends_on(f, from->node.v[i]->in[k], to))
+                    return false;
+            }
+    }
+    return true;
+}
+
+/* n, a sum, has found its group: other sums over the same axes of the same tensors come along. */
+static void merge_sums(Fuse *f, Node *n)
+{
+    Group *g = f->out->of[n->id];
+    if (n->op->nest != NEST_REDUCE || g->row || (f->disabled && !strcmp(f->disabled, "sibling")))
+        return;
+    for (int i = 0; i < f->out->group.n; i++) {
+        Group *p = f->out->group.v[i];
+        if (p == g || !p->node.n || p->nest != NEST_REDUCE || p->row || p->prep != g->prep)
+            continue;
+        if (!shape_eq(p->domain, g->domain) || reduced_axes(p->anchor) != reduced_axes(g->anchor))
+            continue;
+        if (!share_an_input(p, g) || !independent(f, p, g)) continue;
+        for (int k = 0; k < p->node.n; k++)
+            put(f, g, p->node.v[k], f->out->stage[p->node.v[k]->id]);
+        p->node.n = 0;
+        qsort(g->node.v, (size_t)g->node.n, sizeof *g->node.v, by_id);
+    }
+}
+
 /* The sibling rule needs groups that are not producers: those that read the same input. */
 static Group *sibling_group(Fuse *f, const Node *n)
 {
@@ -385,25 +473,32 @@ static Group *sibling_group(Fuse *f, const Node *n)
     return NULL;
 }
 
+static bool comes_first(const Group *a, const Group *b)
+{
+    bool pa = a->nest == NEST_POINTWISE, pb = b->nest == NEST_POINTWISE;
+    return pa != pb ? pb : a->id > b->id;
+}
+
 static void place_node(Fuse *f, Node *n)
 {
     const char *why = f->enable ? intrinsic_reason(n) : "fusion is off";
     if (!why) {
         Group *tried[8];
         int ntried = 0;
-        for (;;) { /* producers, the latest first; then siblings */
+        for (;;) { /* producers, those that do more than elementwise work first; then siblings */
             Group *best = NULL;
             for (int i = 0; i < n->nin; i++) {
                 Group *g = f->out->of[n->in[i]->id];
                 for (int k = 0; k < ntried && g; k++)
                     if (tried[k] == g) g = NULL;
-                if (g && (!best || g->id > best->id)) best = g;
+                if (g && (!best || comes_first(g, best))) best = g;
             }
             if (!best || ntried == 8) break;
             tried[ntried++] = best;
             const char *w = try_group(f, n, best);
             if (!w) {
                 absorb_producers(f, n);
+                merge_sums(f, n);
                 return;
             }
             if (!why) why = w;
@@ -413,6 +508,7 @@ static void place_node(Fuse *f, Node *n)
     }
     f->out->why[n->id] = why;
     new_group(f, n);
+    if (f->enable) merge_sums(f, n);
 }
 
 /* ---- inputs and outputs of finished groups, and their order ---- */

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule",
@@ -169,7 +168,7 @@ static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, 
     }
     if (after(p, "grad", print_graph, g)) return NULL;
 
-    simplify(g, o->no_simplify ? 0 : 1);
+    simplify(g, o->no_simplify ? 0 : fused ? 2 : 1);
     graph_verify(g, "simplify");
     if (after(p, "simplify", print_graph, g)) return NULL;
 

@@ -120,4 +120,5 @@ void simplify(Graph *g, int level)
             changed = apply(g, r) || changed;
         }
     }
+    if (level >= 2) recompute(g);
 }

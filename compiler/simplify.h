@@ -31,6 +31,7 @@ bool rewrite_each(Graph *g, RewriteFn fn, void *data);
 void rewrite_at(Rewrite *r, const Node *n); /* new nodes get the place and name of n */
 int rewrite_uses(const Rewrite *r, const Node *n);
 bool rewrite_prepared(const Rewrite *r, const Node *n);
+void recompute(Graph *g); /* recompute.c */
 /* One rule alone, by name, until it changes nothing: for tests. */
 bool simplify_rule(Graph *g, const char *name);
 #endif

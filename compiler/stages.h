@@ -14,6 +14,15 @@ Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset);
 /* training: layers in training mode, loss, and outputs "output" and "loss". Otherwise evaluation mode, output
  * "output" (and "loss" when the description has one, so that eval reports it). */
 Graph *spec_graph(Arena *a, const Spec *s, bool training, int64_t batch);
+/* The same, and what layers it is made of, in order. */
+typedef struct LayerNote {
+    const char *path, *type;
+    Shape out;
+    int64_t params, macs; /* macs: multiply-adds of convolutions and Linear, for the whole batch */
+    bool frozen;
+} LayerNote;
+typedef struct LayerList { VEC(LayerNote) layer; } LayerList;
+Graph *spec_graph_layers(Arena *a, const Spec *s, bool training, int64_t batch, LayerList *list);
 const char *spec_name(const Spec *s);
 int64_t spec_batch(const Spec *s);                       /* train.batch_size */
 const Setting *spec_options(const Spec *s, int *n);      /* run-time values for the program */
@@ -31,7 +40,8 @@ Node *autodiff(Graph *g, Node **weights);
 bool autodiff_of(Graph *g, Node *y, Node *dy, Node *const *wrt, int n, Node **grad);
 
 /* simplify.c + rules.c: expand compositions, fold constants, CSE, dead code, BatchNorm into convolution
- * (inference graphs). level 0 expands only (--no-simplify). */
+ * (inference graphs). level 0 expands only (--no-simplify); level 2 also lets gradients compute cheap values again
+ * instead of keeping them, which pays when elementwise work is fused. */
 void simplify(Graph *g, int level);
 
 /* fuse.c: nodes -> groups. */

@@ -153,10 +153,10 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
     } rungs[] = {
         {"loops, not simplified", 0, {"x86-64-v3", false, false, true}},
         {"loops, unfused", 1, {"x86-64-v4", false, false, false}},
-        {"loops, fused", 1, {"x86-64-v3", true, false, true}},
+        {"loops, fused", 2, {"x86-64-v3", true, false, true}},
         {"compiled, unfused", 1, {"native", false, true, true}},
-        {"compiled, fused", 1, {"native", true, true, true}},
-        {"compiled, fused, no reuse", 1, {"native", true, true, false}},
+        {"compiled, fused", 2, {"native", true, true, true}},
+        {"compiled, fused, no reuse", 2, {"native", true, true, false}},
     };
     const char *what = training ? "training" : "inference";
     Graph *plain = build(a, s, training, batch);

@@ -266,3 +266,14 @@ bool op_parse_attr(Arena *a, Node *n, const char *key, const char *value)
             return parse_value(a, &n->op->attrs[i], &n->attr[i], value);
     return false;
 }
+
+Node *op_only_tensor(const Node *n)
+{
+    Node *full = NULL;
+    for (int i = 0; i < n->nin; i++) {
+        if (n->in[i]->shape.rank < 2) continue;
+        if (full || !shape_eq(n->in[i]->shape, n->shape)) return NULL;
+        full = n->in[i];
+    }
+    return full;
+}
