@@ -57,6 +57,7 @@ typedef struct Layer {
     int nin;
     AttrVal attr[MAX_ATTR]; /* defaults filled in; .infer where `_` was written */
     Loc loc;                /* of the call */
+    bool frozen;            /* not trained: its running statistics do not move either */
 } Layer;
 State *layer_state(Layer *l, const char *suffix, StateKind kind, Shape shape, Init init);
 Node *layer_read(Layer *l, State *s);                          /* op State */
@@ -166,4 +167,6 @@ double attr_float(const Node *n, const char *name);
 const int64_t *attr_pair(const Node *n, const char *name);
 bool attr_is(const Node *n, const char *name, const char *word);
 bool op_is(const Node *n, const char *op);
+/* The input that has n's own shape, if all others are vectors or scalars; else NULL. */
+Node *op_only_tensor(const Node *n);
 #endif
