@@ -68,6 +68,7 @@ static void fill(const char *kind, double *x, int64_t n)
     if (*kind == 'g') fill_grid(x, n);
     for (int64_t i = 0; i < n; i++) {
         if (*kind == 'f') x[i] = normal();
+        if (*kind == 'u') x[i] = 0.05 + 0.9 * uniform();
         if (*kind == 'p') x[i] = 0.1 + 1.9 * uniform();
         if (*kind == 'i') x[i] = floor(uniform() * atof(kind + 1));
         x[i] = (double)(float)x[i];

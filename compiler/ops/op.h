@@ -108,7 +108,8 @@ struct Body {
 };
 
 typedef struct Sample { /* one test case; the input texts: "f[2,3,7,5]" normal floats, "p[4]" floats in (0.1, 2),
-                           "i10[8,1]" integers 0..9 (dtype i32), "g[2,3]" floats on a grid without ties */
+                           "i10[8,1]" integers 0..9 (dtype i32), "u[4]" floats in (0.05, 0.95), "g[2,3]" floats on a
+                           grid without ties */
     const char *in;         /* "f[2,3,7,5] f[4,3,3,3]" */
     const char *attrs;      /* "stride=(2,2) padding=(1,1)"; "" for defaults */
 } Sample;

@@ -1,4 +1,5 @@
-/* Softmax over the channels (dim 1): exp(x - max) / sum. dx = y * (dy - sum(dy * y)). */
+/* Softmax over the channels (dim 1): exp(x - max) / sum; dx = y * (dy - sum(dy * y)).
+ * LogSoftmax: x - max - log(sum); dx = dy - exp(y) * sum(dy). */
 #include "ops/common.h"
 #include <math.h>
 
@@ -9,8 +10,8 @@ static bool shape(Node *n)
     if (!shape_want_rank(n, 0, 2, 4)) return false;
     if (n->attr[0].i[0] == 1 || n->attr[0].i[0] == 1 - n->in[0]->shape.rank)
         return shape_as_first(n);
-    diag_error(attr_loc(n, 0), "H001", "Softmax '%s': dim=%lld of %s; only the channels (dim=1)",
-               n->name, (long long)n->attr[0].i[0], shape_text(n->in[0]->shape).s);
+    diag_error(attr_loc(n, 0), "H001", "%s '%s': dim=%lld of %s; only the channels (dim=1)",
+               n->op->name, n->name, (long long)n->attr[0].i[0], shape_text(n->in[0]->shape).s);
     return false;
 }
 
@@ -61,3 +62,37 @@ const OpDef op_softmax = {.name = "Softmax",
                           .ref = ref,
                           .samples = samples,
                           .tol = {1e-6, 1e-4}};
+
+/* ---- LogSoftmax ---- */
+static Node *log_expand(Graph *g, const Node *n)
+{
+    AttrVal axes[MAX_ATTR] = {{.i = {CHANNELS}}};
+    Node *z = g_sub(g, n->in[0], g_op_attr(g, "Max", axes, 1, n->in[0]));
+    return g_sub(g, z, g_op(g, "Log", 1, g_sum(g, g_op(g, "Exp", 1, z), CHANNELS)));
+}
+
+static bool log_grad(Graph *g, Node *n, Node *dy, Node **dx)
+{
+    Node *all = g_sum(g, dy, CHANNELS);
+    dx[0] = g_sub(g, dy, g_mul(g, g_op(g, "Exp", 1, n), all));
+    return true;
+}
+
+static void log_ref(const Node *n, const double *const *in, double *out)
+{
+    ref(n, in, out);
+    for (int64_t i = 0; i < shape_count(n->shape); i++) out[i] = log(out[i]);
+}
+
+const OpDef op_log_softmax = {.name = "LogSoftmax",
+                              .doc = "logarithms of the probabilities over the channels",
+                              .nin = 1,
+                              .attrs = attrs,
+                              .nest = NEST_EXPAND,
+                              .use = OP_LAYER,
+                              .shape = shape,
+                              .expand = log_expand,
+                              .grad = log_grad,
+                              .ref = log_ref,
+                              .samples = samples,
+                              .tol = {1e-5, 1e-4}};

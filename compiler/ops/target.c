@@ -1,5 +1,5 @@
-/* What losses read from integer targets: OneHot, Valid (target >= 0), ToFloat. No gradient flows to
- * them. A negative class means "no label here". */
+/* What losses read from integer targets: OneHot, Valid (there is a label), ToFloat. No gradient
+ * flows to them. A negative class means "no label here", and so may one other number. */
 #include "ops/common.h"
 
 /* ---- OneHot: [N,1,..] of i32 -> [N,classes,..] of 0 and 1 ---- */
@@ -48,31 +48,34 @@ const OpDef op_onehot = {.name = "OneHot",
 /* ---- Valid: 1 where the target has a label ---- */
 static Expr *valid_body(Body *c, const Node *n, Expr *const *in)
 {
-    (void)n;
-    Expr *has = x_cmp(c->b, C_GE, in[0], x_i32(c->b, 0));
-    return x_select(c->b, has, x_f32(c->b, 1), x_f32(c->b, 0));
-}
-
-static double is_label(double x)
-{
-    return x >= 0;
+    LB *b = c->b;
+    int64_t ignore = n->attr[0].i[0];
+    Expr *none = x_f32(b, 0), *one = x_f32(b, 1);
+    if (ignore >= 0) one = x_select(b, x_cmp(b, C_NE, in[0], x_i32(b, ignore)), one, none);
+    return x_select(b, x_cmp(b, C_GE, in[0], x_i32(b, 0)), one, none);
 }
 
 static void valid_ref(const Node *n, const double *const *in, double *out)
 {
-    ref_unary(n, in[0], out, is_label);
+    for (int64_t i = 0; i < shape_count(n->shape); i++)
+        out[i] = in[0][i] >= 0 && in[0][i] != (double)n->attr[0].i[0];
 }
 
+static const AttrDef valid_attrs[] = {
+    {.name = "ignore", .kind = ATTR_INT, .def = -1, .min = -1, .max = 2147483647}, {0}};
 static const Sample samples[] = {{"i10[8,1]", ""}, {"i5[2,1,7,3]", ""}, {0}};
+static const Sample valid_samples[] = {
+    {"i10[8,1]", ""}, {"i5[2,1,7,3]", ""}, {"i5[2,1,7,3]", "ignore=3"}, {0}};
 
 const OpDef op_valid = {.name = "Valid",
-                        .doc = "1 where a class is not negative, else 0",
+                        .doc = "1 where there is a class, else 0",
                         .nin = 1,
+                        .attrs = valid_attrs,
                         .nest = NEST_POINTWISE,
                         .shape = shape_as_first,
                         .body = valid_body,
                         .ref = valid_ref,
-                        .samples = samples,
+                        .samples = valid_samples,
                         .tol = {0, 0}};
 
 /* ---- ToFloat ---- */
