@@ -122,12 +122,28 @@ static void add_elements(Red *r, Coord *at)
     nest_close(n, opened);
 }
 
-/* Loops over the summed axes; axis 0 only over this chunk. */
+/* Adds the accumulators of a run to those around it. */
+static void add_run(Red *r, LBuf *around)
+{
+    LB *b = r->n.b;
+    for (int k = 0; k < r->nanchor; k++) {
+        int opened;
+        Expr *v = nest_lanes(&r->n, r->lanes, &opened), *i = acc_at(r, k, v);
+        lb_store(b, around, i, combine(r, k, x_load(b, around, i), x_load(b, r->acc, i)));
+        nest_close(&r->n, opened);
+    }
+    r->acc = around;
+}
+
+/* Loops over the summed axes; axis 0 only over this chunk. The innermost loop has accumulators of
+ * its own: in one long chain of float32 additions, thousands of equal terms (the zeros behind a
+ * ReLU, less a mean) would all be rounded to the same side. */
 static void sum_chunk(Red *r, Expr *chunk)
 {
     Nest *n = &r->n;
     LB *b = n->b;
     Coord at = {.rank = r->dom->rank};
+    LBuf *around = NULL;
     int opened = 0;
     for (int i = 0; i < r->nkept; i++) place_axis(r, &at, r->kept_axis[i], r->kept[i].var);
     for (int a = 0; a < r->dom->rank; a++) {
@@ -137,11 +153,20 @@ static void sum_chunk(Red *r, Expr *chunk)
             first = x_muli(b, chunk, n->gs->red_chunk);
             extent = x_bin(b, B_MIN, x_i64(b, n->gs->red_chunk), x_sub(b, extent, first));
         }
+        if (r->axes >> a == 1 && opened > 0) { /* the last */
+            around = r->acc;
+            clear_acc(r);
+        }
         Expr *i = lb_for(b, FOR_SERIAL, extent, "r");
         place_axis(r, &at, a, x_add(b, i, first));
         opened++;
     }
     add_elements(r, &at);
+    if (around) {
+        nest_close(n, 1);
+        add_run(r, around);
+        opened--;
+    }
     nest_close(n, opened);
 }
 
