@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,18 +111,37 @@ static char *read_fd(int fd, size_t size, size_t *n)
     return p;
 }
 
-char *rt_file_read(const char *path, size_t *n, const char **why)
+/* Opens a regular file; -1: *why says what is wrong. */
+static int open_regular(const char *path, size_t *n, const char **why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
     struct stat st;
-    char *p = NULL;
-    if (fd >= 0 && fstat(fd, &st) == 0) {
-        if (S_ISREG(st.st_mode))
-            p = read_fd(fd, (size_t)st.st_size, n);
-        else
-            errno = 0;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        *n = (size_t)st.st_size;
+        return fd;
     }
-    if (!p) *why = errno ? strerror(errno) : "not a regular file";
+    *why = fd < 0 ? strerror(errno) : "not a regular file";
     if (fd >= 0) close(fd);
+    return -1;
+}
+
+char *rt_file_read(const char *path, size_t *n, const char **why)
+{
+    int fd = open_regular(path, n, why);
+    if (fd < 0) return NULL;
+    char *p = read_fd(fd, *n, n);
+    if (!p) *why = strerror(errno);
+    close(fd);
     return p;
+}
+
+void *rt_file_map(const char *path, size_t *n, const char **why)
+{
+    int fd = open_regular(path, n, why);
+    if (fd < 0) return NULL;
+    errno = 0;
+    void *p = *n ? mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (p == MAP_FAILED) *why = errno ? strerror(errno) : "empty file";
+    close(fd);
+    return p == MAP_FAILED ? NULL : p;
 }

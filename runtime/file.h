@@ -16,4 +16,7 @@ void rt_file_save(const char *path, const void *data, size_t n,
 /* A whole regular file, NUL-terminated, from malloc; NULL: *why says what is wrong (strerror or own
  * words). */
 char *rt_file_read(const char *path, size_t *n, const char **why);
+/* The same, mapped (munmap frees it) and not NUL-terminated; an empty file is an error. For files
+ * that are only ever replaced whole, as ours are. */
+void *rt_file_map(const char *path, size_t *n, const char **why);
 #endif

@@ -3,17 +3,17 @@
  * In: the bytes of a file. Out: names, shapes and pointers into these bytes; or W001 .. W006.
  * Rule: the header is a JSON object of known members; the tensors' bytes follow one another without
  * hole or overlap from the first byte after the header to the last byte of the file; every size
- * equals dtype times shape. Not here: writing (safetensors_write.c), fitting tensors to a model
- * (ckpt.c). */
+ * equals dtype times shape. Not here: elements (safetensors_values.c), writing
+ * (safetensors_write.c), PyTorch's files (weights/), fitting tensors to a model (ckpt.c). */
 #include "safetensors.h"
 #include "err.h"
 #include "file.h"
 #include <jansson.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { HEADER_MAX = 100000000, DEPTH_MAX = 4 };
 
@@ -37,7 +37,7 @@ static const struct {
               {"BF16", 2}, {"BOOL", 1}, {"U8", 1},  {"I8", 1},      {"I16", 2},
               {"U16", 2},  {"U32", 4},  {"U64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
-static unsigned dtype_size(const char *s)
+unsigned rt_st_dtype_size(const char *s)
 {
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
         if (!strcmp(s, dtypes[i].name)) return dtypes[i].size;
@@ -150,7 +150,7 @@ static bool read_tensor(RtStTensor *t, const char *name, json_t *info, uint64_t 
                     rt_esc(name));
     }
     const char *dt = json_is_string(dtype) ? json_string_value(dtype) : "";
-    unsigned size = dtype_size(dt);
+    unsigned size = rt_st_dtype_size(dt);
     if (!size) return fail(e, "W006", "'%s': dtype %s not supported", rt_esc(name), rt_esc(dt));
     snprintf(t->dtype, sizeof t->dtype, "%s", dt);
     if (!read_shape(t, shape, e) || !read_place(t, offsets, area, e)) return false;
@@ -208,11 +208,13 @@ static bool read_all(RtSt *s, json_t *j, char *data, uint64_t area, RtError *e)
     return true;
 }
 
-RtSt *rt_st_parse(void *file, size_t size, const char *name, RtError *e)
+static RtSt *parse(void *file, size_t size, size_t mapped, const char *name, RtError *e)
 {
     RtSt *s = rt_alloc(1, sizeof *s, "a tensor file");
     s->name = rt_strdup(name);
+    s->format = "safetensors";
     s->file = file;
+    s->mapped = mapped;
     unsigned char *p = file;
     uint64_t header = 0;
     for (int i = 7; i >= 0 && size >= 8; i--) header = header << 8 | p[i];
@@ -232,14 +234,24 @@ RtSt *rt_st_parse(void *file, size_t size, const char *name, RtError *e)
     return NULL;
 }
 
+RtSt *rt_st_parse(void *file, size_t size, const char *name, RtError *e)
+{
+    return parse(file, size, 0, name, e);
+}
+
+RtSt *rt_st_parse_map(void *file, size_t size, const char *name, RtError *e)
+{
+    return parse(file, size, size, name, e);
+}
+
 RtSt *rt_st_open(const char *path)
 {
     size_t n;
     const char *why;
     RtError e;
-    char *file = rt_file_read(path, &n, &why);
+    char *file = rt_file_map(path, &n, &why);
     if (!file) rt_fail(RT_EXIT_DATA, "W001", "cannot read '%s': %s", rt_esc(path), why);
-    RtSt *s = rt_st_parse(file, n, path, &e);
+    RtSt *s = rt_st_parse_map(file, n, path, &e);
     if (!s) rt_fail(e.exit, e.id, "%s", e.text);
     return s;
 }
@@ -247,14 +259,22 @@ RtSt *rt_st_open(const char *path)
 void rt_st_free(RtSt *s)
 {
     if (!s) return;
-    for (int i = 0; i < s->n; i++) free(s->tensor[i].name);
+    for (int i = 0; i < s->n; i++) {
+        free(s->tensor[i].name);
+        free(s->tensor[i].own);
+    }
     for (int i = 0; i < s->nmeta; i++) {
         free(s->meta[i].key);
         free(s->meta[i].value);
     }
+    for (size_t i = 0; i < s->nown; i++) free(s->own[i]);
+    free(s->own);
     free(s->tensor);
     free(s->meta);
-    free(s->file);
+    if (s->mapped)
+        munmap(s->file, s->mapped);
+    else
+        free(s->file);
     free(s->name);
     free(s);
 }
@@ -272,59 +292,5 @@ const char *rt_st_meta(const RtSt *s, const char *key)
     for (int i = 0; i < s->nmeta; i++) {
         if (!strcmp(s->meta[i].key, key)) return s->meta[i].value;
     }
-    return NULL;
-}
-
-static bool to_f32(const RtStTensor *t, float *out, RtError *e)
-{
-    const char *p = t->data;
-    int64_t bad = 0, first = -1;
-    for (int64_t i = 0; i < t->count; i++) {
-        double d;
-        if (t->dtype[1] == '6') {
-            memcpy(&d, p + 8 * i, 8);
-            out[i] = (float)d;
-        } else
-            memcpy(out + i, p + 4 * i, 4);
-        if (isfinite(out[i])) continue;
-        if (!bad++) first = i;
-    }
-    if (!bad) return true;
-    return fail(e, "W009", "'%s' has %lld values that are not finite (first at %lld)",
-                rt_esc(t->name), (long long)bad, (long long)first);
-}
-
-static bool to_i32(const RtStTensor *t, int32_t *out, RtError *e)
-{
-    const char *p = t->data;
-    for (int64_t i = 0; i < t->count; i++) {
-        int64_t v;
-        if (t->dtype[1] == '6')
-            memcpy(&v, p + 8 * i, 8);
-        else {
-            int32_t w;
-            memcpy(&w, p + 4 * i, 4);
-            v = w;
-        }
-        if (v < INT32_MIN || v > INT32_MAX) {
-            return fail(e, "W006", "'%s': %lld does not fit 32 bits", rt_esc(t->name),
-                        (long long)v);
-        }
-        out[i] = (int32_t)v;
-    }
-    return true;
-}
-
-void *rt_st_values(const RtSt *s, const RtStTensor *t, bool real, RtError *e)
-{
-    if (strcmp(t->dtype, real ? "F32" : "I32") != 0 &&
-        strcmp(t->dtype, real ? "F64" : "I64") != 0) {
-        fail(e, "W006", "'%s' in '%s': dtype %s where %s is needed", rt_esc(t->name),
-             rt_esc(s->name), t->dtype, real ? "F32 or F64" : "I32 or I64");
-        return NULL;
-    }
-    void *out = rt_alloc((size_t)t->count, 4, "tensor values");
-    if (real ? to_f32(t, out, e) : to_i32(t, out, e)) return out;
-    free(out);
     return NULL;
 }

@@ -18,6 +18,11 @@ static void write_meta(RtJson *j, const RtPair *meta, int n)
     rt_json_end_object(j);
 }
 
+static int64_t data_size(const RtStTensor *t)
+{
+    return t->count * rt_st_dtype_size(t->dtype);
+}
+
 static void write_entry(RtJson *j, const RtStTensor *t, int64_t at)
 {
     rt_json_object(j, t->name);
@@ -27,7 +32,7 @@ static void write_entry(RtJson *j, const RtStTensor *t, int64_t at)
     rt_json_end_array(j);
     rt_json_array(j, "data_offsets");
     rt_json_int(j, NULL, at);
-    rt_json_int(j, NULL, at + 4 * t->count);
+    rt_json_int(j, NULL, at + data_size(t));
     rt_json_end_array(j);
     rt_json_end_object(j);
 }
@@ -41,7 +46,7 @@ void rt_st_write(const char *path, const RtStTensor *t, int n, const RtPair *met
     int64_t at = 0;
     for (int i = 0; i < n; i++) {
         write_entry(&j, &t[i], at);
-        at += 4 * t[i].count;
+        at += data_size(&t[i]);
     }
     const char *text = rt_json_text(&j);
     size_t len = strlen(text), padded = (len + 7) / 8 * 8;
@@ -51,7 +56,7 @@ void rt_st_write(const char *path, const RtStTensor *t, int n, const RtPair *met
     rt_file_write(f, head, sizeof head);
     rt_file_write(f, text, len);
     rt_file_write(f, "       ", padded - len);
-    for (int i = 0; i < n; i++) rt_file_write(f, t[i].data, 4 * (size_t)t[i].count);
+    for (int i = 0; i < n; i++) rt_file_write(f, t[i].data, (size_t)data_size(&t[i]));
     rt_json_free(&j);
     rt_file_commit(f);
 }
