@@ -141,6 +141,13 @@ static const Sample samples[] = {{"f[2,3,7,5] f[4,3,3,3]", ""},
                                  {"f[1,3,7,5] f[6,1,3,3]", "groups=3 stride=2"},
                                  {"f[1,3,9,9] f[2,3,3,3]", "stride=2 dilation=2 padding=2"},
                                  {"f[1,2,3,3] f[3,2,3,3]", "padding=4 stride=5"},
+                                 {"f[2,5,7,5] f[10,1,3,3]", "groups=5 padding=1"},
+                                 {"f[1,17,8,8] f[34,1,3,3]", "groups=17 stride=2 padding=1"},
+                                 {"f[2,32,8,7] f[32,1,3,3]", "groups=32 stride=2 padding=1"},
+                                 {"f[1,20,7,5] f[20,1,3,3]", "groups=20 padding=2 dilation=2"},
+                                 {"f[2,21,8,6] f[12,7,3,3]", "groups=3 stride=2 padding=1"},
+                                 {"f[1,32,7,5] f[64,16,3,3]", "groups=2 padding=1"},
+                                 {"f[1,34,5,5] f[38,17,1,1]", "groups=2"},
                                  {0}};
 
 const OpDef op_conv2d = {.name = "Conv2d",

@@ -45,10 +45,12 @@ static bool shape(Node *n)
     n->dtype = DT_F32;
     if (least(stride[0], size[0]) * least(stride[1], size[1]) <= CON_MAX_PHASES) return true;
     diag_error(attr_loc(n, CONV_STRIDE), "H013",
-               "Conv2d '%s': the gradient of stride %lldx%lld has more than %d phases", n->name,
-               (long long)stride[0], (long long)stride[1], CON_MAX_PHASES);
-    diag_help(
-        "use a stride of at most 8, or let this be the first layer, which needs no such gradient");
+               n->is_grad ? "Conv2d '%s': the gradient of stride %lldx%lld has more than %d phases"
+                          : "ConvTranspose2d '%s': stride %lldx%lld has more than %d phases",
+               n->name, (long long)stride[0], (long long)stride[1], CON_MAX_PHASES);
+    diag_help(n->is_grad ? "use a stride of at most 8, or let this be the first layer, which needs "
+                           "no such gradient"
+                         : "use a stride of at most 8");
     return false;
 }
 
@@ -112,6 +114,14 @@ static const Sample samples[] = {
     {"f[2,5,7,5] f[5,1,3,3]", "size=(7,5) groups=5 padding=1"},
     {"f[1,2,5,5] f[2,3,3,3]", "size=(9,9) stride=2 dilation=2 padding=2"},
     {"f[1,3,2,2] f[3,2,3,3]", "size=(3,3) padding=4 stride=5"},
+    {"f[2,17,4,3] f[17,20,2,2]", "size=(8,6) stride=2"},
+    {"f[2,20,4,3] f[20,17,3,3]", "size=(8,6) stride=2 padding=1"},
+    {"f[1,16,4,4] f[16,32,4,4]", "size=(8,8) stride=2 padding=1"},
+    {"f[2,3,1,1] f[3,5,4,3]", "size=(4,3)"},
+    {"f[2,10,7,5] f[10,1,3,3]", "size=(7,5) groups=5 padding=1"},
+    {"f[2,12,4,3] f[12,7,3,3]", "size=(8,6) groups=3 stride=2 padding=1"},
+    {"f[1,34,4,4] f[34,1,3,3]", "size=(8,8) groups=17 stride=2 padding=1"},
+    {"f[1,20,7,5] f[20,1,3,3]", "size=(7,5) groups=20 padding=2 dilation=2"},
     {0}};
 
 const OpDef op_conv_dgrad = {.name = "ConvDgrad",

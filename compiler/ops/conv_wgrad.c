@@ -64,6 +64,12 @@ static const Sample samples[] = {
     {"f[2,6,7,5] f[2,4,7,5]", "size=(3,3) groups=2 padding=1"},
     {"f[2,5,7,5] f[2,5,7,5]", "size=(3,3) groups=5 padding=1"},
     {"f[1,2,3,3] f[1,3,2,2]", "size=(3,3) padding=4 stride=5"},
+    {"f[2,20,8,6] f[2,17,4,3]", "size=(2,2) stride=2"},
+    {"f[2,5,7,5] f[2,10,7,5]", "size=(3,3) groups=5 padding=1"},
+    {"f[2,32,8,7] f[2,32,4,4]", "size=(3,3) groups=32 stride=2 padding=1"},
+    {"f[1,20,7,5] f[1,20,7,5]", "size=(3,3) groups=20 padding=2 dilation=2"},
+    {"f[2,21,8,6] f[2,12,4,3]", "size=(3,3) groups=3 stride=2 padding=1"},
+    {"f[1,34,5,5] f[1,38,5,5]", "size=(1,1) groups=2"},
     {0}};
 
 const OpDef op_conv_wgrad = {.name = "ConvWgrad",
