@@ -449,7 +449,7 @@ static void check_for(Verify *v, const Stmt *s)
          "an extent that is not constant, of", s->var->name);
     need(v, !v->lane || s->fkind == FOR_UNROLL, "in a vector loop there is a loop", s->var->name);
     Affine n = affine_of(v, s->extent);
-    Range r = range_of(v, s->extent);
+    Range r = n.ok ? affine_range(v, &n) : range_of(v, s->extent);
     if (r.hi <= 0) return; /* never entered */
     bind(v, s->var, s->fkind, (Range){0, near(r.hi - 1)}, n.ok && n.n == 0);
     if (s->fkind == FOR_VECTOR) {

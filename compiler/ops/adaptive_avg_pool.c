@@ -142,6 +142,7 @@ const OpDef op_adaptive_avg_pool = {.name = "AdaptiveAvgPool2d",
 static const Sample grad_samples[] = {{"f[2,3,4,2]", "output_size=(4,2) size=(8,6)"},
                                       {"f[1,17,3,3]", "output_size=3 size=(7,5)"},
                                       {"f[1,3,5,3]", "output_size=(5,3) size=(3,2)"},
+                                      {"f[2,3,4,4]", "output_size=4 size=2"},
                                       {0}};
 
 const OpDef op_adaptive_avg_pool_grad = {.name = "AdaptiveAvgPoolGrad",
