@@ -1,10 +1,9 @@
 /* JPEG: is every block of every scan really there? The Huffman codes are walked, no pixel is made.
  *
- * in:  the bytes of a baseline, extended or progressive 8-bit file (ITU T.81)
- * out: width, height, channels; or D013 with the row at which the data ends, or D014 for other
- * variants rule: a decoder that runs out of bits draws the rest in grey and calls it success. Here
- * each bit that a scan takes must lie in the file, restart markers must be where DRI says, and EOI
- * must follow.
+ * In: the bytes of a baseline, extended or progressive 8-bit file (ITU T.81). Out: width, height,
+ * channels; or D013 with the row at which the data ends, or D014 for other variants. Rule: a
+ * decoder that runs out of bits draws the rest in grey and calls it success; here each bit that a
+ * scan takes must lie in the file, restart markers must be where DRI says, and EOI must follow.
  *
  * A refinement scan of a progressive file spends one bit on each coefficient that is already
  * nonzero, so one 64-bit mask per block remembers those (bit k = zigzag index k).

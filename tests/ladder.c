@@ -1,6 +1,7 @@
 /* One training graph, and one of inference, of every description given, on every rung:
- *   reference -> reference after simplify -> loops, unfused -> loops, fused -> compiled, unfused ->
- * compiled, fused The first rung that differs names the guilty stage. Inputs, weights and
+ *   reference -> reference after simplify -> loops, unfused -> loops, fused
+ *             -> compiled, unfused -> compiled, fused
+ * The first rung that differs names the guilty stage. Inputs, weights and
  * statistics are random numbers; memory that nobody has written is NaN. Prints a line per rung; the
  * last: `N passed, N failed`. */
 #include "ref.h"

@@ -1,9 +1,10 @@
 /* Every operator on every one of its samples (OP=name for one operator):
  *   shape      the shape rule accepts it
  *   describes  contract, body or window, run naively, give the reference's values
- *   <leg>      a way to run a graph gives the reference's values, of the output and of the
- * gradients gradient   the gradient rule agrees with central differences of the reference A leg is
- * one function in the table at the end. Prints a line per check; the last: `N passed, N failed`. */
+ *   LEG        a way to run a graph gives the reference's values, of output and gradients
+ *   gradient   the gradient rule agrees with central differences of the reference
+ * A leg is one function in the table at the end. Prints a line per check; the last: `N passed, N
+ * failed`. */
 #include "ref.h"
 #include "stages.h"
 #include "unit/naive.h"

@@ -1,7 +1,7 @@
 /* IDX files (MNIST's format), plain or .gz, held in memory as they are: 8-bit pixels, 8-bit labels.
  *
- * in:  root/{train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz], root/classes.txt (one name a line,
- * optional) out: items 0..ntrain-1 from train, then those of t10k rule: no size from a header is
+ * In: root/{train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz], root/classes.txt (one name a line,
+ * optional). Out: items 0..ntrain-1 from train, then those of t10k. Rule: no size from a header is
  * used before the file was shown to be able to hold it. The test split is t10k as it is; the
  * validation split is taken out of train.
  */

@@ -1,8 +1,9 @@
 /* compare TOLERANCE EXPECTED ACTUAL: do two files of numbers agree?
- *   in:   two .safetensors (every tensor of EXPECTED must be in ACTUAL, with its shape, in F32), or
- * two .jsonl (the "loss" of every line) out:  the worst tensor, or each one that fails; exit 0 or 1
- * (2: unusable files) rule: |expected - actual| / |expected| <= TOLERANCE in the L2 norm, a tensor
- * at a time It shares no code with the runtime, so that both cannot be wrong alike. */
+ *
+ * In: two .safetensors (every tensor of EXPECTED must be in ACTUAL, with its shape, in F32), or two
+ * .jsonl (the "loss" of every line). Out: the worst tensor, or each one that fails; exit 0 or 1 (2:
+ * unusable files). Rule: |expected - actual| / |expected| <= TOLERANCE in the L2 norm, a tensor at
+ * a time. It shares no code with the runtime, so that both cannot be wrong alike. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
