@@ -18,6 +18,7 @@
 #include "stats.h"
 #include "tensor.h"
 #include "verbs.h"
+#include "weights.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +69,9 @@ static void first_weights(RtSession *s, RtState *state)
     rt_scalars_start(state, &s->opt);
     rt_scalars_step(state, &s->opt, 1);
     if (!path) return;
-    RtSt *f = rt_st_open(path);
-    rt_ckpt_load(state, RT_WEIGHTS, f, !strcmp(rt_option_str(&s->opt, "run.strict", "yes"), "yes"));
+    RtFit fit = {.lenient = strcmp(rt_option_str(&s->opt, "run.strict", "yes"), "yes") != 0};
+    RtSt *f = rt_weights_open(path);
+    rt_ckpt_load(state, RT_WEIGHTS, f, &fit);
     rt_st_free(f);
 }
 

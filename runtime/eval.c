@@ -73,7 +73,7 @@ int rt_verb_eval(const RtVerb *v)
     RtScore score;
     rt_session_open(&s, v->model, v->kernels, RT_VERB_EVAL, v->argc, v->argv);
     enum RtSplit split = rt_session_split(&s);
-    RtSt *weights = rt_session_weights(&s, true);
+    RtSt *weights = rt_session_weights(&s);
     RtData *d = rt_session_data(&s);
     if (rt_data_count(d, split) == 0) {
         rt_fail(RT_EXIT_DATA, "D001", "the data has no %s split",

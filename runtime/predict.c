@@ -121,7 +121,7 @@ static void predict_item(Predict *x, int64_t i)
 static void open_predict(Predict *x, const RtVerb *v)
 {
     rt_session_open(&x->s, v->model, v->kernels, RT_VERB_PREDICT, v->argc, v->argv);
-    RtSt *weights = rt_session_weights(&x->s, true);
+    RtSt *weights = rt_session_weights(&x->s);
     uint32_t batch = rt_model_program(v->model, RT_INFER, x->s.variant, 1) ? 1 : 0;
     rt_feed_init(&x->feed, rt_session_exec(&x->s, RT_INFER, batch), &x->s.opt);
     if (!x->feed.classes)

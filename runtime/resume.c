@@ -182,17 +182,17 @@ static void check_settings(const RtTrain *t, const RtSt *f)
     same(t, "--lr", now, then);
 }
 
-void rt_train_resume(RtTrain *t, const char *resume)
+bool rt_train_resume(RtTrain *t, const char *resume)
 {
     char *path =
         strcmp(resume, "auto") ? rt_strdup(resume) : rt_rundir_file(&t->dir, "optim.safetensors");
     if (!strcmp(resume, "auto") && access(path, F_OK) != 0) {
         free(path); /* nothing to go on with: begin */
-        return;
+        return false;
     }
     RtSt *f = rt_st_open(path);
     check_settings(t, f);
-    rt_ckpt_load(t->s->state, RT_EVERYTHING, f, true);
+    rt_ckpt_load(t->s->state, RT_EVERYTHING, f, NULL);
     t->epoch = need_int(f, "epoch");
     t->batch = need_int(f, "batch");
     t->step = t->saved_step = need_int(f, "step");
@@ -211,6 +211,7 @@ void rt_train_resume(RtTrain *t, const char *resume)
     }
     rt_st_free(f);
     free(path);
+    return true;
 }
 
 void rt_train_restore_best(RtTrain *t)
@@ -218,7 +219,7 @@ void rt_train_restore_best(RtTrain *t)
     Meta m = {0};
     char *path = rt_rundir_file(&t->dir, "weights/best.safetensors");
     RtSt *f = rt_st_open(path);
-    rt_ckpt_load(t->s->state, RT_WEIGHTS, f, true);
+    rt_ckpt_load(t->s->state, RT_WEIGHTS, f, NULL);
     for (int i = 0; i < f->nmeta; i++) add(&m, f->meta[i].key, rt_strdup(f->meta[i].value));
     save(t, RT_WEIGHTS, "weights/last.safetensors", &m, NULL);
     free_meta(&m);

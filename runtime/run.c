@@ -95,7 +95,7 @@ int rt_verb_run(const RtVerb *v)
     const char *in = rt_option_str(&s.opt, "run.input", NULL),
                *out = rt_option_str(&s.opt, "run.output", NULL);
     if (!in || !out) rt_fail(RT_EXIT_USAGE, "C001", "run needs --input and --output");
-    rt_st_free(rt_session_weights(&s, true));
+    rt_st_free(rt_session_weights(&s));
     RtExec *e = pick(&s);
     rt_raw_read(&input, in, e, "input");
     const char *want = rt_option_str(&s.opt, "run.target", NULL);

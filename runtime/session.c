@@ -7,7 +7,9 @@
 #include "err.h"
 #include "init.h"
 #include "model.h"
+#include "progress.h"
 #include "scalars.h"
+#include "weights.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,27 +77,64 @@ char *rt_session_dir(const RtSession *s)
     return dir ? rt_strdup(dir) : rt_format("runs/%s", RT_STR(s->model, s->model->name));
 }
 
-RtSt *rt_session_weights(RtSession *s, bool need)
+/* ---- weights ---- */
+
+static RtSt *load(RtSession *s, const char *path, const char *fresh, bool report)
 {
-    const char *given = rt_option_str(&s->opt, "run.weights", NULL);
-    char *path = given ? rt_strdup(given) : NULL, *dir = rt_session_dir(s);
-    for (int i = 0; i < 2 && !path && need; i++) {
+    RtFit fit = {strcmp(rt_option_str(&s->opt, "run.strict", "yes"), "yes") != 0, fresh};
+    RtSt *f = rt_weights_open(path);
+    RtFitted done = rt_ckpt_load(s->state, RT_WEIGHTS, f, &fit);
+    if (report || done.missing.n + done.extra.n) {
+        char *line = rt_ckpt_report(f, &done);
+        rt_progress_line("%s", line);
+        free(line);
+    }
+    return f;
+}
+
+/* The run's own weights, if it has some. */
+static char *own_weights(const RtSession *s)
+{
+    char *dir = rt_session_dir(s), *path = NULL;
+    for (int i = 0; i < 2 && !path; i++) {
         path = rt_format("%s/weights/%s.safetensors", dir, i ? "last" : "best");
-        if (access(path, F_OK) == 0) break;
+        if (access(path, F_OK) == 0) continue;
         free(path);
         path = NULL;
     }
-    if (!path && need) {
-        rt_fail(RT_EXIT_DATA, "W001",
-                "no weights in '%s/weights'\ntrain first, or give --weights F", rt_esc(dir));
-    }
-    RtSt *f = path ? rt_st_open(path) : NULL;
-    if (f)
-        rt_ckpt_load(s->state, RT_WEIGHTS, f,
-                     !strcmp(rt_option_str(&s->opt, "run.strict", "yes"), "yes"));
-    free(path);
     free(dir);
+    return path;
+}
+
+RtSt *rt_session_weights(RtSession *s)
+{
+    const char *given = rt_option_str(&s->opt, "run.weights", NULL);
+    char *path = given ? rt_strdup(given) : own_weights(s);
+    const char *first = rt_option_str(&s->opt, "weights.load", NULL);
+    if (!path && first && !rt_option_known(&s->opt, "weights.reinit")) path = rt_strdup(first);
+    if (!path) {
+        rt_fail(RT_EXIT_DATA, "W001",
+                "no weights in '%s/weights'\ntrain first, or give --weights F",
+                rt_esc(rt_session_dir(s)));
+    }
+    RtSt *f = load(s, path, NULL, false);
+    free(path);
     return f;
+}
+
+void rt_session_begin_weights(RtSession *s)
+{
+    const RtOptions *o = &s->opt;
+    const char *given = rt_option_str(o, "run.weights", NULL),
+               *first = rt_option_str(o, "weights.load", NULL),
+               *fresh = rt_option_str(o, "weights.reinit", NULL);
+    if (given && rt_option_given(o, "weights.load"))
+        rt_fail(RT_EXIT_USAGE, "C003", "--weights and --init cannot be used together");
+    if (fresh && !strcmp(fresh, "none")) fresh = NULL;
+    if (given)
+        rt_st_free(load(s, given, NULL, o->verb == RT_VERB_TRAIN));
+    else if (first)
+        rt_st_free(load(s, first, fresh, true));
 }
 
 /* ---- data ---- */

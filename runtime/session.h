@@ -25,9 +25,12 @@ void rt_session_close(RtSession *s);
 RtExec *rt_session_exec(RtSession *s, uint32_t phase, uint32_t batch);
 
 char *rt_session_dir(const RtSession *s); /* the run's folder; caller frees */
-/* --weights, else the run's best or last ones. need: exit 4 (W001) when there are none. Loads them
- * and returns the file (for its metadata), or NULL. */
-RtSt *rt_session_weights(RtSession *s, bool need);
+/* Loads --weights, else the run's best or last ones, else weights.load; exit 4 (W001) when there are
+ * none. Returns the file, for its metadata. */
+RtSt *rt_session_weights(RtSession *s);
+/* What training begins with, if anything: --weights as they are, or --init (weights.load) without
+ * the modules of weights.reinit. Says on stderr what was loaded. */
+void rt_session_begin_weights(RtSession *s);
 
 /* The data block with the flags applied; the pointers live as long as the session. */
 void rt_session_data_config(RtSession *s, RtDataConfig *c);

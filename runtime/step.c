@@ -103,7 +103,7 @@ int rt_verb_step(const RtVerb *v)
     rt_raw_read(&input, in, e, "input");
     rt_raw_read(&target, to, e, "target");
     check_rows(&input, &target);
-    rt_st_free(rt_session_weights(&s, false));
+    rt_session_begin_weights(&s);
     rt_exec_prepare(e);
     char *log = run_steps(&s, e, &input, &target, &loss);
     const char *path;

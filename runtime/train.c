@@ -102,14 +102,14 @@ static void open_run(RtTrain *t, RtSession *s)
     if (t->val_items) rt_feed_init(&t->infer, rt_session_exec(s, RT_INFER, 0), &s->opt);
     t->monitor = pick_monitor(t);
     const char *resume = rt_option_str(&s->opt, "run.resume", NULL);
-    if (resume && rt_option_given(&s->opt, "run.weights")) {
-        rt_fail(RT_EXIT_USAGE, "C003", "--resume and --weights cannot be used together");
+    static const char *const first[][2] = {{"run.weights", "--weights"},
+                                           {"weights.load", "--init"}};
+    for (int i = 0; i < 2 && resume; i++) {
+        if (rt_option_given(&s->opt, first[i][0]))
+            rt_fail(RT_EXIT_USAGE, "C003", "--resume and %s cannot be used together", first[i][1]);
     }
     rt_rundir_open(&t->dir, s, resume != NULL);
-    if (resume)
-        rt_train_resume(t, resume);
-    else
-        rt_st_free(rt_session_weights(s, false));
+    if (!resume || !rt_train_resume(t, resume)) rt_session_begin_weights(s);
     rt_rundir_describe(&t->dir, s);
     char *split = rt_rundir_file(&t->dir, "split.csv");
     RtError e;

@@ -42,7 +42,7 @@ extern const char *const rt_monitor_name[RT_NMONITORS];
 /* resume.c: optim.safetensors holds everything in one file, so that no crash can leave halves of
  * two steps. */
 void rt_train_save(RtTrain *t, bool best); /* last, optim; best too */
-void rt_train_resume(RtTrain *t,
-                     const char *resume); /* "auto" or a file; exits when it does not fit */
-void rt_train_restore_best(RtTrain *t);   /* best weights -> state and last */
+/* "auto" or a file; exits when it does not fit; false: auto, and there is nothing to go on with. */
+bool rt_train_resume(RtTrain *t, const char *resume);
+void rt_train_restore_best(RtTrain *t); /* best weights -> state and last */
 #endif

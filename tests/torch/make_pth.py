@@ -98,6 +98,8 @@ def main():
             zipfile.ZipFile(OUT / "deflated.pth", "w", zipfile.ZIP_DEFLATED) as packed:
         for info in stored.infolist():
             packed.writestr(zipfile.ZipInfo(info.filename), stored.read(info), zipfile.ZIP_DEFLATED)
+    fake = torch.nn.DataParallel(torch.nn.ModuleDict({"fc": torch.nn.Linear(16, 3)}))  # tests/unit/fake_model.h
+    torch.save({"state_dict": fake.state_dict(), "epoch": 7}, OUT / "parallel.pth")
     hostile = {"a": torch.ones(2), "b": Hostile()}
     torch.save(hostile, OUT / "hostile_zip.pth")
     torch.save(hostile, OUT / "hostile_legacy.pth", _use_new_zipfile_serialization=False)

@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 enum { NTRAIN = 90, NTEST = 21 };
+#define PTH "tests/fixtures/pth/parallel.pth"
+static char repository[128];
 
 /* Images of 4x4 whose bright row tells the class, with some noise. */
 static void write_idx(const char *images, const char *labels, int n, unsigned seed)
@@ -36,6 +38,7 @@ static void write_idx(const char *images, const char *labels, int n, unsigned se
 
 static int begin(void **state)
 {
+    if (!getcwd(repository, sizeof repository)) return 1;
     if (cli_begin(state) || mkdir("data", 0700)) return 1;
     write_idx("data/train-images-idx3-ubyte", "data/train-labels-idx1-ubyte", NTRAIN, 1);
     write_idx("data/t10k-images-idx3-ubyte", "data/t10k-labels-idx1-ubyte", NTEST, 2);
@@ -239,6 +242,40 @@ static void weights_that_do_not_fit(void **state)
         strstr(cli_err, "error[W009]: 'fc.bias' has 1 values that are not finite (first at 1)\n"));
 }
 
+/* What training begins with. The .pth has names as DataParallel writes them. */
+static void first_weights(void **state)
+{
+    (void)state;
+    char line[256];
+    must(0, "train --data data --max-steps 1 --output-dir plain");
+    snprintf(line, sizeof line, "train --data data --max-steps 1 --output-dir pth --init %s/" PTH,
+             repository);
+    must(0, line);
+    assert_non_null(strstr(cli_err, "parallel.pth: 2 of 2 tensors loaded\n"));
+    snprintf(line, sizeof line,
+             "train --data data --max-steps 1 --output-dir fresh --reinit fc --init %s/" PTH,
+             repository);
+    must(0, line);
+    assert_non_null(
+        strstr(cli_err, "0 of 2 tensors loaded; begin afresh: 'fc.weight', 'fc.bias'\n"));
+    same_tensors("plain/optim.safetensors", "fresh/optim.safetensors");
+    must(4, "train --data data --output-dir bad --init shape.st");
+    assert_non_null(strstr(cli_err, "to train it afresh add `fc` to weights.reinit, which --init "
+                                    "obeys (1 of 2 tensors match)\n"));
+    must(0, "train --data data --max-steps 1 --output-dir part --init shape.st --reinit fc.weight");
+    assert_non_null(strstr(cli_err, "1 of 2 tensors loaded; begin afresh: 'fc.weight'\n"));
+    must(4, "train --data data --output-dir bad --weights shape.st --reinit fc.weight");
+    must(2, "train --data data --output-dir bad --init good.st --reinit fcc");
+    assert_non_null(strstr(cli_err, "error[C002]: --reinit: the model has no weights under 'fcc'"));
+    must(2, "train --data data --output-dir bad --init good.st --weights good.st");
+    must(2, "train --data data --output-dir bad --init good.st --resume auto");
+    assert_non_null(strstr(cli_err, "error[C003]: --resume and --init cannot be used together"));
+    must(0, "train --data data --max-steps 1 --output-dir miss --init missing.st --strict no");
+    assert_non_null(strstr(cli_err, "1 of 2 tensors loaded; missing: 'fc.bias'\n"));
+    must(0, "eval --data data --weights extra.st --strict no");
+    assert_non_null(strstr(cli_err, "2 of 2 tensors loaded; passed over: 'more'\n"));
+}
+
 static void predicts(void **state)
 {
     (void)state;
@@ -332,6 +369,7 @@ int main(void)
         cmocka_unit_test(early_stopping),
         cmocka_unit_test(diverges),
         cmocka_unit_test(weights_that_do_not_fit),
+        cmocka_unit_test(first_weights),
         cmocka_unit_test(predicts),
         cmocka_unit_test(raw_tensors),
         cmocka_unit_test(benches),
