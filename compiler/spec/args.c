@@ -275,6 +275,11 @@ static bool set_value(Arena *a, const Use *u, const AttrDef *d, const Val *v, At
         out->i[0] = out->i[1] = v->i;
         return in_range(d, (double)v->i) ? true : bad_range(a, d, v);
     }
+    bool twice = d->kind == ATTR_FPAIR && d->def == d->def2; /* one number may stand for both */
+    if (twice && (v->kind == VAL_INT || v->kind == VAL_FLOAT)) {
+        out->f = out->f2 = v->kind == VAL_INT ? (double)v->i : v->f;
+        return in_range(d, out->f) ? true : bad_range(a, d, v);
+    }
     bool pair = d->kind == ATTR_PAIR || d->kind == ATTR_FPAIR;
     if (!pair || v->kind != VAL_LIST || v->list.n != 2) return bad_kind(a, u, d, v);
     double x[2];
