@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 table='
 compiler/main.c         | *
 compiler/pipeline.*      | *
+compiler/verify*         | *
 compiler/stages.h       | compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.h      | compiler/loop/* compiler/support/*
 compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
@@ -24,6 +25,7 @@ compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h
 compiler/*/*            | @folder
 compiler/autodiff*      | compiler/autodiff*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/simplify*      | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/recompute*     | compiler/simplify*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/rules*         | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/ref*           | compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/fuse*          | compiler/fuse*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*

@@ -1,0 +1,37 @@
+/* Between fuse.c (walks over the graph), fuse_rules.c (what may join what) and fuse_merge.c (groups that join). */
+#ifndef FUSE_H
+#define FUSE_H
+#include "groups.h"
+#include "stages.h"
+
+typedef struct Fuse {
+    Arena *a;
+    const Graph *g;
+    Groups *out;
+    bool enable;
+    const char *disabled;
+    bool *prep; /* by node id */
+    int *mark;  /* by node id: visited in walk number */
+    int walk;
+} Fuse;
+
+/* A rule looks at one node and one group of a producer: NULL: the node has joined; "": the rule does not apply;
+ * else why it may not join, as --explain-fusion prints it. */
+typedef struct FuseRule {
+    const char *name, *doc;
+    const char *(*join)(Fuse *, Node *, Group *);
+} FuseRule;
+extern const FuseRule fuse_rules[]; /* ends with name == NULL */
+
+void fuse_put(Fuse *f, Group *g, Node *n, Stage stage);
+bool fuse_is_root(const Node *n);                 /* Assign, Pack */
+bool fuse_wanted(const Fuse *f, const Node *n);   /* stored for its own sake: an output, a state's new value */
+/* Does n depend, through groups as wholes, on anything that group g computes? The caller counts f->walk up. */
+bool fuse_depends(Fuse *f, const Node *n, const Group *g);
+unsigned fuse_axes(const Node *sum);
+bool fuse_is_row(const Node *n);                  /* a reduction along the channels of one row */
+
+/* n has just joined a group: elementwise groups that feed it, and other sums over the same tensors, come along. */
+void fuse_absorb_producers(Fuse *f, Node *n);
+void fuse_merge_sums(Fuse *f, Node *n);
+#endif
