@@ -198,7 +198,7 @@ static int registers_beside(int v, bool row_vectors)
 {
     int n = v + 1 + row_vectors;
     if (v > 2) n += v;
-    if (v == 1) n += 4;
+    if (v == 1) n += 6;
     return n;
 }
 

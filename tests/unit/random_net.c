@@ -229,7 +229,7 @@ static void feature_layer(Draw *d)
         branch(d);
     else if (what < 95 && !d->whole)
         batch_norm(d);
-    else if (!d->whole && dims_of(d, d->last).c > 1)
+    else if (!d->whole && dims_of(d, d->last).c > 1 && dims_of(d, d->last).c <= MOST_FEATURES)
         add(d, dims_of(d, d->last), "Softmax()");
 }
 
