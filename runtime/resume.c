@@ -8,7 +8,6 @@
 #include "ckpt.h"
 #include "err.h"
 #include "file.h"
-#include "scalars.h"
 #include "train.h"
 #include <math.h>
 #include <stdio.h>
@@ -62,6 +61,11 @@ static void common_meta(const RtTrain *t, Meta *m)
     add_int(m, "epoch", t->epoch);
 }
 
+static char *plateau_text(const RtPlateau *p)
+{
+    return rt_format("%a %a %lld %lld", p->lr, p->best, (long long)p->bad, (long long)p->cooldown);
+}
+
 static void resume_meta(const RtTrain *t, Meta *m)
 {
     add_int(m, "batch", t->batch);
@@ -69,7 +73,9 @@ static void resume_meta(const RtTrain *t, Meta *m)
     add_int(m, "seed", (int64_t)t->seed);
     add_int(m, "items", t->items);
     add(m, "optimizer", rt_strdup(optimizer_text(t->s->model)));
-    add_real(m, "lr", rt_scalars_get(t->s->state, "lr", 0));
+    add_real(m, "lr", t->schedule.base);
+    add(m, "schedule", rt_schedule_text(&t->schedule, &t->s->opt));
+    add(m, "plateau", plateau_text(&t->schedule.plateau));
     add_real(m, "loss_sum", t->loss_sum);
     add_int(m, "seen", t->seen);
     add_int(m, "correct", t->correct);
@@ -177,9 +183,21 @@ static void check_settings(const RtTrain *t, const RtSt *f)
     same(t, "optimizer", optimizer_text(t->s->model), need(f, "optimizer"));
     same(t, "monitor", rt_monitor_name[t->monitor], need(f, "monitor"));
     char now[40], then[40];
-    snprintf(now, sizeof now, "%g", rt_scalars_get(t->s->state, "lr", 0));
+    snprintf(now, sizeof now, "%g", t->schedule.base);
     snprintf(then, sizeof then, "%g", need_real(f, "lr"));
     same(t, "--lr", now, then);
+    char *schedule = rt_schedule_text(&t->schedule, &t->s->opt);
+    same(t, "--schedule", schedule, need(f, "schedule"));
+    free(schedule);
+}
+
+static void read_plateau(RtPlateau *p, const RtSt *f)
+{
+    long long bad, cooldown;
+    if (sscanf(need(f, "plateau"), "%la %la %lld %lld", &p->lr, &p->best, &bad, &cooldown) != 4)
+        rt_fail(RT_EXIT_DATA, "W010", "'%s': 'plateau' is damaged", rt_esc(f->name));
+    p->bad = bad;
+    p->cooldown = cooldown;
 }
 
 bool rt_train_resume(RtTrain *t, const char *resume)
@@ -201,6 +219,7 @@ bool rt_train_resume(RtTrain *t, const char *resume)
     t->correct = need_int(f, "correct");
     for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = need_real(f, rt_monitor_name[i]);
     t->best = need_real(f, "best");
+    read_plateau(&t->schedule.plateau, f);
     t->best_epoch = need_int(f, "best_epoch");
     t->waited = need_int(f, "waited");
     t->history = rt_strdup(need(f, "history"));

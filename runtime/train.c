@@ -72,6 +72,30 @@ static RtMonitor pick_monitor(const RtTrain *t)
     return m;
 }
 
+static void open_schedule(RtTrain *t)
+{
+    const RtOptions *o = &t->s->opt;
+    double lr = rt_option_num(o, "train.lr", rt_scalars_get(t->s->state, "lr", 0));
+    rt_schedule_init(&t->schedule, o, lr, rt_option_int(o, "train.epochs", 10), t->batches);
+    if (t->schedule.kind == RT_PLATEAU && t->schedule.maximize && !t->train.classes) {
+        rt_fail(RT_EXIT_USAGE, "C003",
+                "ReduceLROnPlateau(mode=max) watches the accuracy; this model does not classify");
+    }
+}
+
+/* What a plateau is a plateau of: of the validation, if there is one. */
+static double watched(const RtTrain *t)
+{
+    bool val = t->val_items > 0;
+    if (t->schedule.maximize) return t->value[val ? RT_VAL_ACCURACY : RT_TRAIN_ACCURACY];
+    return t->value[val ? RT_VAL_LOSS : RT_TRAIN_LOSS];
+}
+
+static bool rate_changes(const RtTrain *t)
+{
+    return t->schedule.kind != RT_CONSTANT || t->schedule.warmup;
+}
+
 static void open_data(RtTrain *t)
 {
     t->data = rt_session_data(t->s);
@@ -101,6 +125,7 @@ static void open_run(RtTrain *t, RtSession *s)
     open_data(t);
     if (t->val_items) rt_feed_init(&t->infer, rt_session_exec(s, RT_INFER, 0), &s->opt);
     t->monitor = pick_monitor(t);
+    open_schedule(t);
     const char *resume = rt_option_str(&s->opt, "run.resume", NULL);
     static const char *const first[][2] = {{"run.weights", "--weights"},
                                            {"weights.load", "--init"}};
@@ -158,6 +183,8 @@ static _Noreturn void not_finite(const RtTrain *t, double loss)
 static void step(RtTrain *t, const float *input, const int32_t *labels)
 {
     RtFeed *f = &t->train;
+    if (rate_changes(t))
+        rt_scalars_set(t->s->state, "lr", rt_schedule_lr(&t->schedule, t->epoch, t->step));
     rt_scalars_step(t->s->state, &t->s->opt, ++t->step);
     rt_feed_put(f, input, labels, f->batch);
     rt_feed_run(f);
@@ -278,6 +305,8 @@ static void print_epoch(const RtTrain *t, int64_t epochs, double seconds, double
     if (!isnan(v[RT_VAL_LOSS])) n += snprintf(line + n, 32, "  val loss %.4f", v[RT_VAL_LOSS]);
     if (!isnan(v[RT_VAL_ACCURACY]))
         n += snprintf(line + n, 32, "  val acc %.2f%%", 100 * v[RT_VAL_ACCURACY]);
+    if (rate_changes(t))
+        snprintf(line + n, 32, "  lr %.4g", rt_scalars_get(t->s->state, "lr", NAN));
     rt_progress_line("%s  %.0f img/s  %s%s", line, rate, rt_duration(seconds, time),
                      best ? "  best" : "");
 }
@@ -292,6 +321,7 @@ static void finish_epoch(RtTrain *t, int64_t epochs, double begin, int64_t ran)
     t->batch = t->seen = t->correct = 0;
     t->loss_sum = 0;
     bool best = is_best(t);
+    rt_schedule_epoch(&t->schedule, watched(t));
     add_history(t, rt_now() - begin, rate);
     print_epoch(t, epochs, rt_now() - begin, rate, best);
     rt_train_save(t, best);

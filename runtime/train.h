@@ -3,6 +3,7 @@
 #define RUNTIME_TRAIN_H
 #include "feed.h"
 #include "rundir.h"
+#include "schedule.h"
 #include "session.h"
 
 typedef enum RtMonitor {
@@ -21,6 +22,7 @@ typedef struct RtTrain {
     uint64_t seed;
     int64_t items, batches, val_items; /* of an epoch; items are those that fill batches */
     RtMonitor monitor;
+    RtSchedule schedule; /* of the learning rate; its plateau belongs to what a checkpoint holds */
 
     /* What a checkpoint holds besides the state arena: with it, a resumed run is the same run. */
     int64_t epoch, batch; /* where we are, from 0 */

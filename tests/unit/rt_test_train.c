@@ -2,82 +2,21 @@
  * evaluating, predicting, raw tensors, benchmarks, and what goes wrong. */
 #include "err.h"
 #include "rt_cli.h"
-#include "safetensors.h"
+#include "rt_run.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
-enum { NTRAIN = 90, NTEST = 21 };
 #define PTH "tests/fixtures/pth/parallel.pth"
-static char repository[128];
-
-/* Images of 4x4 whose bright row tells the class, with some noise. */
-static void write_idx(const char *images, const char *labels, int n, unsigned seed)
-{
-    FILE *f = fopen(images, "wb"), *g = fopen(labels, "wb");
-    unsigned char head[16] = {0, 0, 8, 3, 0, 0, 0, (unsigned char)n, 0, 0, 0, 4, 0, 0, 0, 4};
-    fwrite(head, 1, 16, f);
-    head[3] = 1;
-    fwrite(head, 1, 8, g);
-    for (int i = 0; i < n; i++) {
-        int label = i % FK;
-        fputc(label, g);
-        for (int k = 0; k < FD; k++) {
-            seed = seed * 1103515245 + 12345;
-            fputc((k / 4 == label ? 150 : 20) + (int)(seed >> 16) % 90, f);
-        }
-    }
-    fclose(f);
-    fclose(g);
-}
-
-static int begin(void **state)
-{
-    if (!getcwd(repository, sizeof repository)) return 1;
-    if (cli_begin(state) || mkdir("data", 0700)) return 1;
-    write_idx("data/train-images-idx3-ubyte", "data/train-labels-idx1-ubyte", NTRAIN, 1);
-    write_idx("data/t10k-images-idx3-ubyte", "data/t10k-labels-idx1-ubyte", NTEST, 2);
-    return 0;
-}
-
-static void must(int code, const char *line)
-{
-    int got = cli(line);
-    if (got != code) print_error("'%s' gave %d\n%s%s", line, got, cli_out, cli_err);
-    assert_int_equal(got, code);
-}
-
-/* The tensors of two checkpoints are the same bytes. */
-static void same_tensors(const char *a, const char *b)
-{
-    RtSt *x = rt_st_open(a), *y = rt_st_open(b);
-    assert_int_equal(x->n, y->n);
-    for (int i = 0; i < x->n; i++) {
-        const RtStTensor *t = rt_st_find(y, x->tensor[i].name);
-        assert_non_null(t);
-        assert_int_equal(t->bytes, x->tensor[i].bytes);
-        assert_memory_equal(t->data, x->tensor[i].data, t->bytes);
-    }
-    static const char *const key[] = {"step",       "epoch",    "best",
-                                      "best_epoch", "val/loss", "train/loss"};
-    for (int i = 0; i < 6; i++) {
-        const char *v = rt_st_meta(x, key[i]), *w = rt_st_meta(y, key[i]);
-        assert_true(!v == !w);
-        if (v) assert_string_equal(v, w);
-    }
-    rt_st_free(x);
-    rt_st_free(y);
-}
 
 static void trains(void **state)
 {
     (void)state;
-    must(0, "train --data data --threads 1 --json train.json");
+    run_must(0, "train --data data --threads 1 --json train.json");
     assert_non_null(strstr(cli_out, "wrote runs/fake: weights/best.safetensors"));
     assert_non_null(strstr(cli_err, "epoch 4/4  loss "));
     static const char *const files[] = {"args.yaml",
@@ -92,7 +31,7 @@ static void trains(void **state)
         snprintf(path, sizeof path, "runs/fake/%s", files[i]);
         assert_int_equal(access(path, R_OK), 0);
     }
-    must(0, "eval --data data --json eval.json");
+    run_must(0, "eval --data data --json eval.json");
     assert_non_null(strstr(cli_out, "test: 21 items, loss "));
     cli_read("eval.json", cli_out);
     assert_non_null(strstr(cli_out, "\"accuracy\": 1"));
@@ -102,19 +41,19 @@ static void trains(void **state)
 static void existing_run(void **state)
 {
     (void)state;
-    must(7, "train --data data");
+    run_must(7, "train --data data");
     assert_non_null(strstr(cli_err, "error[C004]: 'runs/fake' exists (use --force)\n"));
-    must(0, "train --data data --force --epochs 4");
+    run_must(0, "train --data data --force --epochs 4");
 }
 
 static void threads_agree(void **state)
 {
     (void)state;
-    must(0, "train --data data --threads 1 --output-dir t1");
-    must(0, "train --data data --threads 3 --output-dir t3");
-    same_tensors("t1/optim.safetensors", "t3/optim.safetensors");
-    must(0, "train --data data --variant unfused --output-dir tu");
-    same_tensors("t1/optim.safetensors", "tu/optim.safetensors");
+    run_must(0, "train --data data --threads 1 --output-dir t1");
+    run_must(0, "train --data data --threads 3 --output-dir t3");
+    run_same_tensors("t1/optim.safetensors", "t3/optim.safetensors");
+    run_must(0, "train --data data --variant unfused --output-dir tu");
+    run_same_tensors("t1/optim.safetensors", "tu/optim.safetensors");
 }
 
 /* Stopping after each step of three epochs and going on gives the run that was never stopped. */
@@ -122,7 +61,7 @@ static void resume_is_exact(void **state)
 {
     (void)state;
     char line[256];
-    must(0, "train --data data --epochs 3 --output-dir whole");
+    run_must(0, "train --data data --epochs 3 --output-dir whole");
     RtSt *s = rt_st_open("whole/optim.safetensors");
     int steps = atoi(rt_st_meta(s, "step"));
     rt_st_free(s);
@@ -130,36 +69,36 @@ static void resume_is_exact(void **state)
     for (int k = 1; k < steps; k++) {
         snprintf(line, sizeof line,
                  "train --data data --epochs 3 --output-dir part%d --max-steps %d", k, k);
-        must(0, line);
+        run_must(0, line);
         assert_non_null(strstr(cli_err, "--resume auto"));
         snprintf(line, sizeof line,
                  "train --data data --epochs 3 --output-dir part%d --resume auto --threads %d", k,
                  k % 3 + 1);
-        must(0, line);
+        run_must(0, line);
         snprintf(line, sizeof line, "part%d/optim.safetensors", k);
-        same_tensors("whole/optim.safetensors", line);
+        run_same_tensors("whole/optim.safetensors", line);
         snprintf(line, sizeof line, "part%d/weights/best.safetensors", k);
-        same_tensors("whole/weights/best.safetensors", line);
+        run_same_tensors("whole/weights/best.safetensors", line);
     }
 }
 
 static void resume_refused(void **state)
 {
     (void)state;
-    must(0, "train --data data --epochs 3 --output-dir r --max-steps 5");
-    must(2, "train --data data --epochs 3 --output-dir r --resume auto --seed 3");
+    run_must(0, "train --data data --epochs 3 --output-dir r --max-steps 5");
+    run_must(2, "train --data data --epochs 3 --output-dir r --resume auto --seed 3");
     assert_non_null(strstr(
         cli_err, "error[C006]: --seed 3 differs from checkpoint 0: resume would not be exact"));
-    must(2, "train --data data --epochs 3 --output-dir r --resume auto --lr 0.5");
+    run_must(2, "train --data data --epochs 3 --output-dir r --resume auto --lr 0.5");
     assert_non_null(strstr(cli_err, "error[C006]: --lr 0.5 differs from checkpoint 0.01"));
-    must(2, "train --data data --epochs 3 --output-dir r --resume auto --limit 40");
+    run_must(2, "train --data data --epochs 3 --output-dir r --resume auto --limit 40");
     assert_int_equal(
         cli_with(fake_model("SGD(lr=0.1)"), "train --data data --output-dir r --resume auto"), 2);
     assert_non_null(strstr(cli_err, "error[C006]: optimizer SGD(lr=0.1) differs"));
-    must(4, "train --data data --output-dir r --resume r/weights/last.safetensors");
+    run_must(4, "train --data data --output-dir r --resume r/weights/last.safetensors");
     assert_non_null(strstr(cli_err, "error[W010]"));
-    must(2, "train --data data --output-dir r --resume auto --weights x");
-    must(0, "train --data data --epochs 3 --output-dir r --resume auto --lr 0.5 --allow-drift");
+    run_must(2, "train --data data --output-dir r --resume auto --weights x");
+    run_must(0, "train --data data --epochs 3 --output-dir r --resume auto --lr 0.5 --allow-drift");
 }
 
 static void interrupted(void **state)
@@ -173,7 +112,8 @@ static void interrupted(void **state)
     if (pid == 0) cli_child(m, 8, argv);
     int status;
     for (int i = 0; i < 500 && access("int/weights/last.safetensors", F_OK); i++) usleep(10000);
-    must(7, "train --data data --output-dir int --force"); /* locked; also: other files than out.txt
+    run_must(
+        7, "train --data data --output-dir int --force"); /* locked; also: other files than out.txt
                                                               are untouched */
     assert_non_null(strstr(cli_err, "error[C007]: 'int' is locked by pid "));
     kill(pid, SIGINT);
@@ -185,14 +125,14 @@ static void interrupted(void **state)
     char line[256];
     snprintf(line, sizeof line,
              "train --data data --epochs 1000000 --output-dir int2 --max-steps %d", steps);
-    must(0, line);
-    same_tensors("int/optim.safetensors", "int2/optim.safetensors");
+    run_must(0, line);
+    run_same_tensors("int/optim.safetensors", "int2/optim.safetensors");
 }
 
 static void early_stopping(void **state)
 {
     (void)state;
-    must(0, "train --data data --epochs 50 --lr 0 --patience 2 --output-dir es");
+    run_must(0, "train --data data --epochs 50 --lr 0 --patience 2 --output-dir es");
     assert_non_null(strstr(cli_out, "fake: 3 epochs"));
     assert_non_null(strstr(cli_out, "in epoch 1\n"));
 }
@@ -228,16 +168,16 @@ static void weights_that_do_not_fit(void **state)
     t[0].dim[1] = 16;
     t[1].data = bad;
     rt_st_write("nan.st", t, 2, NULL, 0, NULL);
-    must(0, "eval --data data --weights good.st");
-    must(4, "eval --data data --weights extra.st");
+    run_must(0, "eval --data data --weights good.st");
+    run_must(4, "eval --data data --weights extra.st");
     assert_non_null(
         strstr(cli_err, "error[W007]: 'extra.st' does not fit the model: extra 'more'\n"));
-    must(0, "eval --data data --weights extra.st --strict no");
-    must(4, "eval --data data --weights missing.st");
+    run_must(0, "eval --data data --weights extra.st --strict no");
+    run_must(4, "eval --data data --weights missing.st");
     assert_non_null(strstr(cli_err, "missing 'fc.bias'"));
-    must(4, "eval --data data --weights shape.st");
+    run_must(4, "eval --data data --weights shape.st");
     assert_non_null(strstr(cli_err, "error[W008]: 'fc.weight': file [16,3], model [3,16]\n"));
-    must(4, "eval --data data --weights nan.st");
+    run_must(4, "eval --data data --weights nan.st");
     assert_non_null(
         strstr(cli_err, "error[W009]: 'fc.bias' has 1 values that are not finite (first at 1)\n"));
 }
@@ -247,44 +187,45 @@ static void first_weights(void **state)
 {
     (void)state;
     char line[256];
-    must(0, "train --data data --max-steps 1 --output-dir plain");
+    run_must(0, "train --data data --max-steps 1 --output-dir plain");
     snprintf(line, sizeof line, "train --data data --max-steps 1 --output-dir pth --init %s/" PTH,
-             repository);
-    must(0, line);
+             run_repository);
+    run_must(0, line);
     assert_non_null(strstr(cli_err, "parallel.pth: 2 of 2 tensors loaded\n"));
     snprintf(line, sizeof line,
              "train --data data --max-steps 1 --output-dir fresh --reinit fc --init %s/" PTH,
-             repository);
-    must(0, line);
+             run_repository);
+    run_must(0, line);
     assert_non_null(
         strstr(cli_err, "0 of 2 tensors loaded; begin afresh: 'fc.weight', 'fc.bias'\n"));
-    same_tensors("plain/optim.safetensors", "fresh/optim.safetensors");
-    must(4, "train --data data --output-dir bad --init shape.st");
+    run_same_tensors("plain/optim.safetensors", "fresh/optim.safetensors");
+    run_must(4, "train --data data --output-dir bad --init shape.st");
     assert_non_null(strstr(cli_err, "to train it afresh add `fc` to weights.reinit, which --init "
                                     "obeys (1 of 2 tensors match)\n"));
-    must(0, "train --data data --max-steps 1 --output-dir part --init shape.st --reinit fc.weight");
+    run_must(
+        0, "train --data data --max-steps 1 --output-dir part --init shape.st --reinit fc.weight");
     assert_non_null(strstr(cli_err, "1 of 2 tensors loaded; begin afresh: 'fc.weight'\n"));
-    must(4, "train --data data --output-dir bad --weights shape.st --reinit fc.weight");
-    must(2, "train --data data --output-dir bad --init good.st --reinit fcc");
+    run_must(4, "train --data data --output-dir bad --weights shape.st --reinit fc.weight");
+    run_must(2, "train --data data --output-dir bad --init good.st --reinit fcc");
     assert_non_null(strstr(cli_err, "error[C002]: --reinit: the model has no weights under 'fcc'"));
-    must(2, "train --data data --output-dir bad --init good.st --weights good.st");
-    must(2, "train --data data --output-dir bad --init good.st --resume auto");
+    run_must(2, "train --data data --output-dir bad --init good.st --weights good.st");
+    run_must(2, "train --data data --output-dir bad --init good.st --resume auto");
     assert_non_null(strstr(cli_err, "error[C003]: --resume and --init cannot be used together"));
-    must(0, "train --data data --max-steps 1 --output-dir miss --init missing.st --strict no");
+    run_must(0, "train --data data --max-steps 1 --output-dir miss --init missing.st --strict no");
     assert_non_null(strstr(cli_err, "1 of 2 tensors loaded; missing: 'fc.bias'\n"));
-    must(0, "eval --data data --weights extra.st --strict no");
+    run_must(0, "eval --data data --weights extra.st --strict no");
     assert_non_null(strstr(cli_err, "2 of 2 tensors loaded; passed over: 'more'\n"));
 }
 
 static void predicts(void **state)
 {
     (void)state;
-    must(0, "predict --data data --idx 4 --topk 2");
+    run_must(0, "predict --data data --idx 4 --topk 2");
     assert_non_null(strstr(cli_out, "t10k:4 (1)  1 "));
-    must(0, "predict --data data --idx 4 --topk 2 --json -");
+    run_must(0, "predict --data data --idx 4 --topk 2 --json -");
     assert_non_null(strstr(cli_out, "\"truth\": \"1\""));
-    must(2, "predict --data data --idx 21");
-    must(4, "predict --data data no.png");
+    run_must(2, "predict --data data --idx 21");
+    run_must(4, "predict --data data no.png");
 }
 
 static void raw_tensors(void **state)
@@ -309,14 +250,14 @@ static void raw_tensors(void **state)
     in.count = ODD * FD;
     rt_st_write("odd.st", &in, 1, NULL, 0, NULL);
     rt_st_write("oddto.st", &to, 1, NULL, 0, NULL);
-    must(0, "run --input odd.st --target oddto.st --output o.st --layer input");
+    run_must(0, "run --input odd.st --target oddto.st --output o.st --layer input");
     RtSt *s = rt_st_open("o.st");
     assert_int_equal(rt_st_find(s, "output")->dim[0], ODD);
     assert_memory_equal(rt_st_find(s, "input")->data, x, ODD * FD * sizeof(float));
     assert_int_equal(rt_st_find(s, "loss")->count, 1);
     rt_st_free(s);
-    must(0, "step --input in.st --target to.st --steps 5 --log l.jsonl --save-grads g.st "
-            "--save-weights w.st");
+    run_must(0, "step --input in.st --target to.st --steps 5 --log l.jsonl --save-grads g.st "
+                "--save-weights w.st");
     s = rt_st_open("g.st");
     assert_int_equal(s->n, 2);
     assert_non_null(rt_st_find(s, "fc.weight"));
@@ -326,34 +267,34 @@ static void raw_tensors(void **state)
     for (char *p = cli_out; (p = strchr(p, '\n')); p++) lines++;
     assert_int_equal(lines, 5);
     assert_memory_equal(cli_out, "{\"step\": 1, \"loss\": ", 20);
-    must(0, "step --input in.st --target to.st --steps 5 --threads 3 --save-weights w3.st");
-    same_tensors("w.st", "w3.st");
-    must(4, "step --input odd.st --target oddto.st");
-    must(4, "step --input in.st --target oddto.st");
-    must(4, "run --input to.st --output o.st");
-    must(2, "run --input in.st --output o.st --layer nothing");
+    run_must(0, "step --input in.st --target to.st --steps 5 --threads 3 --save-weights w3.st");
+    run_same_tensors("w.st", "w3.st");
+    run_must(4, "step --input odd.st --target oddto.st");
+    run_must(4, "step --input in.st --target oddto.st");
+    run_must(4, "run --input to.st --output o.st");
+    run_must(2, "run --input in.st --output o.st --layer nothing");
 }
 
 static void benches(void **state)
 {
     (void)state;
-    must(0, "bench --duration 0.02s --threads 1,2 --profile --json b.json");
+    run_must(0, "bench --duration 0.02s --threads 1,2 --profile --json b.json");
     assert_non_null(strstr(cli_out, "fused is "));
     assert_non_null(strstr(cli_out, "both compute the same bits"));
     assert_non_null(strstr(cli_out, "fc+loss  fake.yaml:9"));
     cli_read("b.json", cli_out);
     assert_non_null(strstr(cli_out, "\"phase\": \"train-step\""));
-    must(2, "bench --batch 7");
-    must(0, "bench --batch 1 --phase infer --variants fused --duration 0.02 --json -");
+    run_must(2, "bench --batch 7");
+    run_must(0, "bench --batch 1 --phase infer --variants fused --duration 0.02 --json -");
     assert_memory_equal(cli_out, "{\n  \"version\": 1,", 17);
 }
 
 static void bad_data(void **state)
 {
     (void)state;
-    must(4, "train --data data --limit 3 --output-dir bd");
+    run_must(4, "train --data data --limit 3 --output-dir bd");
     assert_non_null(strstr(cli_err, "error[D026]: batch 8 > 3 items\n"));
-    must(4, "train --data nowhere --output-dir bd");
+    run_must(4, "train --data nowhere --output-dir bd");
     assert_int_not_equal(access("bd", F_OK), 0); /* nothing half-written */
 }
 
@@ -375,5 +316,5 @@ int main(void)
         cmocka_unit_test(benches),
         cmocka_unit_test(bad_data),
     };
-    return cmocka_run_group_tests(tests, begin, cli_end);
+    return cmocka_run_group_tests(tests, run_begin, cli_end);
 }
