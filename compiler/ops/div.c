@@ -35,9 +35,10 @@ static const Sample samples[] = {{"f[2,3,7,5] p[2,3,7,5]", ""},
                                  {0}};
 
 const OpDef op_div = {.name = "Div",
-                      .doc = "a / b",
+                      .doc = "a / b; a layer with two inputs (from: [x, y])",
                       .nin = 2,
                       .nest = NEST_POINTWISE,
+                      .use = OP_LAYER,
                       .shape = shape_pair,
                       .grad = grad,
                       .body = body,

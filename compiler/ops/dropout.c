@@ -1,4 +1,4 @@
-/* Dropout: zeroes elements with probability p and scales the others by 1 / (1 - p). Nothing is
+/* Dropout, Dropout2d: zeroes elements with probability p and scales the others by 1 / (1 - p). Nothing is
  * stored: whether an element is kept is a hash of (seed, step, the layer's number, row-major
  * index), so that the gradient is the same op on dy. In evaluation mode the layer gives its input.
  * The hash: multiply-xorshift rounds on 32 bits; the keys are per (seed, step, layer), loop
@@ -24,6 +24,23 @@ static Node *layer(Layer *l)
     l->attr[NUMBER].i[0] = number;
     Node *seed = g_scalar(g, "seed"), *step = g_scalar(g, "step");
     return g_op_attr(g, "Dropout", l->attr, 3, l->in[0], seed, step);
+}
+
+/* One decision per channel of an image: dropout of ones, [N,C,1,1], times x. */
+static Node *layer_2d(Layer *l)
+{
+    Graph *g = l->g;
+    Shape x = l->in[0]->shape;
+    if (x.rank != 4) {
+        diag_error(l->loc, "H001", "Dropout2d '%s': input has the shape %s, expected [N,C,H,W]",
+                   l->path, shape_text(x).s);
+        return NULL;
+    }
+    if (!g->training || l->attr[P].f == 0) return l->in[0];
+    Layer mask = *l;
+    Node *one = g_const(g, 1);
+    mask.in[0] = g_broadcast(g, one, shape_make(4, x.dim[0], x.dim[1], (int64_t)1, (int64_t)1));
+    return g_mul(g, l->in[0], layer(&mask));
 }
 
 /* Elements whose 24 high bits are below this are dropped. */
@@ -112,3 +129,11 @@ const OpDef op_dropout = {.name = "Dropout",
                           .ref = ref,
                           .samples = samples,
                           .tol = {1e-6, 1e-4}};
+
+const OpDef op_dropout2d = {.name = "Dropout2d",
+                            .doc = "zeroes channels at random while training",
+                            .nin = 1,
+                            .attrs = attrs,
+                            .nest = NEST_EXPAND,
+                            .use = OP_LAYER,
+                            .layer = layer_2d};

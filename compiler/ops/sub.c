@@ -33,9 +33,10 @@ static const Sample samples[] = {{"f[2,3,7,5] f[2,3,7,5]", ""},
                                  {0}};
 
 const OpDef op_sub = {.name = "Sub",
-                      .doc = "a - b",
+                      .doc = "a - b; a layer with two inputs (from: [x, y])",
                       .nin = 2,
                       .nest = NEST_POINTWISE,
+                      .use = OP_LAYER,
                       .shape = shape_pair,
                       .grad = grad,
                       .body = body,
