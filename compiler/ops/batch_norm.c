@@ -1,6 +1,6 @@
 /* BatchNorm2d and BatchNorm1d. In training a composite of (x, weight, bias, running_mean); in
- * evaluation the layer is x * scale + shift, both computed from state alone, which simplify folds
- * into a convolution.
+ * evaluation, and where the layer is frozen, it is x * scale + shift, both computed from state
+ * alone, which simplify folds into a convolution.
  *
  * Statistics in one pass over x, shifted by the running mean m so that nothing cancels once it has
  * settled: d = x - m,  mean = m + E[d],  var = E[d^2] - E[d]^2  (biased; the running variance is
@@ -150,7 +150,7 @@ static Node *layer(Layer *l, int rank)
     if (!check(l, rank)) return NULL;
     Graph *g = l->g;
     Params p = parameters(l, shape_make(1, l->in[0]->shape.dim[1]));
-    if (g->training || !p.mean) return training(l, &p);
+    if ((g->training && !l->frozen) || !p.mean) return training(l, &p);
     Node *std = g_op(g, "Sqrt", 1, g_add(g, p.var, g_const(g, l->attr[EPS].f)));
     Node *scale = g_div(g, p.weight, std);
     Node *shift = g_sub(g, p.bias, g_mul(g, p.mean, scale));

@@ -1,7 +1,8 @@
-/* What bends the sequential flow: from, if, repeat, do; and blocks, the reusable bodies with
- * arguments. In: a mapping with these keys. Out: the module's output in the graph. Rule:
- * `in.channels` is of the module's own input; `from: in` is the input of the body that the module
- * stands in. A module whose `if` is false gives its input. Not here: layers (model.c). */
+/* What bends the sequential flow: from, if, repeat, do, use.
+ * In: a mapping with these keys. Out: the module's output in the graph.
+ * Rule: `in.channels` is of the module's own input; `from: in` is the input of the body that the
+ * module stands in. A module whose `if` is false gives its input. Not here: layers (model.c),
+ * blocks and imports (uses.c). */
 #include "spec/model.h"
 #include <string.h>
 
@@ -24,24 +25,28 @@ bool blocks_is_directive(const Yaml *map)
     return false;
 }
 
-const Scope *blocks_scope(Build *b, const Scope *scope, const Flow *in)
+const Scope *blocks_shape_names(Arena *a, const Scope *scope, const Node *n, const char *prefix)
 {
-    const Node *n = in->in[0];
     Val channels = {.kind = n ? VAL_INT : VAL_NOTHING}, size = {.kind = n ? VAL_LIST : VAL_NOTHING};
     if (n && n->shape.rank < 2) return scope;
     channels.i = n ? n->shape.dim[1] : 0;
-    scope = scope_add(b->arena, scope, "in.channels", channels);
+    scope = scope_add(a, scope, arena_printf(a, "%s.channels", prefix), channels);
     if (n && n->shape.rank != 4) return scope;
     for (int d = 2; n && d < 4; d++) {
         Val v = {.kind = VAL_INT, .i = n->shape.dim[d]};
-        vec_push(b->arena, &size.list, v);
+        vec_push(a, &size.list, v);
     }
-    return scope_add(b->arena, scope, "in.size", size);
+    return scope_add(a, scope, arena_printf(a, "%s.size", prefix), size);
+}
+
+const Scope *blocks_scope(Build *b, const Scope *scope, const Flow *in)
+{
+    return blocks_shape_names(b->arena, scope, in->in[0], "in");
 }
 
 /* ---- from ---- */
 
-static const Made *find_made(const Build *b, const char *path)
+const Made *blocks_made(const Build *b, const char *path)
 {
     for (int i = b->made.n - 1; i >= 0; i--)
         if (!b->made.v[i].layer && strcmp(b->made.v[i].path, path) == 0) return &b->made.v[i];
@@ -56,7 +61,7 @@ static void missing_module(Build *b, const Yaml *y, const Frame *body)
     for (int i = 0; i < body->src->key.n && n < MAX_NAMES; i++) {
         const Yaml *key = body->src->key.v[i];
         if (strcmp(key->text, y->text) == 0) later = true;
-        if (find_made(b, model_path(b, body->path, key->text))) names[n++] = key->text;
+        if (blocks_made(b, model_path(b, body->path, key->text))) names[n++] = key->text;
     }
     names[n++] = "in";
     names[n] = NULL;
@@ -80,7 +85,7 @@ static bool find_from(Build *b, const Yaml *y, const Frame *body, Node **out)
     *out = body->in;
     if (strcmp(y->text, "in") == 0) return true;
     for (const Frame *at = body; at; at = at->up) {
-        const Made *m = find_made(b, model_path(b, at->path, y->text));
+        const Made *m = blocks_made(b, model_path(b, at->path, y->text));
         if (!m) continue;
         *out = m->node;
         return true;
@@ -109,16 +114,25 @@ bool blocks_from(Build *b, const Yaml *map, const Flow *in, const Frame *body, F
 
 /* ---- if, repeat, do ---- */
 
-int blocks_if(Build *b, const Yaml *map, const Scope *scope)
+static int truth(Build *b, const Yaml *y, const Scope *scope)
 {
-    const Yaml *y = yaml_get(map, "if");
-    if (!y) return 1;
     Val v = expr_eval_yaml(b->arena, y, scope);
     if (v.kind == VAL_BOOL) return v.i != 0;
     if (v.kind != VAL_NOTHING)
         diag_error(y->loc, "S014", "'if' must be true or false, got %s '%s'", val_kind(&v),
                    val_text(b->arena, &v));
     return -1;
+}
+
+int blocks_if(Build *b, const Yaml *map, const Scope *scope)
+{
+    const Yaml *y = yaml_get(map, "if");
+    int now = y ? truth(b, y, scope) : 1;
+    if (!y || b->graph->training) return now;
+    Val yes = {.kind = VAL_BOOL, .i = 1};
+    int then = truth(b, y, scope_add(b->arena, scope, "training", yes));
+    if (now >= 0 && then >= 0 && now != then) b->differs = true;
+    return now;
 }
 
 /* 1 when it is not known, so that the body is still checked */
@@ -136,18 +150,27 @@ static int64_t repeat_count(Build *b, const Yaml *map, const Scope *scope)
     return 1;
 }
 
+/* The body of a directive, once: `do`, or the block or import that `use` names. */
+static Node *run(Build *b, const Yaml *map, const char *path, const Flow *in, const Frame *body,
+                 const Scope *scope)
+{
+    const Yaml *use = yaml_get(map, "use");
+    if (!use) return model_run(b, yaml_get(map, "do"), path, in, body, scope);
+    const Use *u = use_read(b->arena, use, blocks_scope(b, scope, in), true, NULL);
+    return u ? uses_named(b, u, path, in, yaml_get(map, "until")) : NULL;
+}
+
 static Node *repeat(Build *b, const Yaml *map, const char *path, int *index, Flow in,
                     const Frame *body, const Scope *scope)
 {
-    const Yaml *what = yaml_get(map, "do");
     int own = 0;
     int64_t n = repeat_count(b, map, blocks_scope(b, scope, &in));
     if (!index) index = &own;
     for (int64_t i = 0; i < n && !b->stopped; i++) {
         const char *name = arena_printf(b->arena, "%d", (*index)++);
         const char *each = model_path(b, path, name);
-        Node *out = model_run(b, what, each, &in, body, scope);
-        model_made(b, each, out, what->loc, false);
+        Node *out = run(b, map, each, &in, body, scope);
+        model_made(b, each, out, map->loc, false);
         in = (Flow){{out}, 1};
     }
     return in.in[0];
@@ -155,14 +178,10 @@ static Node *repeat(Build *b, const Yaml *map, const char *path, int *index, Flo
 
 static bool check_directive(Build *b, const Yaml *map)
 {
-    bool ok = true;
+    bool ok = true, use = yaml_get(map, "use") != NULL;
     for (int i = 0; i < map->key.n; i++) {
         const Yaml *key = map->key.v[i];
         const char *shown = yaml_show(b->arena, key->text);
-        if (strcmp(key->text, "use") == 0 || strcmp(key->text, "until") == 0) {
-            diag_error(key->loc, "S041", "'%s' is not supported by this version", shown);
-            return false;
-        }
         if (is_key(directive_keys, key->text)) continue;
         ok = false;
         const char *near = diag_nearest(key->text, directive_keys);
@@ -173,9 +192,24 @@ static bool check_directive(Build *b, const Yaml *map)
             diag_error(key->loc, "S012", "unknown key '%s' beside 'do'", shown);
         if (!near) diag_help("layers stand inside of `do:`");
     }
-    if (!ok || yaml_get(map, "do")) return ok;
+    if (!ok) return false;
+    if (use && yaml_get(map, "do")) {
+        diag_error(map->loc, "S012", "a module has 'do' or 'use', not both");
+        return false;
+    }
+    if (!use && yaml_get(map, "until")) {
+        diag_error(yaml_get(map, "until")->loc, "S013", "'until' needs 'use'");
+        return false;
+    }
+    if (use || yaml_get(map, "do")) return true;
     diag_error(map->loc, "S013", "a module with from, if or repeat needs 'do'");
     return false;
+}
+
+static Node *skip(Build *b, const char *path, Node *in)
+{
+    vec_push(b->arena, &b->skipped, path);
+    return in;
 }
 
 Node *blocks_directive(Build *b, const Yaml *map, const char *path, int *index, const Flow *in,
@@ -185,114 +219,8 @@ Node *blocks_directive(Build *b, const Yaml *map, const char *path, int *index, 
     if (!check_directive(b, map)) return NULL;
     if (!blocks_from(b, map, in, body, &from)) return NULL;
     int yes = blocks_if(b, map, blocks_scope(b, scope, &from));
-    if (yes == 0) return from.in[0];
+    if (yes == 0) return skip(b, path, from.in[0]);
     Node *n = yaml_get(map, "repeat") ? repeat(b, map, path, index, from, body, scope)
-                                      : model_run(b, yaml_get(map, "do"), path, &from, body, scope);
+                                      : run(b, map, path, &from, body, scope);
     return yes == 1 ? n : NULL;
-}
-
-/* ---- blocks ---- */
-
-const Yaml *blocks_find(const Build *b, const char *name)
-{
-    return yaml_get(yaml_get(b->spec->root, "blocks"), name);
-}
-
-static const Arg *find_arg(const Use *u, const char *name, int position)
-{
-    for (int i = 0; i < u->arg.n; i++) {
-        const Arg *arg = &u->arg.v[i];
-        if (arg->key ? strcmp(arg->key, name) == 0 : i == position) return arg;
-    }
-    return NULL;
-}
-
-static bool check_args(Build *b, const Use *u, const Yaml *args)
-{
-    const char *names[MAX_NAMES + 1];
-    int n = 0;
-    bool ok = true;
-    for (; args && n < args->key.n && n < MAX_NAMES; n++) names[n] = args->key.v[n]->text;
-    names[n] = NULL;
-    for (int i = 0; i < u->arg.n; i++) {
-        const Arg *arg = &u->arg.v[i];
-        if (arg->key ? is_key(names, arg->key) : i < n) continue;
-        ok = false;
-        if (!arg->key) {
-            diag_error(arg->val.loc, "S025", "block %s takes at most %d argument%s", u->name, n,
-                       n == 1 ? "" : "s");
-            break;
-        }
-        const char *near = diag_nearest(arg->key, names), *shown = yaml_show(b->arena, arg->key);
-        if (near)
-            diag_error(arg->key_loc, "S012", "unknown argument '%s' in %s; did you mean '%s'?",
-                       shown, u->name, near);
-        else
-            diag_error(arg->key_loc, "S012", "unknown argument '%s' in %s", shown, u->name);
-    }
-    return ok;
-}
-
-/* Params and the block's arguments; NULL after an error. */
-static const Scope *block_scope(Build *b, const Use *u, const Yaml *args)
-{
-    const Scope *scope = b->scope;
-    bool ok = check_args(b, u, args);
-    for (int i = 0; args && i < args->key.n; i++) {
-        const Yaml *key = args->key.v[i], *y = args->item.v[i];
-        const Arg *arg = find_arg(u, key->text, i);
-        Val v = {0};
-        if (arg) {
-            v = arg->val;
-        } else if (!y->required) {
-            v = expr_eval_yaml(b->arena, y, scope);
-        } else {
-            diag_error(u->loc, "S013", "%s needs '%s'", u->name, yaml_show(b->arena, key->text));
-            diag_note(key->loc, "the argument is declared here");
-            ok = false;
-        }
-        scope = scope_add(b->arena, scope, key->text, v);
-    }
-    return ok ? scope : NULL;
-}
-
-static bool check_block(const Yaml *block, const Yaml **args, const Yaml **body)
-{
-    static const char *const keys[] = {"args", "body", NULL};
-    *args = yaml_get(block, "args");
-    *body = yaml_get(block, "body");
-    if (!*body || (*args && (*args)->kind != Y_MAP)) {
-        diag_error(block->loc, "S013", "a block is {args: {...}, body: ...}");
-        return false;
-    }
-    for (int i = 0; i < block->key.n; i++) {
-        if (is_key(keys, block->key.v[i]->text)) continue;
-        diag_error(block->key.v[i]->loc, "S012", "a block has only the keys args and body");
-        return false;
-    }
-    for (int i = 0; *args && i < (*args)->key.n; i++) {
-        if (expr_is_name((*args)->key.v[i]->text)) continue;
-        diag_error((*args)->key.v[i]->loc, "S020", "this cannot be the name of an argument");
-        return false;
-    }
-    return true;
-}
-
-Node *blocks_use(Build *b, const Yaml *block, const Use *u, const char *path, const Flow *in)
-{
-    const Yaml *args, *body;
-    if (!check_block(block, &args, &body)) return NULL;
-    const Scope *scope = block_scope(b, u, args);
-    if (!scope) return NULL;
-    if (b->depth == MAX_BLOCK_DEPTH) {
-        diag_error(u->loc, "S033", "blocks nested deeper than %d levels: does '%s' use itself?",
-                   MAX_BLOCK_DEPTH, u->name);
-        b->stopped = true;
-        return NULL;
-    }
-    b->depth++;
-    Frame own = {NULL, path, in->in[0], body};
-    Node *n = model_run(b, body, path, in, &own, scope);
-    b->depth--;
-    return n;
 }

@@ -117,6 +117,31 @@ static const Term *parse_atom(Lexer *l)
     return term_new(l, TERM_VALUE, l->begin);
 }
 
+static Loc span(Loc a, Loc b)
+{
+    if (a.line == b.line && b.col + b.len > a.col + a.len) a.len = b.col + b.len - a.col;
+    return a;
+}
+
+/* list[index] */
+static const Term *parse_indexed(Lexer *l)
+{
+    const Term *t = parse_atom(l);
+    while (!l->failed && lex_is(l, "[")) {
+        Term *at = term_new(l, TERM_OP, l->begin);
+        at->op = OP_INDEX;
+        at->op_text = "[ ]";
+        lex_next(l);
+        at->a = t;
+        at->b = parse_expr(l);
+        if (!lex_is(l, "]")) lex_unexpected(l, "']'");
+        at->loc = span(t->loc, lex_here(l));
+        lex_next(l);
+        t = at;
+    }
+    return t;
+}
+
 /* Every recursion of the grammar passes here. */
 static bool enter(Lexer *l)
 {
@@ -148,12 +173,6 @@ static const Term *parse_prefix(Lexer *l, const Sign *signs, const Term *(*below
     return below(l);
 }
 
-static Loc span(Loc a, Loc b)
-{
-    if (a.line == b.line && b.col + b.len > a.col + a.len) a.len = b.col + b.len - a.col;
-    return a;
-}
-
 /* below {sign below}; once: at most one sign */
 static const Term *parse_infix(Lexer *l, const Sign *signs, const Term *(*below)(Lexer *),
                                bool once)
@@ -178,7 +197,7 @@ static const Term *parse_infix(Lexer *l, const Sign *signs, const Term *(*below)
 static const Term *parse_sign(Lexer *l)
 {
     static const Sign signs[] = {{"-", OP_NEG}, {"+", OP_POS}, {NULL, OP_NONE_}};
-    return parse_prefix(l, signs, parse_atom, parse_sign);
+    return parse_prefix(l, signs, parse_indexed, parse_sign);
 }
 
 static const Term *parse_term(Lexer *l)

@@ -4,8 +4,9 @@
  *   expr  = or ["if" or "else" expr]          or  = and {"or" and}        and = not {"and" not}
  *   not   = "not" not | cmp                   cmp = sum [("=="|"!="|"<"|">"|"<="|">=") sum]
  *   sum   = term {("+"|"-") term}             term = sign {("*"|"//"|"%") sign}
- *   sign  = ("-"|"+") sign | atom             atom = number | string | name | "_" | "(" list ")" |
- * "[" list "]" call  = name "(" [arg {"," arg} [","]] ")"        arg = [name "="] expr */
+ *   sign  = ("-"|"+") sign | part             part = atom {"[" expr "]"}
+ *   atom  = number | string | name | "_" | "(" list ")" | "[" list "]"
+ *   call  = name "(" [arg {"," arg} [","]] ")"        arg = [name "="] expr */
 #ifndef SPEC_EXPR_H
 #define SPEC_EXPR_H
 #include "spec/yaml_tree.h"

@@ -65,6 +65,34 @@ static bool check_size(Build *b, const Use *u, const char *who, const Node *n)
     return false;
 }
 
+/* Multiply-adds of a contraction: every combination of its axes, in every phase. */
+static int64_t multiply_adds(const Node *n)
+{
+    Contract c;
+    int64_t sum = 0;
+    for (int phase = 0; n->op->contract; phase++) {
+        int64_t all = 1;
+        c = (Contract){0};
+        if (!n->op->contract(n, phase, &c)) break;
+        for (int i = 0; i < c.naxes; i++) all *= c.axis[i].extent;
+        sum += all;
+    }
+    return sum;
+}
+
+static void list_layer(Build *b, const Layer *l, const Node *out, int nodes, int states)
+{
+    Graph *g = b->graph;
+    LayerNote note = {.path = l->path, .type = l->op->name, .out = out->shape};
+    for (int i = nodes; i < g->node.n; i++) note.macs += multiply_adds(g->node.v[i]);
+    for (int i = states; i < g->state.n; i++) {
+        const State *s = g->state.v[i];
+        if (s->kind == STATE_PARAM) note.params += shape_count(s->shape);
+    }
+    note.frozen = note.params > 0 && l->frozen;
+    vec_push(b->arena, &b->list->layer, note);
+}
+
 static Node *build_layer(Build *b, const Use *u, const char *path, const Flow *in)
 {
     const OpDef *op = use_op(b->arena, u, OP_LAYER);
@@ -78,10 +106,13 @@ static Node *build_layer(Build *b, const Use *u, const char *path, const Flow *i
         ok = ok && l.in[i];
     }
     if (!ok) return NULL;
-    int before = diag_errors();
+    l.frozen = weights_frozen(b->spec, path);
+    int before = diag_errors(), nodes = b->graph->node.n, states = b->graph->state.n;
     Node *n = layer_build(&l);
     bug_if(!n && diag_errors() == before, "%s gave no node and no error", who);
-    return n && check_size(b, u, who, n) ? n : NULL;
+    if (!n || !check_size(b, u, who, n)) return NULL;
+    if (b->list) list_layer(b, &l, n, nodes, states);
+    return n;
 }
 
 static Node *build_use(Build *b, const Yaml *y, const char *path, const Flow *in,
@@ -89,8 +120,8 @@ static Node *build_use(Build *b, const Yaml *y, const char *path, const Flow *in
 {
     const Use *u = use_read(b->arena, y, blocks_scope(b, scope, in), false, blocks_keys);
     if (!u) return NULL;
-    const Yaml *block = blocks_find(b, u->name);
-    if (block) return blocks_use(b, block, u, path, in);
+    Callee callee;
+    if (uses_find(b, u->name, &callee)) return uses_call(b, &callee, u, path, in, NULL);
     if (!count(b, &b->layers, MAX_LAYERS, u->loc, "layers")) return NULL;
     Node *n = build_layer(b, u, path, in);
     if (n && n != in->in[0]) model_made(b, path, n, u->loc, true);
@@ -103,6 +134,7 @@ static Node *build_long(Build *b, const Yaml *y, const char *path, const Flow *i
     Flow from;
     if (!blocks_from(b, y, in, body, &from)) return NULL;
     int yes = blocks_if(b, y, blocks_scope(b, scope, &from));
+    if (yes == 0) vec_push(b->arena, &b->skipped, path);
     if (yes == 0) return from.in[0];
     Node *n = build_use(b, y, path, &from, scope);
     return yes == 1 ? n : NULL;
@@ -156,14 +188,14 @@ Node *model_body(Build *b, const Yaml *y, const Frame *body, const Scope *scope)
 /* ---- the graph ---- */
 
 /* A layer whose output nobody reads is a mistake in `from:`. */
-static void check_reached(Build *b, const Node *output)
+static void check_reached(Build *b, Node *const *root, int n)
 {
     Graph *g = b->graph;
     bool *used = NEWN(b->arena, bool, g->node.n);
-    used[output->id] = true;
+    for (int i = 0; i < n; i++) used[root[i]->id] = true;
     for (int i = g->node.n - 1; i >= 0; i--) {
-        const Node *n = g->node.v[i];
-        for (int k = 0; used[i] && k < n->nin; k++) used[n->in[k]->id] = true;
+        const Node *x = g->node.v[i];
+        for (int k = 0; used[i] && k < x->nin; k++) used[x->in[k]->id] = true;
     }
     for (int i = 0; i < b->made.n; i++) {
         const Made *m = &b->made.v[i];
@@ -177,52 +209,18 @@ static Node *build_model(Build *b, Node *input)
     const Spec *s = b->spec;
     const Yaml *model = yaml_get(s->root, "model");
     Val training = {.kind = VAL_BOOL, .i = b->graph->training, .loc = model->loc};
+    b->unit = s->own;
+    b->training = scope_add(b->arena, NULL, "training", training);
     b->scope = scope_add(b->arena, s->scope, "training", training);
-    if (model->kind == Y_SCALAR) {
+    if (yaml_is_null(model)) {
         diag_error(model->loc, "S014", "'model' must be a mapping or list of layers");
         return NULL;
     }
     Frame body = {NULL, "", input, model};
-    return model_body(b, model, &body, b->scope);
-}
-
-static bool has_labels(const Spec *s)
-{
-    return strcmp(s->loss.op->name, "CrossEntropyLoss") == 0;
-}
-
-/* Classes of the data against the width of the output. */
-static bool check_classes(const Spec *s, const Node *out)
-{
-    if (!has_labels(s) || !s->classes || out->shape.rank < 2) return true;
-    if (out->shape.dim[1] == s->classes) return true;
-    diag_error(out->loc, "H007", "the model has %lld outputs, but the data have %lld classes",
-               (long long)out->shape.dim[1], (long long)s->classes);
-    diag_note(s->classes_loc, "the classes are given here");
-    return false;
-}
-
-static Node *build_target(Graph *g, const Spec *s, Node *out, Node *input)
-{
-    if (s->target == TARGET_INPUT) return input;
-    if (has_labels(s))
-        return graph_input(g, "target", DT_I32, shape_make(2, input->shape.dim[0], (int64_t)1));
-    return graph_input(g, "target", DT_F32, out->shape);
-}
-
-static bool build_loss(Graph *g, const Spec *s, Node *out, Node *input)
-{
-    const Chosen *c = &s->loss;
-    if (!c->op) return true;
-    if (!check_classes(s, out)) return false;
-    g->cur_loc = c->loc;
-    Layer l = {.g = g, .op = c->op, .path = "loss", .nin = 2, .loc = c->loc};
-    l.in[0] = out;
-    l.in[1] = build_target(g, s, out, input);
-    memcpy(l.attr, c->attr, sizeof l.attr);
-    Node *loss = l.in[1] ? layer_build(&l) : NULL;
-    if (loss) graph_output(g, "loss", loss);
-    return loss != NULL;
+    Flow in = {{input}, 1};
+    bool one = model->kind == Y_SCALAR || (model->kind == Y_MAP && blocks_is_directive(model));
+    return one ? model_run(b, model, "", &in, &body, b->scope)
+               : model_body(b, model, &body, b->scope);
 }
 
 static Node *build_input(Graph *g, const Spec *s, int64_t batch)
@@ -242,31 +240,171 @@ static Node *build_input(Graph *g, const Spec *s, int64_t batch)
     return NULL;
 }
 
-Graph *spec_graph(Arena *a, const Spec *s, bool training, int64_t batch)
+/* ---- outputs ---- */
+
+/* `outputs:` -> out[0] is the main one; without it that is the last module. -> count, 0 after an
+ * error */
+static int find_outputs(Build *b, Node *last, Node **out, const char **name)
 {
-    int before = diag_errors();
-    Graph *g = graph_new(a);
-    g->training = training;
-    Build b = {.arena = a, .spec = s, .graph = g};
-    Node *input = build_input(g, s, batch);
-    Node *out = input ? build_model(&b, input) : NULL;
-    bug_if(!out && diag_errors() == 0, "no output and no error");
-    if (!out || diag_errors() > before) return NULL;
-    check_reached(&b, out);
-    graph_output(g, "output", out);
-    bool ok = build_loss(g, s, out, input);
-    return ok && diag_errors() == before ? g : NULL;
+    const Spec *s = b->spec;
+    int n = 0;
+    out[n] = last;
+    name[n++] = "output";
+    for (int i = 0; i < s->output.n; i++) {
+        const Yaml *y = s->output.v[i];
+        bool skipped;
+        Node *x = loss_module(b, y, "outputs", &skipped);
+        if (!x && !skipped) return 0;
+        if (i == 0 && skipped) {
+            diag_error(y->loc, "S021",
+                       "the main output '%s' is not always there: its `if` is false",
+                       yaml_show(b->arena, y->text));
+            return 0;
+        }
+        if (i == 0) out[0] = x;
+        if (i == 0 || skipped) continue;
+        out[n] = x;
+        name[n++] = y->text;
+    }
+    return n;
 }
 
-bool spec_optimizer(const Spec *s, Graph *g, Node *weights, Node *gradients)
+static bool is_taken(const char *name)
 {
-    const Chosen *c = &s->optimizer;
-    if (!c->op) return false;
-    Layer l = {.g = g, .op = c->op, .path = "optimizer", .nin = 2, .loc = c->loc};
-    l.in[0] = weights;
-    l.in[1] = gradients;
-    memcpy(l.attr, c->attr, sizeof l.attr);
+    static const char *const taken[] = {"input", "target", "output", "loss", "grads", NULL};
+    for (int i = 0; taken[i]; i++)
+        if (strcmp(name, taken[i]) == 0) return true;
+    return false;
+}
+
+/* The outputs of the graph; what is not the main one only where nothing is trained. */
+static bool set_outputs(Build *b, Node *last, Node **main, Node **root, int *nroot)
+{
+    Node *out[MAX_OUTPUTS + 1];
+    const char *name[MAX_OUTPUTS + 1];
+    int n = find_outputs(b, last, out, name), before = diag_errors();
+    for (int i = 0; i < n; i++) {
+        root[(*nroot)++] = out[i];
+        if (i && is_taken(name[i]))
+            diag_error(b->spec->output.v[i]->loc, "S020", "'%s' cannot be the name of an output",
+                       name[i]);
+        else if (!i || !b->graph->training)
+            graph_output(b->graph, name[i], out[i]);
+    }
+    *main = out[0];
+    return n > 0 && diag_errors() == before;
+}
+
+/* ---- states ---- */
+
+/* What the loss does not depend on has no gradient: it is not trained. */
+static void freeze_unread(Graph *g, Arena *a, Node *const *on, int n)
+{
+    bool *used = NEWN(a, bool, g->node.n);
+    for (int i = 0; i < n; i++) used[on[i]->id] = true;
+    for (int i = g->node.n - 1; i >= 0; i--) {
+        const Node *x = g->node.v[i];
+        for (int k = 0; used[i] && k < x->nin; k++) used[x->in[k]->id] = true;
+    }
+    for (int i = 0; i < g->state.n; i++) {
+        State *s = g->state.v[i];
+        bool read = s->kind != STATE_PARAM;
+        for (int k = 0; k < g->node.n && !read; k++)
+            read = used[k] && g->node.v[k]->nin == 0 && g->node.v[k]->state == s;
+        if (!read) s->frozen = true;
+    }
+}
+
+static void check_trained(const Spec *s, const Graph *g)
+{
+    int params = 0, trained = 0;
+    for (int i = 0; i < g->state.n; i++) {
+        params += g->state.v[i]->kind == STATE_PARAM;
+        trained += g->state.v[i]->kind == STATE_PARAM && !g->state.v[i]->frozen;
+    }
+    if (!params || trained || !s->freeze.n) return;
+    diag_error(s->freeze.v[0].loc, "S037", "every parameter is frozen: nothing is left to train");
+    diag_help("except what is to be trained: [\"*\", \"!fc\"]");
+}
+
+/* All programs of an executable share one set of states: those of training, in its order. */
+static void share_states(Graph *g, const Graph *training)
+{
+    VEC(State *) all = {0};
+    for (int i = 0; i < training->state.n; i++) {
+        const State *t = training->state.v[i];
+        State *s = graph_find_state(g, t->name);
+        if (!s) s = graph_state(g, t->name, t->kind, t->shape, t->init);
+        s->view = t->view;
+        s->dtype = t->dtype;
+        s->loc = t->loc;
+        s->frozen = t->frozen;
+        vec_push(g->arena, &all, s);
+    }
+    for (int i = 0; i < g->state.n; i++) {
+        if (graph_find_state(training, g->state.v[i]->name)) continue;
+        diag_error(g->state.v[i]->loc, "S036",
+                   "'%s' is not there in training, so nothing would ever train it",
+                   g->state.v[i]->name);
+    }
+    for (int i = 0; i < all.n && all.n == g->state.n; i++) {
+        g->state.v[i] = all.v[i];
+        all.v[i]->id = i;
+    }
+}
+
+/* ---- the whole ---- */
+
+static Graph *build(Build *b)
+{
+    const Spec *s = b->spec;
+    Graph *g = b->graph;
+    Node *root[2 * MAX_OUTPUTS + 2], *main, *loss;
+    int before = diag_errors(), nroot = 0;
+    Node *input = build_input(g, s, b->batch);
+    Node *last = input ? build_model(b, input) : NULL;
+    bug_if(!last && diag_errors() == 0, "no output and no error");
+    if (!last || diag_errors() > before) return NULL;
+    if (!set_outputs(b, last, &main, root, &nroot)) return NULL;
+    int on = nroot;
+    nroot += loss_reads(b, main, root + nroot);
+    if (diag_errors() > before) return NULL;
+    check_reached(b, root, nroot);
+    if (!loss_build(b, main, input, &loss)) return NULL;
+    if (loss) freeze_unread(g, b->arena, root + on, nroot - on);
+    if (loss) graph_output(g, "loss", loss);
+    return diag_errors() == before ? g : NULL;
+}
+
+static void set_loss(Graph *g, Node *loss)
+{
+    for (int i = 0; i < g->output.n; i++)
+        if (strcmp(g->output.v[i].name, "loss") == 0) g->output.v[i].node = loss;
+}
+
+Graph *spec_graph_layers(Arena *a, const Spec *s, bool training, int64_t batch, LayerList *list)
+{
     int before = diag_errors();
-    layer_build(&l);
-    return diag_errors() == before;
+    Build b = {.arena = a, .spec = s, .graph = graph_new(a), .batch = batch, .list = list};
+    b.graph->training = training;
+    Graph *g = build(&b);
+    if (g && b.differs) { /* some layers are there only in training */
+        Build t = {.arena = a, .spec = s, .graph = graph_new(a), .batch = batch < 2 ? 2 : batch};
+        t.graph->training = true;
+        Graph *trained = build(&t);
+        if (!trained) return NULL;
+        share_states(g, trained);
+    }
+    if (g) weights_apply(s, g);
+    Node *loss = g ? graph_find_output(g, "loss") : NULL;
+    if (loss && training) {
+        check_trained(s, g);
+        set_loss(g, loss_penalty(&b, loss));
+    }
+    return diag_errors() == before ? g : NULL;
+}
+
+Graph *spec_graph(Arena *a, const Spec *s, bool training, int64_t batch)
+{
+    return spec_graph_layers(a, s, training, batch, NULL);
 }

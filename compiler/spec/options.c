@@ -1,8 +1,8 @@
 /* The blocks data, train and metrics: checked, and flattened to the run-time values of the program.
- * In: the tree, the params. Out: s->option ("train.epochs" = "10"), loss, optimizer, target, batch,
- * classes. Rule: an option is there when the description gives it or when the table has a default.
- * The keys are a contract with the runtime. Not here: transforms and metrics (lists.c), the graph
- * (model.c). */
+ * In: the tree, the params. Out: s->option ("train.epochs" = "10"), target, batch, classes. Rule:
+ * an option is there when the description gives it or when the table has a default. The keys are a
+ * contract with the runtime. Not here: transforms and metrics (lists.c), losses (losses.c), the
+ * optimizer and its schedule (train.c), the graph (model.c). */
 #include "spec/lists.h"
 #include "spec/spec.h"
 #include <stdlib.h>
@@ -146,76 +146,16 @@ static void read_classes(Spec *s, const Yaml *data)
     s->classes_loc = y->loc;
 }
 
-/* ---- loss and optimizer ---- */
+/* ---- train ---- */
 
-static bool choose(Spec *s, const Yaml *y, int op_use, Chosen *c)
+bool options_choose(Spec *s, const Yaml *y, int op_use, Chosen *c)
 {
-    if (y->kind == Y_LIST || yaml_get(y, "use")) {
-        diag_error(y->loc, "S041", "a list of losses with `use:` is not supported by this version");
-        return false;
-    }
     Use *u = use_read(s->arena, y, s->scope, false, NULL);
     const OpDef *op = u ? use_op(s->arena, u, op_use) : NULL;
-    if (!op) return false;
-    if (!use_bind(s->arena, u, op->name, op->attrs, c->attr, &c->given)) return false;
+    if (!op || !use_bind(s->arena, u, op->name, op->attrs, c->attr, &c->given)) return false;
     c->op = op;
     c->loc = u->loc;
     return true;
-}
-
-static void choose_loss(Spec *s, const Yaml *train)
-{
-    const Yaml *y = yaml_get(train, "loss");
-    const char *usual = s->target == TARGET_INPUT ? "MSELoss()" : "CrossEntropyLoss()";
-    if (!y) y = yaml_scalar(s->arena, usual, train->loc);
-    if (!choose(s, y, OP_LOSS, &s->loss)) return;
-    bool labels = strcmp(s->loss.op->name, "CrossEntropyLoss") == 0;
-    if (labels && s->target == TARGET_INPUT) {
-        diag_error(s->loss.loc, "S044",
-                   "CrossEntropyLoss compares with classes, not with the input");
-        diag_help("`target: input` goes with MSELoss() or BCEWithLogitsLoss()");
-    }
-}
-
-static int find_attr(const OpDef *op, const char *name)
-{
-    for (int i = 0; op->attrs && op->attrs[i].name; i++)
-        if (strcmp(op->attrs[i].name, name) == 0) return i;
-    return -1;
-}
-
-/* train.lr and the like stand for the optimizer's own arguments, which a run may override. */
-static void share_value(Spec *s, const Yaml *train, const char *name, const char *attr, bool second)
-{
-    const char *key = arena_printf(s->arena, "train.%s", name);
-    const char *given = options_get(s, key);
-    int k = find_attr(s->optimizer.op, attr);
-    if (k < 0 && given)
-        diag_error(yaml_get(train, name)->loc, "S012", "%s has no '%s'", s->optimizer.op->name,
-                   name);
-    if (k < 0) return;
-    double *at = second ? &s->optimizer.attr[k].f2 : &s->optimizer.attr[k].f;
-    if (!given) {
-        options_add(s, key, val_number(s->arena, *at));
-        return;
-    }
-    *at = strtod(given, NULL);
-    s->optimizer.given |= 1u << k;
-}
-
-static void choose_optimizer(Spec *s, const Yaml *train)
-{
-    const Yaml *y = yaml_get(train, "optimizer");
-    if (!y) y = yaml_scalar(s->arena, "Adam(lr=0.001)", train->loc);
-    if (!choose(s, y, OP_OPTIMIZER, &s->optimizer)) return;
-    share_value(s, train, "lr", "lr", false);
-    share_value(s, train, "beta1", "betas", false);
-    share_value(s, train, "beta2", "betas", true);
-}
-
-static void name_chosen(Spec *s, Chosen *c)
-{
-    if (c->op) c->text = use_text(s->arena, c->op->name, c->op->attrs, c->attr, c->given, ", ");
 }
 
 static void read_train(Spec *s)
@@ -225,12 +165,13 @@ static void read_train(Spec *s)
     if (yaml_get(train, "early_stopping")) add_defaults(s, "train.early_stopping");
     add_defaults(s, "train");
     s->batch = strtoll(options_get(s, "train.batch_size"), NULL, 10);
-    if (strcmp(options_get(s, "train.target"), "input") == 0) s->target = TARGET_INPUT;
+    const char *target = options_get(s, "train.target");
+    s->target = strcmp(target, "input") == 0  ? TARGET_INPUT
+                : strcmp(target, "mask") == 0 ? TARGET_MASK
+                                              : TARGET_LABEL;
     if (!train || (train->kind != Y_MAP && !yaml_is_null(train))) return;
-    choose_loss(s, train);
-    choose_optimizer(s, train);
-    name_chosen(s, &s->loss);
-    name_chosen(s, &s->optimizer);
+    losses_read(s, train);
+    train_read_optimizer(s, train);
 }
 
 void options_read(Spec *s)

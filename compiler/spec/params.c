@@ -6,12 +6,17 @@
 
 enum { MAX_PARAMS = 256, MAX_DIM = 65536 };
 
-static bool check_param_name(Arena *a, const Yaml *key)
+static bool param_name_ok(const char *name)
 {
     static const char *const taken[] = {"in", "input", "training", NULL};
-    bool ok = expr_is_name(key->text) && schema_name_ok(key->text, false);
-    for (int i = 0; taken[i]; i++) ok = ok && strcmp(key->text, taken[i]) != 0;
-    if (ok) return true;
+    bool ok = expr_is_name(name) && schema_name_ok(name, false);
+    for (int i = 0; taken[i]; i++) ok = ok && strcmp(name, taken[i]) != 0;
+    return ok;
+}
+
+static bool check_param_name(Arena *a, const Yaml *key)
+{
+    if (param_name_ok(key->text)) return true;
     diag_error(key->loc, "S020", "'%s' cannot be the name of a parameter", yaml_show(a, key->text));
     diag_help("names are [A-Za-z_][A-Za-z0-9_]{0,63} and no words of the language");
     return false;
@@ -33,7 +38,7 @@ static bool check_override(const Spec *s, const char *name, const Val *v)
 
 static void read_param(Spec *s, const Yaml *key, const Yaml *y)
 {
-    if (!check_param_name(s->arena, key)) return;
+    if (!param_name_ok(key->text)) return;
     Val v = expr_eval_yaml(s->arena, y, s->scope);
     if (v.kind == VAL_NONE || v.kind == VAL_INFER) {
         diag_error(v.loc, "S014", "'%s' has no value", key->text);
@@ -45,18 +50,27 @@ static void read_param(Spec *s, const Yaml *key, const Yaml *y)
     s->scope = scope_add(s->arena, s->scope, key->text, v);
 }
 
-void params_read(Spec *s)
+bool params_check(Spec *s, const Yaml *params)
 {
-    const Yaml *params = yaml_get(s->root, "params");
-    if (!params || yaml_is_null(params)) return;
+    if (!params || yaml_is_null(params)) return false;
     if (params->kind != Y_MAP) {
         diag_error(params->loc, "S014", "'params' must be a mapping such as {width: 32}");
-        return;
+        return false;
     }
     if (params->key.n > MAX_PARAMS) {
         diag_error(params->loc, "S032", "more than %d params", MAX_PARAMS);
-        return;
+        return false;
     }
+    bool ok = true;
+    for (int i = 0; i < params->key.n; i++) ok = check_param_name(s->arena, params->key.v[i]) && ok;
+    return ok;
+}
+
+void params_read(Spec *s)
+{
+    const Yaml *params = yaml_get(s->root, "params");
+    params_check(s, params);
+    if (!params || params->kind != Y_MAP || params->key.n > MAX_PARAMS) return;
     for (int i = 0; i < params->key.n; i++) read_param(s, params->key.v[i], params->item.v[i]);
 }
 
@@ -110,18 +124,34 @@ static void add_input_names(Spec *s)
     s->scope = scope_add(s->arena, s->scope, "input.size", size);
 }
 
-void input_read(Spec *s)
+bool params_input_min(const Spec *s, const Yaml *min, Shape shape, const char *who, Loc loc)
 {
-    static const char *const kinds[] = {"image", "features", NULL};
-    const Yaml *input = yaml_get(s->root, "input");
-    if (!input) return; /* said as a missing key */
-    if (input->kind != Y_MAP || input->key.n != 1) {
-        diag_error(input->loc, "H001", "'input' must be {image: [C,H,W]} or {features: [D]}");
-        return;
+    Val v = expr_eval_yaml(s->arena, min, NULL);
+    if (v.kind == VAL_NOTHING) return false;
+    if (v.kind != VAL_INT || v.i < 1 || v.i > MAX_DIM) {
+        diag_error(min->loc, "S015", "'min' must be an integer 1..%d", MAX_DIM);
+        return false;
     }
-    const Yaml *key = input->key.v[0];
-    bool image = strcmp(key->text, "image") == 0;
-    if (!image && strcmp(key->text, "features") != 0) {
+    int r = shape.rank;
+    if (r < 3 || (shape.dim[r - 1] >= v.i && shape.dim[r - 2] >= v.i)) return true;
+    diag_error(loc, "H012", "%s: an input of %lldx%lld is below its minimum, %lldx%lld", who,
+               (long long)shape.dim[r - 2], (long long)shape.dim[r - 1], (long long)v.i,
+               (long long)v.i);
+    diag_help("enlarge the images (input and transforms: Resize), or lower `min` of its input");
+    return false;
+}
+
+/* image or features: the key that says what goes in */
+static int find_kind(Spec *s, const Yaml *input)
+{
+    static const char *const kinds[] = {"image", "features", "min", NULL};
+    int at = -1, n = 0;
+    for (int i = 0; i < input->key.n; i++) {
+        const Yaml *key = input->key.v[i];
+        if (strcmp(key->text, "min") == 0) continue;
+        n++;
+        at = i;
+        if (strcmp(key->text, "image") == 0 || strcmp(key->text, "features") == 0) continue;
         const char *near = diag_nearest(key->text, kinds), *shown = yaml_show(s->arena, key->text);
         if (near)
             diag_error(key->loc, "S012", "unknown key '%s' in input; did you mean '%s'?", shown,
@@ -129,7 +159,26 @@ void input_read(Spec *s)
         else
             diag_error(key->loc, "S012", "unknown key '%s' in input: it takes image or features",
                        shown);
+        return -1;
+    }
+    if (n == 1) return at;
+    diag_error(input->loc, "H001", "'input' must be {image: [C,H,W]} or {features: [D]}");
+    return -1;
+}
+
+void input_read(Spec *s)
+{
+    const Yaml *input = yaml_get(s->root, "input");
+    if (!input) return; /* said as a missing key */
+    if (input->kind != Y_MAP) {
+        diag_error(input->loc, "H001", "'input' must be {image: [C,H,W]} or {features: [D]}");
         return;
     }
-    if (read_dims(s, input->item.v[0], image)) add_input_names(s);
+    int at = find_kind(s, input);
+    if (at < 0) return;
+    bool image = strcmp(input->key.v[at]->text, "image") == 0;
+    if (!read_dims(s, input->item.v[at], image)) return;
+    add_input_names(s);
+    const Yaml *min = yaml_get(input, "min");
+    if (min) params_input_min(s, min, s->input, s->name, s->input_loc);
 }

@@ -8,7 +8,9 @@
 enum { MAX_NAMES = 256, MAX_UNKNOWN = 20 };
 
 static const char *const formats[] = {"idx", "image_folder", NULL};
-static const char *const targets[] = {"label", "input", NULL};
+static const char *const targets[] = {"label", "mask", "input", NULL};
+static const char *const scales[] = {"half", "one", NULL};
+static const char *const overs[] = {"batch", "dataset", NULL};
 static const char *const monitors[] = {"val/loss", "val/accuracy", "train/loss", "train/accuracy",
                                        NULL};
 #define BIG 2147483647.0
@@ -24,8 +26,13 @@ const KeyDef schema_keys[] = {
     {"", "train", KEY_BLOCK, 0, 0, NULL, NULL, "loss, optimizer, epochs"},
     {"", "metrics", KEY_OWN, 0, 0, NULL, NULL, "list of metrics"},
     {"", "report", KEY_BLOCK, 0, 0, NULL, NULL, "what the report shows"},
+    {"", "outputs", KEY_OWN, 0, 0, NULL, NULL,
+     "modules that are outputs; the first is the main one"},
     {"", "imports", KEY_BLOCK, 0, 0, NULL, NULL, "other descriptions"},
     {"", "weights", KEY_BLOCK, 0, 0, NULL, NULL, "weights to begin with"},
+    {"weights", "load", KEY_TEXT, 0, 0, NULL, NULL, "file to begin with"},
+    {"weights", "reinit", KEY_OWN, 0, 0, NULL, NULL, "modules that begin afresh all the same"},
+    {"weights", "freeze", KEY_OWN, 0, 0, NULL, NULL, "patterns of what is not trained"},
     {"data", "format", KEY_WORD, 0, 0, formats, NULL, "how the data are stored"},
     {"data", "root", KEY_TEXT, 0, 0, NULL, NULL, "folder of the data"},
     {"data", "split", KEY_BLOCK, 0, 0, NULL, NULL, "shares of train, val and test"},
@@ -52,6 +59,14 @@ const KeyDef schema_keys[] = {
     {"train", "seed", KEY_INT, 0, BIG, NULL, "0", "of weights, shuffling, dropout"},
     {"train", "target", KEY_WORD, 0, 0, targets, "label", "what the loss compares with"},
     {"train", "shuffle", KEY_BOOL, 0, 1, NULL, "true", "new order in every epoch"},
+    {"train", "schedule", KEY_OWN, 0, 0, NULL, NULL, "how the learning rate changes"},
+    {"train", "warmup", KEY_OWN, 0, 0, NULL, NULL, "epochs, or `500 steps`, in which it rises"},
+    {"train", "clip_grad_norm", KEY_FLOAT, 1e-30, 1e30, NULL, NULL, "longest gradient"},
+    {"train", "l2", KEY_BLOCK, 0, 0, NULL, NULL, "penalty in the loss"},
+    {"train.l2", "lambda", KEY_FLOAT, 0, 1e30, NULL, NULL, "its weight"},
+    {"train.l2", "scale", KEY_WORD, 0, 0, scales, NULL, "lambda/2 or lambda"},
+    {"train.l2", "over", KEY_WORD, 0, 0, overs, NULL,
+     "divided by the size of the batch or data set"},
     {"train", "early_stopping", KEY_BLOCK, 0, 0, NULL, NULL, "stop when nothing improves"},
     {"train.early_stopping", "monitor", KEY_WORD, 0, 0, monitors, "val/loss", "what must improve"},
     {"train.early_stopping", "patience", KEY_INT, 1, 1000000, NULL, "5", "epochs to wait"},

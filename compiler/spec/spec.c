@@ -1,20 +1,9 @@
 /* A description as the other stages see it: read, checked, asked for its parts, printed.
  * In: a path and the values of --set. Out: Spec, or NULL after diag_errors.
  * Rule: errors of the blocks and of the model are reported together where that is possible. */
-#include "spec/spec.h"
+#include "spec/unit.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum { LANGUAGE_VERSION = 1 };
-
-static void read_version(Spec *s)
-{
-    const Yaml *y = yaml_get(s->root, "spec");
-    if (!y) return;
-    const char *v = schema_value(s->arena, schema_find("", "spec"), y, NULL);
-    if (!v || strcmp(v, "1") == 0) return;
-    diag_error(y->loc, "S018", "spec version %s not supported (1..%d)", v, LANGUAGE_VERSION);
-}
 
 /* The file's base name up to its first dot, made legal. */
 static const char *default_name(Spec *s)
@@ -50,30 +39,29 @@ static void check_present(const Spec *s)
 
 static void check_unsupported(const Spec *s)
 {
-    static const char *const later[] = {"imports", "weights", NULL};
-    for (int i = 0; i < s->root->key.n; i++)
-        for (int k = 0; later[k]; k++)
-            if (strcmp(s->root->key.v[i]->text, later[k]) == 0)
-                diag_error(s->root->key.v[i]->loc, "S041", "'%s' is not supported by this version",
-                           later[k]);
     const Yaml *report = yaml_get(s->root, "report");
     if (report) diag_warning(report->loc, "S041", "'report' is not produced by this version");
 }
 
-static void check_blocks(const Spec *s)
+static void read_outputs(Spec *s)
 {
-    const Yaml *blocks = yaml_get(s->root, "blocks");
-    if (!blocks || yaml_is_null(blocks)) return;
-    if (blocks->kind != Y_MAP) diag_error(blocks->loc, "S014", "'blocks' must be a mapping");
-    for (int i = 0; i < blocks->key.n; i++) {
-        const Yaml *key = blocks->key.v[i];
-        if (expr_is_name(key->text) && schema_name_ok(key->text, false)) {
-            if (!op_find(key->text)) continue;
-            diag_error(key->loc, "S019", "'%s' is the name of an operator", key->text);
-            continue;
-        }
-        diag_error(key->loc, "S020", "'%s' cannot be the name of a block",
-                   yaml_show(s->arena, key->text));
+    const Yaml *y = yaml_get(s->root, "outputs");
+    if (!y) return;
+    if (y->kind == Y_MAP || (y->kind == Y_LIST && (!y->item.n || y->item.n > 16))) {
+        diag_error(y->loc, "S014", "'outputs' must be a list of 1..16 modules");
+        return;
+    }
+    if (y->kind == Y_SCALAR) vec_push(s->arena, &s->output, y);
+    for (int i = 0; y->kind == Y_LIST && i < y->item.n; i++) {
+        const Yaml *name = y->item.v[i];
+        for (int k = 0; k < s->output.n && name->kind == Y_SCALAR; k++)
+            if (strcmp(s->output.v[k]->text, name->text) == 0)
+                diag_error(name->loc, "S011", "output '%s' given twice",
+                           yaml_show(s->arena, name->text));
+        if (name->kind == Y_SCALAR)
+            vec_push(s->arena, &s->output, name);
+        else
+            diag_error(name->loc, "S014", "an output is the name of a module");
     }
 }
 
@@ -82,22 +70,25 @@ Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset)
     int before = diag_errors();
     Spec *s = NEW(a, Spec);
     *s = (Spec){.arena = a, .file = arena_strdup(a, path), .batch = 1};
-    s->root = yaml_read(a, path);
+    s->root = yaml_read(a, path, s->file);
     if (!s->root) return NULL;
+    s->own = NEW(a, Unit);
+    *s->own = (Unit){.shown = s->file, .root = s->root};
     s->declared = yaml_get(s->root, "params");
     schema_settings(s, set, nset);
-    schema_check_keys(a, s->root, "");
-    read_version(s);
+    unit_check(s, s->own);
     read_name(s);
     check_present(s);
     check_unsupported(s);
-    check_blocks(s);
+    unit_read(s);
     params_read(s);
     input_read(s);
+    read_outputs(s);
+    weights_read(s);
     options_read(s);
     if (diag_errors() == before) return s;
     if (s->input.rank && yaml_get(s->root, "model")) { /* the model's errors too, in one run */
-        s->loss.op = NULL;
+        s->loss.n = 0;
         spec_graph(a, s, true, s->batch);
     }
     return NULL;
@@ -121,7 +112,7 @@ const Setting *spec_options(const Spec *s, int *n)
 
 void spec_texts(const Spec *s, const char **loss, const char **optimizer)
 {
-    *loss = s->loss.text;
+    *loss = s->loss_text;
     *optimizer = s->optimizer.text;
 }
 
@@ -149,7 +140,7 @@ void spec_print(Buf *b, const Spec *s)
     for (int i = 0; i < s->param.n; i++)
         buf_printf(b, "  %s = %s\n", s->param.v[i].name, val_text(s->arena, &s->param.v[i].val));
     buf_printf(b, "input %s\n", shape_str(s->arena, s->input));
-    if (s->loss.op) buf_printf(b, "loss %s\n", s->loss.text);
+    if (s->loss.n) buf_printf(b, "loss %s\n", s->loss_text);
     if (s->optimizer.op) buf_printf(b, "optimizer %s\n", s->optimizer.text);
     buf_puts(b, "options\n");
     for (int i = 0; i < s->option.n; i++)

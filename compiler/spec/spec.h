@@ -1,26 +1,29 @@
 /* A description that has been read and checked against the schema. Private to spec/.
  *
  * Identifiers of the errors; one stands for one sense, whatever the text says:
- *   S001 no such file       S016 real out of range        S040 YAML has cut a call at its comma
- *   S002 not a regular file S017 unknown layer, loss ...  S041 not supported by this version
- *   S003 empty              S018 version of the language  S042 --set: unknown name
- *   S004 YAML syntax        S019 name of an operator      S043 not a call, order of arguments
- *   S005 not UTF-8          S020 name is not legal        S044 loss and target do not fit
- *   S006 too large          S021 no such layer            S045 expression syntax
- *   S007 nested too deep    S022 cycle                    S046 unknown name
- *   S008 aliases expand     S023 output is not reached    S047 division by zero
- *   S009 alias unusable     S024 number of inputs         S048 overflow
- *   S010 second document    S025 too many arguments       H001 shape of the input
- *   S011 given twice        S030 too many layers          H007 classes against outputs
- *   S012 unknown key        S032 too many params          H010 tensor too large
- *   S013 missing key        S033 blocks too deep          N002 standard deviation of 0
- *   S014 wrong type, tag    S015 integer out of range     (other H: the operators' shape rules) */
+ *   S001 no such file       S017 unknown layer, loss ...  S036 weights outside of training only
+ *   S002 not a regular file S018 version of the language  S037 nothing is left to train
+ *   S003 empty              S019 name is taken            S040 YAML has cut a call at its comma
+ *   S004 YAML syntax        S020 name is not legal        S041 not supported by this version
+ *   S005 not UTF-8          S021 no such layer            S042 --set: unknown name
+ *   S006 too large          S022 cycle                    S043 not a call, order of arguments
+ *   S007 nested too deep    S023 output is not reached    S044 loss and target do not fit
+ *   S008 aliases expand     S024 number of inputs         S045 expression syntax
+ *   S009 alias unusable     S025 too many arguments       S046 unknown name
+ *   S010 second document    S030 too many layers          S047 division by zero
+ *   S011 given twice        S031 too much memory          S048 overflow
+ *   S012 unknown key        S032 too many params          S049 index of a list
+ *   S013 missing key        S033 blocks too deep          H001 shape of the input
+ *   S014 wrong type, tag    S034 import out of bounds     H007 classes against outputs
+ *   S015 integer range      S035 too many imports         H010 tensor too large
+ *   S016 real out of range  H012 input below its minimum  N002 standard deviation of 0
+ *                                                         (other H: the operators' shape rules) */
 #ifndef SPEC_SPEC_H
 #define SPEC_SPEC_H
 #include "spec/args.h"
 #include "stages.h"
 
-typedef enum Target { TARGET_LABEL, TARGET_INPUT } Target;
+typedef enum Target { TARGET_LABEL, TARGET_INPUT, TARGET_MASK } Target;
 
 /* A loss or an optimizer, bound to its table of attributes. op NULL: the description has none. */
 typedef struct Chosen {
@@ -31,6 +34,30 @@ typedef struct Chosen {
     const char *text; /* "Adam(lr=0.001)" */
 } Chosen;
 
+/* One of the losses, which are added. */
+typedef struct LossTerm {
+    Chosen c;
+    const Yaml *on; /* the module that it reads; NULL: the output */
+    double weight;
+} LossTerm;
+
+/* train.l2: lambda * scale * sum of w^2 over the weights (of rank 2 and more), / over */
+typedef enum L2Over { L2_NOTHING, L2_BATCH, L2_DATASET } L2Over;
+typedef struct L2 {
+    double lambda; /* 0: none */
+    bool half;
+    L2Over over;
+    Loc loc;
+} L2;
+
+typedef struct Pattern { /* weights.freeze; a later one wins */
+    const char *glob;
+    bool except; /* "!fc" */
+    Loc loc;
+} Pattern;
+
+typedef struct Unit Unit; /* unit.h */
+
 typedef struct Param {
     const char *name;
     Val val;
@@ -40,6 +67,8 @@ struct Spec {
     Arena *arena;
     const char *file, *name;
     Yaml *root;
+    Unit *own;        /* the file itself */
+    VEC(Unit *) unit; /* it and its imports */
     VEC(Param) param;
     const Yaml *declared; /* params as written, before --set */
     const Scope *scope;   /* params, input.channels, input.size */
@@ -49,7 +78,14 @@ struct Spec {
     int64_t batch;
     int64_t classes; /* 0: not said */
     Loc classes_loc;
-    Chosen loss, optimizer;
+    VEC(LossTerm) loss;
+    const char *loss_text;
+    Chosen optimizer;
+    double clip_norm; /* 0: none */
+    L2 l2;
+    VEC(const Yaml *) output; /* `outputs:`, the first one is the main one; none: the last module */
+    VEC(const Yaml *) reinit;
+    VEC(Pattern) freeze;
     VEC(Setting) option;
 };
 
@@ -88,5 +124,22 @@ void schema_settings(Spec *s, const Setting *set, int nset);
 
 /* params.c: params and input */
 void params_read(Spec *s);
+bool params_check(Spec *s, const Yaml *params); /* their names */
 void input_read(Spec *s);
+/* `input: {min: 32}` against the height and width of a shape [.., H, W]; false after H012. */
+bool params_input_min(const Spec *s, const Yaml *min, Shape shape, const char *who, Loc loc);
+
+/* losses.c: train.loss, train.l2 */
+void losses_read(Spec *s, const Yaml *train);
+bool losses_has_labels(const OpDef *loss); /* it compares with class numbers */
+
+/* train.c: the optimizer, the schedule of its learning rate, and what else bends the steps */
+void train_read_optimizer(Spec *s, const Yaml *train);
+bool options_choose(Spec *s, const Yaml *y, int op_use, Chosen *c);
+
+/* weights.c: the block weights */
+void weights_read(Spec *s);
+bool weights_frozen(const Spec *s, const char *path);
+/* Sets `frozen` of the parameters and checks that every pattern and reinit names something. */
+void weights_apply(const Spec *s, Graph *g);
 #endif

@@ -21,7 +21,8 @@ typedef enum TermOp {
     OP_OR,
     OP_NOT,
     OP_NEG,
-    OP_POS
+    OP_POS,
+    OP_INDEX
 } TermOp;
 
 struct Term {

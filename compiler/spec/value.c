@@ -224,6 +224,21 @@ static Val infix(Arena *a, const Term *t, const Val *x, const Val *y)
     return float_op(t, as_float(x), as_float(y));
 }
 
+/* list[i], counted from 0 */
+static Val item_of(Arena *a, const Term *t, const Val *x, const Val *y)
+{
+    if (x->kind != VAL_LIST) return wrong_operand(a, t, x, "a list");
+    if (y->kind != VAL_INT) return wrong_operand(a, t, y, "an integer");
+    if (y->i < 0 || y->i >= x->list.n) {
+        diag_error(y->loc, "S049", "index %lld: the list has %d item%s, counted from 0",
+                   (long long)y->i, x->list.n, x->list.n == 1 ? "" : "s");
+        return nothing(t->loc);
+    }
+    Val v = x->list.v[y->i];
+    v.loc = t->loc;
+    return v;
+}
+
 static Val prefix(Arena *a, const Term *t, Val v)
 {
     if (t->op == OP_NOT)
@@ -253,6 +268,7 @@ static Val eval_op(Arena *a, const Term *t, const Scope *s)
     if (y.kind == VAL_NOTHING) return y;
     if (logic && y.kind != VAL_BOOL) return wrong_operand(a, t, &y, "booleans");
     if (logic) return make_bool(t->loc, y.i);
+    if (t->op == OP_INDEX) return item_of(a, t, &x, &y);
     return infix(a, t, &x, &y);
 }
 

@@ -335,10 +335,10 @@ static Yaml *parse_stream(Parser *p)
     return root;
 }
 
-Yaml *yaml_read(Arena *a, const char *path)
+Yaml *yaml_read(Arena *a, const char *path, const char *shown)
 {
-    Parser p = {.arena = a, .file = arena_strdup(a, path)};
-    p.text = yaml_file_read(a, p.file, &p.len);
+    Parser p = {.arena = a, .file = arena_strdup(a, shown)};
+    p.text = yaml_file_read(a, path, p.file, &p.len);
     if (!p.text) return NULL;
     if (!yaml_parser_initialize(&p.lib)) fatal(EXIT_MEMORY, "cannot allocate memory for YAML");
     yaml_parser_set_encoding(&p.lib, YAML_UTF8_ENCODING);

@@ -50,27 +50,27 @@ size_t yaml_file_offset(const char *text, size_t len, Loc loc)
     return at;
 }
 
-const char *yaml_file_read(Arena *a, const char *path, size_t *len)
+const char *yaml_file_read(Arena *a, const char *path, const char *shown, size_t *len)
 {
     const char *why;
     const char *text = file_read(a, path, MAX_FILE, len, &why);
     if (!text && errno == EFBIG) {
-        diag_error((Loc){path, 0, 0, 0}, "S006", "spec larger than %d bytes", MAX_FILE);
+        diag_error((Loc){shown, 0, 0, 0}, "S006", "spec larger than %d bytes", MAX_FILE);
         return NULL;
     }
     if (!text) {
         bool irregular = errno == EINVAL;
         diag_error((Loc){0}, irregular ? "S002" : "S001", "cannot open spec '%s': %s",
-                   yaml_show(a, path), why);
+                   yaml_show(a, shown), why);
         diag_exit_with(EXIT_DATA);
         return NULL;
     }
     if (*len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) text += 3, *len -= 3;
-    diag_source(path, text, *len);
+    diag_source(shown, text, *len);
     for (size_t i = 0; i < *len;) {
         int n = utf8_len((const unsigned char *)text + i, *len - i);
         if (n == 0) {
-            diag_error(yaml_file_place(path, text, i), "S005", "not valid UTF-8 at byte %zu", i);
+            diag_error(yaml_file_place(shown, text, i), "S005", "not valid UTF-8 at byte %zu", i);
             return NULL;
         }
         i += (size_t)n;

@@ -5,7 +5,7 @@
 #include "support/diag.h"
 
 /* Reads, checks size and UTF-8, registers the text for messages. NULL after a diag_error. */
-const char *yaml_file_read(Arena *a, const char *path, size_t *len);
+const char *yaml_file_read(Arena *a, const char *path, const char *shown, size_t *len);
 Loc yaml_file_place(const char *file, const char *text, size_t offset);
 size_t yaml_file_offset(const char *text, size_t len, Loc loc); /* len if there is no such place */
 #endif

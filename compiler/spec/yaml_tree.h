@@ -23,8 +23,8 @@ struct Yaml {
     int height;       /* levels of lists and mappings from here down */
 };
 
-/* Reads and checks the file; NULL after a diag_error. */
-Yaml *yaml_read(Arena *a, const char *path);
+/* Reads and checks the file, which messages call `shown`; NULL after a diag_error. */
+Yaml *yaml_read(Arena *a, const char *path, const char *shown);
 Yaml *yaml_get(const Yaml *map, const char *key); /* value or NULL */
 /* A plain scalar that stands in no file of YAML (a value of --set). */
 Yaml *yaml_scalar(Arena *a, const char *text, Loc loc);

@@ -69,6 +69,16 @@ printf '\377\376i\000n\000' >s005_utf16
 } >s008_bomb
 { printf '%s\nmodel:\n' "$head"; repeat '  - ReLU()\n' 4097; } >s030_layers
 printf '%s\nmodel:\n  - {repeat: 4096, do: {repeat: 4096, do: ReLU()}}\n' "$head" >s030_repeat
+for i in 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32; do
+    printf '%s\nmodel: [ReLU()]\n' "$head" >part$i.yaml
+    printf '  p%s: part%s.yaml\n' $i $i >>.imports
+done
+{ printf '%s\nmodel: [ReLU()]\nimports:\n' "$head"; cat .imports; } >s035_imports
+mkdir outside inside
+printf '%s\nmodel: [ReLU()]\n' "$head" >outside/secret.yaml
+ln -s ../outside/secret.yaml inside/link.yaml
+printf 'imports: {a: link.yaml}\n%s\nmodel: [a()]\n' "$head" >inside/s034_link
+case_run s034_link inside/s034_link
 case_run s001_missing s001_missing
 for file in s0*; do case_run "$file" "$file"; done
 exit $failed

@@ -76,6 +76,13 @@ static void assert_state(const Graph *g, const char *name, const char *shape)
     assert_shape(s->shape, shape);
 }
 
+static int count_ops(const Graph *g, const char *op)
+{
+    int n = 0;
+    for (int i = 0; i < g->node.n; i++) n += strcmp(op_name(g->node.v[i]->op), op) == 0;
+    return n;
+}
+
 #define INPUT "input: {image: [3, 8, 8]}\n"
 
 static void forms_agree(void **state)
@@ -124,11 +131,17 @@ static void expressions(void **state)
         {"input.channels + 1", 4},
         {"((((7))))", 7},
         {"8 if mode == 'wide' else 1", 8},
+        {"list[1]", 6},
+        {"list[a - 4] + [1, 2][1]", 7},
+        {"nested[1][0]", 7},
+        {"in.size[0]", 8},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *text = arena_printf(
-            arena, INPUT "params: {a: 4, b: a - 1, mode: wide}\nmodel: {c: \"Conv2d(_, %s, 1)\"}\n",
-            cases[i].text);
+        const char *text =
+            arena_printf(arena,
+                         INPUT "params: {a: 4, b: a - 1, mode: wide, list: [5, 6], nested: [[1], "
+                               "[7]]}\nmodel: {c: \"Conv2d(_, %s, 1)\"}\n",
+                         cases[i].text);
         Graph *g = graph(text, false, 1);
         assert_int_equal(graph_find_output(g, "output")->shape.dim[1], cases[i].value);
     }
@@ -301,10 +314,224 @@ static void blocks(void **state)
     assert_state(g, "one.conv.weight", "[3,3,3,3]");
     assert_null(graph_find_state(g, "one.downsample.0.weight"));
     assert_state(g, "two.downsample.0.weight", "[6,3,1,1]");
-    assert_null(graph_find_state(g, "four.weight"));
+    assert_state(g, "four.weight", "[2,6,1,1]"); /* all programs share their states */
     assert_shape(graph_find_output(g, "output")->shape, "[1,6,4,4]");
+    assert_int_equal(count_ops(g, "Conv2d"), 3);
     g = graph(residual, true, 1);
     assert_state(g, "four.weight", "[2,6,1,1]");
+}
+
+static void write_file(const char *name, const char *text)
+{
+    assert_true(
+        file_write_atomic(arena_printf(arena, "%s/%s", dir, name), text, strlen(text), 0600));
+}
+
+static const char part[] = INPUT "params: {width: 4, twice: width * 2, up: input.channels}\n"
+                                 "blocks:\n"
+                                 "  Pair:\n"
+                                 "    args: {planes: twice}\n"
+                                 "    body: ['Conv2d(_, planes, 1)', ReLU()]\n"
+                                 "model:\n"
+                                 "  a: Conv2d(_, width, 3, padding=1)\n"
+                                 "  b: Pair()\n"
+                                 "  c: Conv2d(_, input.channels, 1)\n"
+                                 "  d: {do: Add(), from: [in, c]}\n"
+                                 "  e: Flatten()\n";
+
+static void imports(void **state)
+{
+    (void)state;
+    write_file("part.yaml", part);
+    Graph *g = graph("imports: {part: part.yaml}\n" INPUT "params: {width: 100}\n"
+                     "model:\n"
+                     "  first: Conv2d(_, 5, 1)\n"
+                     "  whole: {use: part(width=6), until: d}\n"
+                     "  block: part.Pair()\n"
+                     "  again: {repeat: 2, use: 'part(1, 2)', until: b}\n"
+                     "  sum: {do: Add(), from: [first, whole.c]}\n"
+                     "  last: part()\n"
+                     "outputs: [last, again]\n",
+                     false, 1);
+    assert_state(g, "whole.a.weight", "[6,5,3,3]");
+    assert_state(g, "whole.b.0.weight", "[12,6,1,1]");
+    assert_state(g, "whole.c.weight", "[5,12,1,1]"); /* input.channels: of what flows in */
+    assert_state(g, "block.0.weight", "[8,5,1,1]");
+    assert_state(g, "again.1.b.0.weight", "[2,1,1,1]");
+    assert_shape(graph_find_output(g, "output")->shape, "[1,320]");
+    assert_shape(graph_find_output(g, "again")->shape, "[1,2,8,8]");
+}
+
+static void whole_model(void **state)
+{
+    (void)state;
+    write_file("part.yaml", part);
+    Graph *g = graph("imports: {part: part.yaml}\n" INPUT "model: part(width=2)\n", false, 1);
+    assert_state(g, "a.weight", "[2,3,3,3]");
+    g = graph("imports: {part: part.yaml}\n" INPUT "model: {use: part, until: a}\n", false, 1);
+    assert_state(g, "a.weight", "[4,3,3,3]");
+    assert_null(graph_find_state(g, "c.weight"));
+}
+
+static const char heads[] = INPUT "model:\n"
+                                  "  body: Conv2d(_, 4, 3)\n"
+                                  "  flat: Flatten()\n"
+                                  "  main: Linear(_, 5)\n"
+                                  "  side: {from: flat, if: training, do: 'Linear(_, 7)'}\n"
+                                  "  side2: {if: training, do: 'Linear(_, 5)'}\n"
+                                  "  last: {from: main, do: ReLU()}\n"
+                                  "train:\n"
+                                  "  loss:\n"
+                                  "    - CrossEntropyLoss()\n"
+                                  "    - {use: CrossEntropyLoss(), on: side2, weight: 0.5}\n"
+                                  "    - {use: 'CrossEntropyLoss()', on: main}\n";
+
+static void several_losses(void **state)
+{
+    (void)state;
+    const char *loss, *optimizer;
+    spec_texts(spec_of(heads), &loss, &optimizer);
+    assert_string_equal(loss, "CrossEntropyLoss() + 0.5*CrossEntropyLoss() on side2 + "
+                              "CrossEntropyLoss() on main");
+    Graph *t = graph(heads, true, 2), *e = graph(heads, false, 2);
+    assert_int_equal(count_ops(t, "CrossEntropyLoss"), 3);
+    assert_int_equal(count_ops(e, "CrossEntropyLoss"), 2);
+    assert_int_equal(count_ops(t, "Linear"), 3);
+    assert_int_equal(count_ops(e, "Linear"), 1);
+    assert_int_equal(t->state.n, e->state.n);
+    for (int i = 0; i < t->state.n; i++) {
+        assert_string_equal(t->state.v[i]->name, e->state.v[i]->name);
+        assert_int_equal(e->state.v[i]->id, i);
+        assert_false(e->state.v[i]->frozen);
+    }
+}
+
+/* What no loss reads has no gradient. */
+static void unread(void **state)
+{
+    (void)state;
+    const char *text = INPUT "model:\n"
+                             "  flat: Flatten()\n"
+                             "  spare: Linear(_, 7)\n"
+                             "  main: {from: flat, do: 'Linear(_, 5)'}\n"
+                             "outputs: [main, spare]\n"
+                             "train: {}\n";
+    for (int training = 0; training < 2; training++) {
+        Graph *g = graph(text, training, 2);
+        assert_true(graph_find_state(g, "spare.weight")->frozen);
+        assert_false(graph_find_state(g, "main.weight")->frozen);
+        assert_true((graph_find_output(g, "spare") == NULL) == training);
+    }
+}
+
+static void frozen(void **state)
+{
+    (void)state;
+    const char *text = INPUT "model:\n"
+                             "  conv: Conv2d(_, 4, 3, bias=false)\n"
+                             "  bn: BatchNorm2d(_)\n"
+                             "  conv2: Conv2d(_, 4, 3)\n"
+                             "  bn2: BatchNorm2d(_)\n"
+                             "  flat: Flatten()\n"
+                             "  fc: Linear(_, 5)\n"
+                             "weights: {load: net.pth, reinit: [fc, bn2], freeze: %s}\n"
+                             "train: {}\n";
+    static const struct {
+        const char *freeze;
+        const char *names; /* what stays trained */
+        int moving;        /* BatchNorm layers whose statistics move */
+    } cases[] = {
+        {"[]",
+         "conv.weight bn.weight bn.bias conv2.weight conv2.bias bn2.weight bn2.bias "
+         "fc.weight fc.bias ",
+         2},
+        {"['*', '!fc']", "fc.weight fc.bias ", 0},
+        {"[conv, bn]", "conv2.weight conv2.bias bn2.weight bn2.bias fc.weight fc.bias ", 1},
+        {"['*', '!bn*', bn.bias]", "bn.weight bn2.weight bn2.bias ", 2},
+        {"['*', '!*.bias']", "bn.bias conv2.bias bn2.bias fc.bias ", 0},
+        {"'c?nv'",
+         "bn.weight bn.bias conv2.weight conv2.bias bn2.weight bn2.bias "
+         "fc.weight fc.bias ",
+         2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *yaml = arena_printf(arena, text, cases[i].freeze), *names = "";
+        Graph *g = graph(yaml, true, 2);
+        for (int k = 0; k < g->state.n; k++) {
+            const State *s = g->state.v[k];
+            if (s->kind == STATE_PARAM && !s->frozen)
+                names = arena_printf(arena, "%s%s ", names, s->name);
+        }
+        assert_string_equal(names, cases[i].names);
+        assert_int_equal(count_ops(g, "BatchNorm2d"), cases[i].moving);
+        assert_int_equal(count_ops(g, "Assign"), 3 * cases[i].moving);
+    }
+    Spec *s = spec_of(arena_printf(arena, text, "[fc.bias]"));
+    assert_string_equal(option(s, "weights.load"), "net.pth");
+    assert_string_equal(option(s, "weights.reinit"), "fc,bn2");
+}
+
+static void schedule_texts(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"StepLR(30)", "StepLR(step_size=30,gamma=0.1)"},
+        {"MultiStepLR([30, 60], 0.5)", "MultiStepLR(milestones=[30,60],gamma=0.5)"},
+        {"MultiStepLR(gamma=0.5, milestones=(7,))", "MultiStepLR(milestones=[7],gamma=0.5)"},
+        {"ExponentialLR(0.9)", "ExponentialLR(gamma=0.9)"},
+        {"CosineAnnealingLR(T_max=n)", "CosineAnnealingLR(T_max=40,eta_min=0)"},
+        {"CosineAnnealingLR()", "CosineAnnealingLR(eta_min=0)"},
+        {"OneCycleLR(0.1, anneal_strategy=linear)",
+         "OneCycleLR(max_lr=0.1,pct_start=0.3,anneal_strategy=linear,div_factor=25,"
+         "final_div_factor=1e+04)"},
+        {"ReduceLROnPlateau(factor=0.5)", "ReduceLROnPlateau(mode=min,factor=0.5,patience=10,"
+                                          "threshold=0.0001,cooldown=0,min_lr=0)"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Spec *s = spec_of(arena_printf(arena,
+                                       INPUT "params: {n: 40}\nmodel: [Flatten()]\n"
+                                             "train:\n  warmup: %s\n  schedule: %s\n",
+                                       i % 2 ? "3" : "500 steps", cases[i][0]));
+        assert_string_equal(option(s, "train.schedule"), cases[i][1]);
+        assert_string_equal(option(s, "train.warmup"), i % 2 ? "3 epochs" : "500 steps");
+    }
+}
+
+static bool has_const(const Graph *g, double v)
+{
+    for (int i = 0; i < g->node.n; i++)
+        if (strcmp(op_name(g->node.v[i]->op), "Const") == 0 && g->node.v[i]->attr[0].f == v)
+            return true;
+    return false;
+}
+
+static void penalty(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *l2;
+        double factor;
+        bool dataset;
+    } cases[] = {
+        {"{lambda: 0.5}", 0.25, false},
+        {"{lambda: 0.5, scale: one}", 0.5, false},
+        {"{lambda: 0.5, over: batch}", 0.0625, false},
+        {"{lambda: 0.5, scale: one, over: dataset}", 0.5, true},
+    };
+    int statistics = count_ops(graph(INPUT "model: [BatchNorm2d(_)]\n", true, 4), "Sum");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *text = arena_printf(arena,
+                                        INPUT "model:\n  bn: BatchNorm2d(_)\n  flat: Flatten()\n"
+                                              "  a: Linear(_, 6)\n  b: Linear(_, 5)\n"
+                                              "train: {l2: %s}\n",
+                                        cases[i].l2);
+        Graph *t = graph(text, true, 4), *e = graph(text, false, 4);
+        assert_int_equal(count_ops(t, "Sum") - statistics, 2); /* two matrices */
+        assert_true(has_const(t, cases[i].factor));
+        assert_int_equal(count_ops(t, "Scalar"), cases[i].dataset);
+        assert_int_equal(count_ops(e, "Scalar"), 0);
+        assert_int_equal(graph_find_output(t, "loss")->shape.rank, 0);
+    }
 }
 
 static void places(void **state)
@@ -364,10 +591,16 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms_agree), cmocka_unit_test(expressions),  cmocka_unit_test(settings),
-        cmocka_unit_test(defaults),    cmocka_unit_test(options),      cmocka_unit_test(targets),
-        cmocka_unit_test(optimizer),   cmocka_unit_test(nested_names), cmocka_unit_test(blocks),
-        cmocka_unit_test(places),      cmocka_unit_test(printed),      cmocka_unit_test(damaged),
+        cmocka_unit_test(forms_agree),    cmocka_unit_test(expressions),
+        cmocka_unit_test(settings),       cmocka_unit_test(defaults),
+        cmocka_unit_test(options),        cmocka_unit_test(targets),
+        cmocka_unit_test(optimizer),      cmocka_unit_test(nested_names),
+        cmocka_unit_test(blocks),         cmocka_unit_test(places),
+        cmocka_unit_test(printed),        cmocka_unit_test(damaged),
+        cmocka_unit_test(imports),        cmocka_unit_test(whole_model),
+        cmocka_unit_test(several_losses), cmocka_unit_test(unread),
+        cmocka_unit_test(frozen),         cmocka_unit_test(schedule_texts),
+        cmocka_unit_test(penalty),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
