@@ -36,6 +36,25 @@ static void add_output(Outputs *o, const RtExec *e, const char *name, int64_t ro
     x->data = rt_alloc((size_t)x->count, 4, "outputs");
 }
 
+/* Every output of the description, under its name. */
+static void add_declared(Outputs *o, const RtExec *e, int64_t rows)
+{
+    const RtProgram *p = rt_exec_program(e);
+    const RtTensor *t = rt_program_tensors(rt_exec_model(e), p);
+    for (uint32_t i = 0; i < p->ntensors; i++, t++) {
+        if (t->role == RT_OUTPUT && t->rank > 0 && t->dim[0] == p->batch)
+            add_output(o, e, RT_STR(rt_exec_model(e), t->name), rows);
+    }
+}
+
+static bool has_output(const Outputs *o, const char *name)
+{
+    for (int i = 0; i < o->n; i++) {
+        if (!strcmp(o->t[i].name, name)) return true;
+    }
+    return false;
+}
+
 static void add_loss(Outputs *o, const float *loss)
 {
     RtStTensor *x = &o->t[o->n++];
@@ -104,10 +123,12 @@ int rt_verb_run(const RtVerb *v)
         rt_fail(RT_EXIT_DATA, "D007", "%lld inputs but %lld targets", (long long)input.rows,
                 (long long)target.rows);
     }
-    add_output(&o, e, "output", input.rows);
+    add_declared(&o, e, input.rows);
     int n = 0;
     char **layer = rt_option_list(rt_option_str(&s.opt, "run.layer", ""), &n);
-    for (int i = 0; i < n; i++) add_output(&o, e, layer[i], input.rows);
+    for (int i = 0; i < n; i++) {
+        if (!has_output(&o, layer[i])) add_output(&o, e, layer[i], input.rows);
+    }
     free(layer);
     rt_exec_prepare(e);
     float loss = (float)run_all(e, &input, &target, &o);

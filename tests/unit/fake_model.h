@@ -289,7 +289,7 @@ static uint32_t fake_steps(Blob *b, RtStep *out, uint32_t n, bool fused, bool tr
 static RtProgram fake_program(Blob *b, uint32_t n, bool fused, bool train)
 {
     FakeSlab l = fake_slab(n);
-    RtTensor t[6];
+    RtTensor t[6]; /* of inference programs the fifth is a second output */
     t[0] = fake_tensor(b, "input", RT_INPUT, RT_SLAB, l.input, fake_input_layout(n));
     t[1] = fake_tensor(b, "target", RT_TARGET, RT_SLAB, l.target, fake_plain(2, n, 1));
     t[1].dtype = RT_I32;
@@ -297,11 +297,12 @@ static RtProgram fake_program(Blob *b, uint32_t n, bool fused, bool train)
     t[3] = fake_tensor(b, "loss", RT_OUTPUT, RT_SLAB, l.loss, fake_plain(0, 0, 0));
     t[4] = fake_tensor(b, "fc.weight", RT_GRAD, RT_SLAB, l.gw, fake_w_layout());
     t[5] = fake_tensor(b, "fc.bias", RT_GRAD, RT_SLAB, l.gb, fake_plain(1, FK, 0));
+    if (!train) t[4] = fake_tensor(b, "aux", RT_OUTPUT, RT_SLAB, l.dlogits, fake_plain(2, n, FK));
     RtStep steps[8];
     memset(steps, 0, sizeof steps);
     RtProgram p = {
         .phase = train ? RT_TRAIN : RT_INFER, .variant = fused ? RT_FUSED : RT_UNFUSED, .batch = n};
-    p.ntensors = train ? 6 : 4;
+    p.ntensors = train ? 6 : 5;
     p.tensors = blob_put(b, t, p.ntensors * sizeof *t);
     p.nsteps = fake_steps(b, steps, n, fused, train);
     p.steps = blob_put(b, steps, p.nsteps * sizeof *steps);

@@ -253,6 +253,7 @@ static void raw_tensors(void **state)
     run_must(0, "run --input odd.st --target oddto.st --output o.st --layer input");
     RtSt *s = rt_st_open("o.st");
     assert_int_equal(rt_st_find(s, "output")->dim[0], ODD);
+    assert_int_equal(rt_st_find(s, "aux")->dim[0], ODD);
     assert_memory_equal(rt_st_find(s, "input")->data, x, ODD * FD * sizeof(float));
     assert_int_equal(rt_st_find(s, "loss")->count, 1);
     rt_st_free(s);
