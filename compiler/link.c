@@ -134,3 +134,20 @@ void link_executable(Arena *a, const Object *obj, int nobj, const char *out, boo
     else
         file_remove_tree(dir);
 }
+
+char *link_shared(Arena *a, const Object *obj, int nobj, const char *dir)
+{
+    enum { OTHER_ARGS = 8 };
+    char **argv = NEWN(a, char *, nobj + OTHER_ARGS), *out = arena_printf(a, "%s/kernels.so", dir);
+    const char *cc = getenv("SINTER_CC");
+    int n = 0;
+    argv[n++] = (char *)(cc ? cc : "cc");
+    argv[n++] = "-shared";
+    argv[n++] = "-Wl,-z,noexecstack";
+    argv[n++] = "-o";
+    argv[n++] = out;
+    for (int i = 0; i < nobj; i++) argv[n++] = write_object(a, dir, i, &obj[i]);
+    argv[n] = NULL;
+    run_cc(a, argv);
+    return out;
+}

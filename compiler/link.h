@@ -6,6 +6,8 @@
 /* Writes `out` through a temporary name. fatal() without `cc` (EXIT_TOOL) or when it cannot write
  * (EXIT_WRITE). */
 void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps);
+/* Links the objects alone into a shared object in dir, for this process. -> its path */
+char *link_shared(Arena *a, const Object *obj, int nobj, const char *dir);
 /* Where the runtime library lies: $SINTER_RT, beside this program, or ../lib/sinter. NULL: nowhere.
  */
 const char *link_runtime_path(Arena *a);

@@ -1,6 +1,7 @@
 /* Command line of sinter: flags only. What is done stands in pipeline.c. */
 #include "link.h"
 #include "pipeline.h"
+#include "verify.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ typedef enum FlagKind {
     FLAG_BOOL,
     FLAG_TEXT,
     FLAG_INT,
+    FLAG_REAL,
     FLAG_SET,
     FLAG_TARGET,
     FLAG_NO_FUSE,
@@ -51,6 +53,10 @@ static const Flag flags[] = {
     {"--dump", "STAGE,..|all", "prints what stages produced", FLAG_TEXT, AT(dump)},
     {"--dump-dir", "DIR", "dumps go to DIR/PROGRAM.STAGE.txt", FLAG_TEXT, AT(dump_dir)},
     {"--stop-after", "STAGE", "builds no program", FLAG_TEXT, AT(stop_after)},
+    {"--seed", "N", "verify: of the random values", FLAG_INT, AT(seed)},
+    {"--tolerance", "X", "verify: relative L2 distance that passes (1e-5)", FLAG_REAL,
+     AT(tolerance)},
+    {"--json", NULL, "verify: one JSON object instead of tables", FLAG_BOOL, AT(json)},
     {"--time", NULL, "time of every stage", FLAG_BOOL, AT(time)},
     {"--save-temps", NULL, "keeps the object files", FLAG_BOOL, AT(save_temps)},
 };
@@ -76,13 +82,17 @@ static void print_flags(void)
 
 static void print_help(void)
 {
-    printf("sinter %s: a model description becomes a program that trains.\n\n"
-           "  sinter build SPEC -o OUT   compiles a description into an executable\n"
-           "  sinter check SPEC          reads it, infers shapes, builds nothing\n"
-           "  sinter ops                 layers, losses and optimizers, with their arguments\n"
-           "  sinter doctor              what this machine has and what is missing\n"
-           "  sinter --version\n\n",
-           SINTER_VERSION);
+    printf(
+        "sinter %s: a model description becomes a program that trains.\n\n"
+        "  sinter build SPEC -o OUT   compiles a description into an executable\n"
+        "  sinter check SPEC          reads it, infers shapes, builds nothing\n"
+        "  sinter verify SPEC         compiles it, compares every kernel with a reference in "
+        "double\n"
+        "                             and gradients with finite differences (--batch, default 2)\n"
+        "  sinter ops                 layers, losses and optimizers, with their arguments\n"
+        "  sinter doctor              what this machine has and what is missing\n"
+        "  sinter --version\n\n",
+        SINTER_VERSION);
     print_flags();
     printf("\nStages: ");
     for (int i = 0; stage_names[i]; i++) printf("%s%s", i ? ", " : "", stage_names[i]);
@@ -128,6 +138,15 @@ static int64_t parse_int(const char *flag, const char *text)
     return v;
 }
 
+static double parse_real(const char *flag, const char *text)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (*end || end == text || !(v > 0 && v < 1))
+        usage("C002", NULL, "%s: '%s' is not a number between 0 and 1", flag, text);
+    return v;
+}
+
 static void add_setting(Args *a, char *text)
 {
     char *eq = strchr(text, '=');
@@ -166,6 +185,9 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         break;
     case FLAG_INT:
         *(int64_t *)at = parse_int(f->name, value);
+        break;
+    case FLAG_REAL:
+        *(double *)at = parse_real(f->name, value);
         break;
     case FLAG_SET:
         add_setting(a, value);
@@ -274,6 +296,14 @@ static int verb_check(Args *a)
     return check(&a->o);
 }
 
+static int verb_verify(Args *a)
+{
+    take_spec(a);
+    if (a->o.out) usage("C001", NULL, "'verify' writes no program: leave out -o");
+    if (a->o.stop_after) usage("C001", NULL, "'verify' takes no --stop-after");
+    return verify(&a->o);
+}
+
 static const char *use_name(const OpDef *op)
 {
     return op->use == OP_LAYER       ? "layer"
@@ -333,8 +363,11 @@ typedef struct Verb {
     const char *name;
     int (*run)(Args *);
 } Verb;
-static const Verb verbs[] = {
-    {"build", verb_build}, {"check", verb_check}, {"ops", verb_ops}, {"doctor", verb_doctor}};
+static const Verb verbs[] = {{"build", verb_build},
+                             {"check", verb_check},
+                             {"verify", verb_verify},
+                             {"ops", verb_ops},
+                             {"doctor", verb_doctor}};
 enum { NVERBS = sizeof verbs / sizeof verbs[0] };
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* The pipeline: the one place that knows the order of stages.
  *
- *   description -> Spec -> Graph -> autodiff -> simplify -> Groups -> Schedule -> Plan -> Loops
- * (per program) all programs -> Blob + kernels -> objects -> executable
+ *   each program:  description -> Spec -> Graph -> autodiff -> simplify -> Groups -> Schedule
+ *                  -> Plan -> Loops
+ *   all programs:  Blob + kernels -> objects -> executable
  *
  * A model is several programs: the training step and inference, at the description's batch and at
  * 1, and the unfused variants that `bench` compares with. After each stage `after` dumps, times and
@@ -324,9 +325,9 @@ static int build_model(Pipeline *p)
     return EXIT_OK;
 }
 
-static int open_pipeline(Pipeline *p, const CompileOptions *o)
+static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
 {
-    *p = (Pipeline){.perm = arena_new(), .o = o, .t0 = time_now()};
+    *p = (Pipeline){.perm = a, .o = o, .t0 = time_now()};
     if (o->dump_dir && mkdir(o->dump_dir, 0777) && errno != EEXIST)
         fatal(EXIT_WRITE, "cannot create '%s':", o->dump_dir);
     p->m = machine_find(p->perm, o->machine);
@@ -339,10 +340,52 @@ int compile(const CompileOptions *o)
 {
     Pipeline p;
     if (!o->stop_after && !link_may_write(o->out, o->force)) return diag_flush();
-    int code = open_pipeline(&p, o);
+    int code = open_pipeline(&p, arena_new(), o);
     if (code == EXIT_OK && !after(&p, "spec", print_spec, p.spec)) code = build_model(&p);
     arena_free(p.perm);
     return code;
+}
+
+/* The index in rt_kernels of every launch of program i, as the model table says. */
+static const uint32_t *launch_kernels(Arena *a, const Blob *blob, int i, int n)
+{
+    const RtModel *m = (const RtModel *)blob->data.s;
+    const RtProgram *p = &RT_AT(m, RtProgram, m->programs)[i];
+    const RtStep *prepare = RT_AT(m, RtStep, p->prepare), *step = RT_AT(m, RtStep, p->steps);
+    uint32_t *kernel = NEWN(a, uint32_t, n + 1);
+    bug_if(p->nprepare + p->nsteps != (uint32_t)n, "launches and steps do not match");
+    for (uint32_t k = 0; k < (uint32_t)n; k++)
+        kernel[k] = (k < p->nprepare ? &prepare[k] : &step[k - p->nprepare])->kernel;
+    return kernel;
+}
+
+int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
+{
+    Pipeline p;
+    BlobProgram prog[NKINDS];
+    int code = open_pipeline(&p, a, o), n = 0;
+    if (code != EXIT_OK) return code;
+    *out = (Compiled){.spec = p.spec, .machine = p.m};
+    int64_t batch = o->batch ? o->batch : spec_batch(p.spec);
+    for (int i = 0; i < NKINDS; i++) {
+        bool stopped;
+        if (kinds[i].variant == RT_UNFUSED || kinds[i].single || !wanted(&p, &kinds[i], batch))
+            continue;
+        Loops *l = compile_program(&p, &kinds[i], batch, &stopped);
+        if (!l) return diag_flush();
+        prog[n] = (BlobProgram){l, kinds[i].phase, kinds[i].variant, batch};
+        out->program[n++] = (CompiledProgram){
+            .what = phase_name(kinds[i].phase), .training = kinds[i].phase == RT_TRAIN, .loops = l};
+    }
+    Blob *blob = make_blob(&p, prog, n);
+    for (out->nprogram = 0; out->nprogram < n; out->nprogram++) {
+        int k = out->nprogram;
+        out->program[k].kernel = launch_kernels(a, blob, k, prog[k].loops->kernel.n);
+    }
+    emit(&p, blob, &out->obj, &out->nobj);
+    buf_free(&blob->data);
+    diag_flush(); /* warnings */
+    return EXIT_OK;
 }
 
 static void summary(const Graph *g, const char *name)
@@ -361,7 +404,7 @@ static void summary(const Graph *g, const char *name)
 int check(const CompileOptions *o)
 {
     Pipeline p;
-    int code = open_pipeline(&p, o);
+    int code = open_pipeline(&p, arena_new(), o);
     if (code == EXIT_OK) {
         int64_t batch = o->batch ? o->batch : spec_batch(p.spec);
         Graph *g = spec_graph(p.perm, p.spec, false, batch);

@@ -1,6 +1,7 @@
 /* The compiler as one call. */
 #ifndef PIPELINE_H
 #define PIPELINE_H
+#include "loops.h"
 #include "stages.h"
 
 #define SINTER_VERSION "0.1.0"
@@ -17,6 +18,9 @@ typedef struct CompileOptions {
     const char *dump;       /* "graph,fuse", "all" or NULL */
     const char *dump_dir;   /* NULL: stdout */
     const char *stop_after; /* stage name or NULL */
+    int64_t seed;           /* verify; 0: its own */
+    double tolerance;       /* verify; 0: its own */
+    bool json;              /* results as JSON instead of tables */
 } CompileOptions;
 
 extern const char *const stage_names[]; /* in order, ends with NULL */
@@ -24,6 +28,22 @@ extern const char *const fuse_rule_names[];
 
 /* Builds o->out. -> exit code; messages have been printed. */
 int compile(const CompileOptions *o);
+/* The fused training step (if the description trains) and inference as objects in memory, for `verify`. */
+typedef struct CompiledProgram {
+    const char *what; /* "training step" */
+    bool training;
+    const Loops *loops;
+    const uint32_t *kernel; /* by launch: its index in the objects' rt_kernels */
+} CompiledProgram;
+typedef struct Compiled {
+    const Spec *spec;
+    const Machine *machine;
+    CompiledProgram program[2];
+    int nprogram;
+    Object *obj; /* malloc'ed, as are their data */
+    int nobj;
+} Compiled;
+int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out); /* -> exit code */
 /* Reads, shapes, differentiates; no code. Prints a summary. -> exit code */
 int check(const CompileOptions *o);
 #endif

@@ -1,0 +1,122 @@
+/* The verb `sinter verify`: builds the programs of a description as a build does, loads their
+ * kernels into this process, and checks them; see verify.h. */
+#include "verify.h"
+#include "link.h"
+#include "support/file.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- kernels in this process ---- */
+
+static void *load(Arena *a, const Compiled *c)
+{
+    char *dir = file_temp_dir(a), *path = link_shared(a, c->obj, c->nobj, dir);
+    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const char *why = lib ? NULL : arena_strdup(a, dlerror());
+    file_remove_tree(dir);
+    if (!lib) fatal(EXIT_TOOL, "cannot load the kernels: %s", why);
+    return lib;
+}
+
+/* Every feature that the kernels use must be one of this computer. */
+static void check_machine(Arena *a, const Machine *m)
+{
+    const Machine *here = machine_find(a, "native");
+    bool arm = !strncmp(m->triple, "aarch64", 7), here_arm = !strncmp(here->triple, "aarch64", 7);
+    bool runs = arm == here_arm;
+    for (const char *p = m->isa; runs && *p;) {
+        size_t n = strcspn(p, " ");
+        char *word = arena_strndup(a, p, n);
+        const char *found = strstr(here->isa, word);
+        runs = found && (found[n] == 0 || found[n] == ' ');
+        runs = runs || (!strcmp(word, "sse4.2") && !here_arm);
+        p += n + (p[n] == ' ');
+    }
+    if (runs) return;
+    diag_error((Loc){0}, "C001", "kernels for %s do not run on this computer, %s", m->name,
+               here->name);
+    diag_help("leave out --target, or name a smaller one");
+    diag_exit_with(EXIT_USAGE);
+    exit(diag_flush());
+}
+
+/* ---- one program ---- */
+
+static char *save_states(const VerifyRun *r)
+{
+    size_t n = (size_t)r->plan->size[PLAN_STATE];
+    char *p = malloc(n + 1);
+    if (!p) fatal(EXIT_MEMORY, "cannot allocate %zu bytes", n);
+    memcpy(p, r->arena[PLAN_STATE], n);
+    return p;
+}
+
+static void check_program(Arena *a, const Compiled *c, int i, const VerifyKernel *table,
+                          VerifyReport *out)
+{
+    int noption;
+    const Setting *option = spec_options(c->spec, &noption);
+    VerifyRun r = {.loops = c->program[i].loops, .seed = out->seed};
+    VerifyKernel *fn = NEWN(a, VerifyKernel, r.loops->kernel.n + 1);
+    for (int k = 0; k < r.loops->kernel.n; k++) fn[k] = table[c->program[i].kernel[k]];
+    r.fn = fn;
+    r.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    verify_open(a, &r, option, noption);
+    char *saved = save_states(&r);
+    VerifyProgram *p = &out->program[out->nprogram++];
+    p->what = c->program[i].what;
+    verify_kernels(a, &r, p, out->tolerance);
+    if (c->program[i].training) verify_gradients(a, &r, saved, &out->gradients);
+    free(saved);
+    verify_close(&r);
+}
+
+static void check_all(Arena *a, const Compiled *c, VerifyReport *out, bool json)
+{
+    check_machine(a, c->machine);
+    void *lib = load(a, c);
+    const VerifyKernel *table = dlsym(lib, "rt_kernels");
+    if (!table) fatal(EXIT_TOOL, "cannot find the kernels: %s", dlerror());
+    if (!json)
+        printf("%s, batch %lld, %s, seed %llu; tolerance %.0e (rel L2), %d times that for one "
+               "element\n",
+               out->name, (long long)out->batch, out->target, (unsigned long long)out->seed,
+               out->tolerance, VERIFY_ELEMENT);
+    for (int i = 0; i < c->nprogram; i++) {
+        check_program(a, c, i, table, out);
+        if (!json) verify_print_program(&out->program[out->nprogram - 1]);
+        fflush(stdout);
+    }
+    dlclose(lib);
+}
+
+int verify(const CompileOptions *o)
+{
+    enum { BATCH = 2, SEED = 1 };
+    static const double tolerance = 1e-5;
+    CompileOptions own = *o;
+    Arena *a = arena_new();
+    Compiled c;
+    if (!own.batch) own.batch = BATCH;
+    int code = compile_kernels(a, &own, &c);
+    if (code == EXIT_OK) {
+        VerifyReport r = {.name = spec_name(c.spec), .target = c.machine->name, .batch = own.batch};
+        r.seed = (uint64_t)(o->seed ? o->seed : SEED);
+        r.tolerance = o->tolerance > 0 ? o->tolerance : tolerance;
+        check_all(a, &c, &r, o->json);
+        if (o->json) {
+            verify_print_json(&r);
+        } else {
+            verify_print_gradients(&r.gradients);
+            verify_print_last(&r);
+        }
+        code = verify_passed(&r) ? EXIT_OK : EXIT_CHECK;
+        for (int i = 0; i < c.nobj; i++) free(c.obj[i].data);
+        free(c.obj);
+    }
+    arena_free(a);
+    return code;
+}
