@@ -28,6 +28,7 @@ bool fuse_is_root(const Node *n);                 /* Assign, Pack */
 bool fuse_wanted(const Fuse *f, const Node *n);   /* stored for its own sake: an output, a state's new value */
 /* Does n depend, through groups as wholes, on anything that group g computes? The caller counts f->walk up. */
 bool fuse_depends(Fuse *f, const Node *n, const Group *g);
+int fuse_count(const Fuse *f, const Group *g, Stage s); /* nodes of one stage */
 unsigned fuse_axes(const Node *sum);
 bool fuse_is_row(const Node *n);                  /* a reduction along the channels of one row */
 

@@ -92,6 +92,8 @@ void fuse_merge_sums(Fuse *f, Node *n)
             continue;
         if (!shape_eq(p->domain, g->domain) || fuse_axes(p->anchor) != fuse_axes(g->anchor))
             continue;
+        if (fuse_count(f, p, STAGE_ANCHOR) + fuse_count(f, g, STAGE_ANCHOR) > GROUP_MOST_ANCHORS)
+            continue;
         if (!share_an_input(p, g) || !independent(f, p, g)) continue;
         for (int k = 0; k < p->node.n; k++)
             fuse_put(f, g, p->node.v[k], f->out->stage[p->node.v[k]->id]);

@@ -137,6 +137,15 @@ static bool plain_index(const Contract *c, const ConIndex *ix, int d)
     return axes <= 1;
 }
 
+static const char too_many[] = "its kernel has as many results as it can accumulate";
+
+int fuse_count(const Fuse *f, const Group *g, Stage s)
+{
+    int n = 0;
+    for (int i = 0; i < g->node.n; i++) n += f->out->stage[g->node.v[i]->id] == s;
+    return n;
+}
+
 /* Pooling on the accumulators of a contraction, before anything is stored. */
 static const char *rule_pool(Fuse *f, Node *n, Group *g)
 {
@@ -164,6 +173,7 @@ static const char *rule_pool(Fuse *f, Node *n, Group *g)
         g->pool = n;
         g->tail = n->shape;
     }
+    if (fuse_count(f, g, STAGE_POOL) == GROUP_MOST_ANCHORS) return too_many;
     fuse_put(f, g, n, STAGE_POOL);
     return NULL;
 }
@@ -180,6 +190,7 @@ static const char *rule_sibling(Fuse *f, Node *n, Group *g)
     for (int i = 0; i < n->nin; i++) /* sums of sums are not siblings */
         if (f->out->of[n->in[i]->id] == g && f->out->stage[n->in[i]->id] != STAGE_PRE)
             return "it needs the result of that reduction";
+    if (fuse_count(f, g, STAGE_ANCHOR) == GROUP_MOST_ANCHORS) return too_many;
     fuse_put(f, g, n, STAGE_ANCHOR);
     return NULL;
 }

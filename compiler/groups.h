@@ -13,6 +13,8 @@ typedef enum Stage {
     STAGE_LAST,   /* elementwise over the pooled output */
 } Stage;
 
+enum { GROUP_MOST_ANCHORS = 8 }; /* reductions, or poolings, that one kernel takes */
+
 typedef struct Group {
     int id;
     NestKind nest;    /* POINTWISE, REDUCE, CONTRACT, WINDOW, WINDOW_T, COPY */

@@ -83,11 +83,11 @@ static void plain_epilogue(Con *c)
 
 /* ---- pooling ---- */
 
-enum { MOST_POOLS = 4, MOST_STATE = 4 };
+enum { MOST_STATE = 4 };
 
 typedef struct Pool {
-    const Node *node[MOST_POOLS];
-    Expr *state[MOST_POOLS][MOST_STATE];
+    const Node *node[GROUP_MOST_ANCHORS];
+    Expr *state[GROUP_MOST_ANCHORS][MOST_STATE];
     int n, row[2]; /* row loops along the plane */
     Window w;
 } Pool;
@@ -111,7 +111,7 @@ static void find_pools(Con *c, Pool *p)
     }
     for (int i = 0; i < g->node.n; i++) {
         if (nest_stage(&c->n, g->node.v[i]) != STAGE_POOL) continue;
-        bug_if(p->n == MOST_POOLS, "more than %d poolings behind one contraction", MOST_POOLS);
+        bug_if(p->n == GROUP_MOST_ANCHORS, "%d poolings behind one contraction", p->n + 1);
         p->node[p->n++] = g->node.v[i];
     }
 }

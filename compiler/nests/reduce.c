@@ -8,13 +8,11 @@
 #include "nests/nest.h"
 #include <math.h>
 
-enum { MOST_ANCHORS = 8 };
-
 typedef struct Red {
     Nest n;
     const Group *g;
     const Layout *dom; /* of the domain */
-    const Node *anchor[MOST_ANCHORS];
+    const Node *anchor[GROUP_MOST_ANCHORS];
     int nanchor;
     unsigned axes;
     int64_t lanes;           /* BLOCK when channels are blocked, else 1 */
@@ -47,7 +45,7 @@ static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *
     r->axes = g->anchor->op->reduce(g->anchor).axes;
     for (int i = 0; i < g->node.n; i++) {
         if (nest_stage(&r->n, g->node.v[i]) != STAGE_ANCHOR) continue;
-        bug_if(r->nanchor == MOST_ANCHORS, "more than %d sums in one kernel", MOST_ANCHORS);
+        bug_if(r->nanchor == GROUP_MOST_ANCHORS, "%d sums in one kernel", r->nanchor + 1);
         r->anchor[r->nanchor++] = g->node.v[i];
     }
     r->channels = r->dom->rank >= 2;
@@ -203,7 +201,7 @@ static void store_reduced(Red *r, Expr *v, Expr **sum)
 static void finish_lanes(Red *r, LBuf *total)
 {
     LB *b = r->n.b;
-    Expr *sum[MOST_ANCHORS];
+    Expr *sum[GROUP_MOST_ANCHORS];
     for (int k = 0; k < r->nanchor; k++) {
         Expr *s = identity(r, k, LT_F64);
         for (int64_t i = 0; i < r->lanes; i++)
@@ -220,7 +218,7 @@ static void finish(Red *r, LBuf *total)
         finish_lanes(r, total);
         return;
     }
-    Expr *sum[MOST_ANCHORS];
+    Expr *sum[GROUP_MOST_ANCHORS];
     int opened;
     Expr *v = nest_lanes(&r->n, r->lanes, &opened);
     for (int k = 0; k < r->nanchor; k++)
@@ -317,7 +315,7 @@ static void reduce_chunks(Red *r)
 
 static void combine_chunks(Red *r)
 {
-    LBuf *partial[MOST_ANCHORS];
+    LBuf *partial[GROUP_MOST_ANCHORS];
     int64_t tasks = nest_choose_tasks(r->kept, r->nkept, r->n.gs->red_split * r->lanes, 256);
     int opened = nest_open(&r->n, r->kept, r->nkept);
     for (int k = 0; k < r->nanchor; k++) partial[k] = partial_buf(r, k);

@@ -4,7 +4,7 @@
  */
 #include "nests/nest.h"
 
-enum { MOST_STATE = 4, MOST_ANCHORS = 4, MOST_UNROLLED_TAPS = 16 };
+enum { MOST_STATE = 4, MOST_UNROLLED_TAPS = 16 };
 
 typedef struct Win {
     Nest n;
@@ -113,8 +113,8 @@ static Expr *tap_number(Win *w, Expr *kh, Expr *kw)
 /* ---- forward ---- */
 
 typedef struct Pooling {
-    const Node *node[MOST_ANCHORS];
-    LBuf *state[MOST_ANCHORS][MOST_STATE];
+    const Node *node[GROUP_MOST_ANCHORS];
+    LBuf *state[GROUP_MOST_ANCHORS][MOST_STATE];
     int n;
 } Pooling;
 
@@ -122,7 +122,7 @@ static void find_anchors(Win *w, Pooling *p)
 {
     for (int i = 0; i < w->g->node.n; i++) {
         if (nest_stage(&w->n, w->g->node.v[i]) != STAGE_ANCHOR) continue;
-        bug_if(p->n == MOST_ANCHORS, "more than %d poolings in one kernel", MOST_ANCHORS);
+        bug_if(p->n == GROUP_MOST_ANCHORS, "%d poolings in one kernel", p->n + 1);
         p->node[p->n++] = w->g->node.v[i];
     }
 }
