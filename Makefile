@@ -52,7 +52,7 @@ programs     = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
 
 all: $(BUILD)/sinter $(BUILD)/libsinter_rt.a
 
-$(BUILD)/sinter: $(COMPILER)
+$(BUILD)/sinter: $(COMPILER) $(BUILD)/libsinter_rt.a
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -1,5 +1,6 @@
-/* Command line of sinter: flags only. What is done stands in pipeline.c. */
+/* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library. */
 #include "link.h"
+#include "../runtime/weights.h"
 #include "pipeline.h"
 #include "verify.h"
 #include <stdarg.h>
@@ -373,6 +374,7 @@ enum { NVERBS = sizeof verbs / sizeof verbs[0] };
 int main(int argc, char **argv)
 {
     Args a = {0};
+    if (argc > 1 && !strcmp(argv[1], "weights")) return rt_weights_main(argc - 2, argv + 2);
     parse(&a, argc, argv);
     if (a.verb && !strcmp(a.verb, "--version")) {
         printf("sinter %s (LLVM %s)\n", SINTER_VERSION, llvm_version());
