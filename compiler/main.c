@@ -90,6 +90,7 @@ static void print_help(void)
         "  sinter verify SPEC         compiles it, compares every kernel with a reference in "
         "double\n"
         "                             and gradients with finite differences (--batch, default 2)\n"
+        "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, conversion\n"
         "  sinter ops                 layers, losses and optimizers, with their arguments\n"
         "  sinter doctor              what this machine has and what is missing\n"
         "  sinter --version\n\n",
