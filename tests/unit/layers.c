@@ -3,8 +3,15 @@
 
 Node *make_layer(Graph *g, const char *op, const char *path, const char *attrs, Node *a, Node *b)
 {
+    return make_layer_of(g, op, path, attrs, (Node *[]){a, b}, b ? 2 : 1);
+}
+
+Node *make_layer_of(Graph *g, const char *op, const char *path, const char *attrs, Node *const *in,
+                    int nin)
+{
     Node proto = {.op = op_find(op)};
-    Layer l = {.g = g, .op = proto.op, .path = path, .in = {a, b}, .nin = b ? 2 : 1};
+    Layer l = {.g = g, .op = proto.op, .path = path, .nin = nin};
+    for (int i = 0; i < nin; i++) l.in[i] = in[i];
     char *save = NULL;
     op_default_attrs(proto.op, proto.attr);
     for (int i = 0; proto.op->attrs && proto.op->attrs[i].name; i++)
