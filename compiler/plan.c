@@ -154,6 +154,18 @@ static bool written_twice(const Graph *g, const Node *assign)
     return false;
 }
 
+/* Does a sum or a window of the group read elements of the state? It may want them after they have
+ * been overwritten; elementwise work reads an element where it writes it. */
+static bool sums_over(const Group *g, const State *s)
+{
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *n = g->node.v[i];
+        for (int k = 0; k < n->nin && n->op->nest != NEST_POINTWISE; k++)
+            if (op_is(n->in[k], "State") && covers(n->in[k]->state, s)) return true;
+    }
+    return false;
+}
+
 static void find_copies(Orderer *o)
 {
     const Graph *g = o->gs->graph;
@@ -161,7 +173,8 @@ static void find_copies(Orderer *o)
     for (int i = 0; i < g->node.n; i++) {
         const Node *n = g->node.v[i];
         if (!op_is(n, "Assign")) continue;
-        o->copied[i] = !o->gs->of[n->in[0]->id] || written_twice(g, n) ||
+        const Group *own = o->gs->of[n->in[0]->id];
+        o->copied[i] = !own || written_twice(g, n) || sums_over(own, n->state) ||
                        !layout_same(&s->value[n->in[0]->id], &s->state[n->state->id]);
     }
 }
@@ -412,9 +425,19 @@ static void verify_pack(const Plan *p, const Node *pack)
     }
 }
 
+/* Copies come last: what they copy must not have been overwritten. */
+static void verify_copy(const Graph *g, const Node *copy)
+{
+    for (int i = 0; i < g->node.n && op_is(copy->in[0], "State"); i++)
+        bug_if(op_is(g->node.v[i], "Assign") && covers(g->node.v[i]->state, copy->in[0]->state),
+               "'%s' keeps the old '%s', which is overwritten", copy->state->name,
+               copy->in[0]->state->name);
+}
+
 void plan_verify(const Plan *p)
 {
     const Graph *g = p->schedule->groups->graph;
+    for (int i = 0; i < p->copy.n; i++) verify_copy(g, p->copy.v[i]);
     for (int i = 0; i < g->node.n; i++)
         if (op_is(g->node.v[i], "Pack")) verify_pack(p, g->node.v[i]);
     for (int i = 0; i < g->node.n; i++) {
