@@ -11,7 +11,8 @@
 typedef struct Red {
     Nest n;
     const Group *g;
-    const Layout *dom; /* of the domain */
+    Layout own;
+    const Layout *dom; /* of the domain: own */
     const Node *anchor[GROUP_MOST_ANCHORS];
     int nanchor;
     unsigned axes;
@@ -41,7 +42,8 @@ static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *
 {
     *r = (Red){.g = g};
     nest_begin(&r->n, a, out, g, nest);
-    r->dom = domain_layout(&r->n, g);
+    r->own = *domain_layout(&r->n, g);
+    r->dom = &r->own;
     r->axes = g->anchor->op->reduce(g->anchor).axes;
     for (int i = 0; i < g->node.n; i++) {
         if (nest_stage(&r->n, g->node.v[i]) != STAGE_ANCHOR) continue;
@@ -49,6 +51,10 @@ static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *
         r->anchor[r->nanchor++] = g->node.v[i];
     }
     r->channels = r->dom->rank >= 2;
+    bool weights = false; /* their layouts cut another axis as well: element by element then */
+    for (int i = 0; i < r->dom->rank; i++)
+        weights = weights || (i != r->channels && r->dom->block[i] > 1);
+    for (int i = 0; weights && i < r->dom->rank; i++) r->own.block[i] = 1;
     bool blocked = r->dom->rank >= 1 && r->dom->block[r->channels] > 1;
     r->lanes = blocked ? BLOCK : 1;
     r->sum_lanes = blocked && (r->axes >> r->channels & 1);

@@ -201,15 +201,27 @@ void train_read_optimizer(Spec *s, const Yaml *train)
     c->text = use_text(s->arena, c->op->name, c->op->attrs, c->attr, c->given, ", ");
 }
 
+static Node *squares(Graph *g, Node *x)
+{
+    return g_sum(g, g_op(g, "Mul", 2, x, x), (1u << x->shape.rank) - 1);
+}
+
+/* Gradient by gradient: laid end to end they have gaps, and what is in those is not defined. */
+static Node *norm(Graph *g, const Node *pack)
+{
+    Node *sum = squares(g, pack->in[0]);
+    for (int i = 1; i < pack->nin; i++) sum = g_op(g, "Add", 2, sum, squares(g, pack->in[i]));
+    return g_op(g, "Sqrt", 1, sum);
+}
+
 /* g * min(1, limit / (|g| + 1e-6)), the norm of all gradients together, as
  * torch.nn.utils.clip_grad_norm_ does. Minimum is written as -max(-a, -b). */
-static Node *clip(Graph *g, Node *gradients, double limit)
+static Node *clip(Graph *g, Node *pack, double limit)
 {
-    Node *norm = g_op(g, "Sqrt", 1, g_sum(g, g_op(g, "Mul", 2, gradients, gradients), 1));
-    Node *safe = g_op(g, "Add", 2, norm, g_const(g, 1e-6));
+    Node *safe = g_op(g, "Add", 2, norm(g, pack), g_const(g, 1e-6));
     Node *minus = g_op(g, "Div", 2, g_const(g, -limit), safe);
     Node *most = g_op(g, "Maximum", 2, minus, g_const(g, -1));
-    return g_op(g, "Mul", 2, gradients, g_op(g, "Neg", 1, most));
+    return g_op(g, "Mul", 2, pack, g_op(g, "Neg", 1, most));
 }
 
 bool spec_optimizer(const Spec *s, Graph *g, Node *weights, Node *gradients)
