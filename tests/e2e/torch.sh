@@ -2,8 +2,10 @@
 # Built programs against the numbers that PyTorch gave: output, loss, every gradient, ten steps of each optimizer.
 . "$(dirname "$0")/lib.sh"
 
-for model in cnn_small bn_small; do
+for model in cnn_small bn_small ops_small; do
     f=$fixtures/$model
+    optimizers=$fixtures/optimizers
+    [ -f "$f.optimizers" ] && optimizers=$f.optimizers
     while read -r key optimizer; do
         p=$work/$model.$key
         sed "s/^  optimizer: .*/  optimizer: $optimizer/" "$f.yaml" >"$p.yaml"
@@ -19,6 +21,6 @@ for model in cnn_small bn_small; do
         check "$model: ten steps of $key" "${steps[@]}" --steps 10 --save-weights "$p.weights.safetensors" --log "$p.jsonl"
         check "$model: losses of $key" "$compare" 1e-5 "$f.$key.jsonl" "$p.jsonl"
         check "$model: weights of $key" "$compare" 1e-4 "$f.$key.safetensors" "$p.weights.safetensors"
-    done <"$fixtures/optimizers"
+    done <"$optimizers"
 done
 finish

@@ -33,11 +33,34 @@ def bn_small():
         avgpool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), fc=nn.Linear(7, 4)))
 
 
+class OpsSmall(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(3, 6, 3, stride=2, padding=1)
+        self.norm, self.act = nn.LayerNorm([6, 7, 6]), nn.PReLU()
+        self.depth, self.group = nn.Conv2d(6, 12, 3, padding=1, groups=6), nn.GroupNorm(3, 12)
+        self.up = nn.ConvTranspose2d(12, 5, 3, stride=2, padding=1, bias=False)
+        self.inst, self.prelu = nn.InstanceNorm2d(5, affine=True), nn.PReLU(5)
+        self.gate = nn.Sequential(OrderedDict(
+            pool=nn.AdaptiveAvgPool2d(1), conv=nn.Conv2d(8, 8, 1), act=nn.Hardsigmoid()))
+        self.pad = nn.ReflectionPad2d((1, 2, 2, 1))
+        self.row, self.fc = nn.LayerNorm(48), nn.Linear(48, 4)
+
+    def forward(self, image):
+        x = self.act(self.norm(self.down(image)))
+        x = nn.functional.hardswish(self.group(self.depth(x)))
+        skip = torch.cat([self.prelu(self.inst(self.up(x))), image], 1)
+        x = nn.functional.interpolate(self.pad(skip * self.gate(skip)), size=(9, 8), mode="bilinear")
+        x = nn.functional.adaptive_max_pool2d(nn.functional.silu(x), (3, 2))
+        return self.fc(self.row(x.flatten(1)))
+
+
 def optimizer_of(text, parameters):
     """The optimizer as a description has it: its names are PyTorch's."""
     def make(kind):
         return lambda **arguments: kind(parameters, **arguments)
-    names = {"SGD": make(torch.optim.SGD), "Adam": make(torch.optim.Adam), "AdamW": make(torch.optim.AdamW)}
+    names = {"SGD": make(torch.optim.SGD), "Adam": make(torch.optim.Adam), "AdamW": make(torch.optim.AdamW),
+             "RMSprop": make(torch.optim.RMSprop), "Adagrad": make(torch.optim.Adagrad)}
     return eval(text, {"__builtins__": {}, "true": True, "false": False, **names})
 
 
@@ -46,7 +69,7 @@ def batch_of(step, batch, *tensors):
     return [tensor[start:start + batch] for tensor in tensors]
 
 
-def train(model, text, batch, x, y):
+def train(model, text, batch, x, y, loss_of):
     """STEPS steps over the batches in turn -> the losses, and the gradients of the first step."""
     model.train()
     optimizer = optimizer_of(text, model.parameters())
@@ -54,7 +77,7 @@ def train(model, text, batch, x, y):
     for step in range(STEPS):
         bx, by = batch_of(step, batch, x, y)
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(bx), by)
+        loss = loss_of(model(bx), by)
         loss.backward()
         if first is None:
             first = {key: p.grad.clone() for key, p in model.named_parameters()}
@@ -77,7 +100,7 @@ def weights_of(model):
     return {key: t for key, t in model.state_dict().items() if not key.endswith("num_batches_tracked")}
 
 
-def fixture(name, make, batch, shape, classes, optimizers):
+def fixture(name, make, batch, shape, classes, optimizers, loss_of=nn.functional.cross_entropy):
     torch.manual_seed(20240229)
     start = make()
     for module in start.modules():  # running statistics that evaluation mode can be seen to use
@@ -100,8 +123,8 @@ def fixture(name, make, batch, shape, classes, optimizers):
 
     for key, text in optimizers.items():
         model, low = copy.deepcopy(start).double(), copy.deepcopy(start)
-        losses, grads = train(model, text, batch, x.double(), y)
-        low_losses, low_grads = train(low, text, batch, x, y)
+        losses, grads = train(model, text, batch, x.double(), y, loss_of)
+        low_losses, low_grads = train(low, text, batch, x, y, loss_of)
         save(f"{name}.{key}", weights_of(model))
         (FIXTURES / f"{name}.{key}.jsonl").write_text(
             "".join(json.dumps({"step": i + 1, "loss": loss}) + "\n" for i, loss in enumerate(losses)))
@@ -113,12 +136,21 @@ def fixture(name, make, batch, shape, classes, optimizers):
               f"{far(torch.tensor(low_losses), torch.tensor(losses)):.1e} in the losses")
 
 
+def weighted_loss(output, target):
+    weight = torch.tensor([1, 2, 0.5, 1], dtype=output.dtype)
+    return nn.functional.cross_entropy(output, target, weight=weight, label_smoothing=0.1)
+
+
+def optimizers_in(name):
+    return dict(line.split(" ", 1) for line in (FIXTURES / name).read_text().splitlines())
+
+
 def main():
     torch.set_num_threads(1)
-    lines = (FIXTURES / "optimizers").read_text().splitlines()
-    optimizers = dict(line.split(" ", 1) for line in lines)
+    optimizers = optimizers_in("optimizers")
     fixture("cnn_small", cnn_small, 8, (1, 28, 28), 10, optimizers)
     fixture("bn_small", bn_small, 6, (3, 13, 11), 4, optimizers)
+    fixture("ops_small", OpsSmall, 6, (3, 13, 11), 4, optimizers_in("ops_small.optimizers"), weighted_loss)
 
 
 if __name__ == "__main__":
