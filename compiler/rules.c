@@ -133,7 +133,7 @@ static bool flatten_linear(Graph *g)
         if (!op_is(n, "Linear") || !is_flattened(n->in[0]) || !op_is(n->in[1], "State")) continue;
         State *s = n->in[1]->state;
         Shape view = n->in[0]->in[0]->shape;
-        if (s->part || s->view.rank || !may_view(g, s, view)) continue;
+        if (s->part || s->keep_shape || s->view.rank || !may_view(g, s, view)) continue;
         view.dim[0] = s->shape.dim[0];
         set_view(g, s, view);
         changed = true;

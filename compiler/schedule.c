@@ -62,6 +62,11 @@ static void find_kinds(const Graph *g, Kind *kind)
                 kind[in->id] = KIND_WEIGHT;
         }
     }
+    for (int i = 0; i < g->node.n; i++) { /* and what is computed from those */
+        const Node *n = g->node.v[i];
+        bool value = kind[i] == KIND_VALUE && n->op->nest == NEST_POINTWISE;
+        if (value && inputs_have(n, kind, KIND_WEIGHT)) kind[i] = KIND_WEIGHT;
+    }
 }
 
 static Layout flat_like(const Schedule *s, const Node *n, const Kind *kind)

@@ -53,6 +53,7 @@ typedef struct State {
     Init init;
     Loc loc;
     bool frozen;           /* not trained */
+    bool keep_shape;       /* in some program more than contractions read it: no other view */
     struct State **part;   /* not NULL: a group, the parts laid end to end (shape = [sum of elements]) */
     int npart;
     int id;
