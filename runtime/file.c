@@ -93,6 +93,18 @@ void rt_file_save(const char *path, const void *data, size_t n, const char *kept
     rt_file_commit(f);
 }
 
+void rt_file_keep(const char *path, const char *other)
+{
+    const char *slash = strrchr(other, '/');
+    char *temp =
+        rt_format("%.*s.keep.%ld.tmp", slash ? (int)(slash + 1 - other) : 0, other, (long)getpid());
+    if (link(path, temp) == 0) {
+        rename(temp, other);
+        unlink(temp); /* still there if `other` was a name of the same file already */
+    }
+    free(temp);
+}
+
 static char *read_fd(int fd, size_t size, size_t *n)
 {
     char *p = malloc(size + 1);

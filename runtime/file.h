@@ -13,6 +13,9 @@ void rt_file_commit(RtFile *f); /* fsync, rename, fsync of the directory; frees 
 
 void rt_file_save(const char *path, const void *data, size_t n,
                   const char *kept); /* the three in one */
+/* Gives the file `path` the second name `other`, so that it outlives its own replacement. Where that
+ * cannot be done nothing happens. */
+void rt_file_keep(const char *path, const char *other);
 /* A whole regular file, NUL-terminated, from malloc; NULL: *why says what is wrong (strerror or own
  * words). */
 char *rt_file_read(const char *path, size_t *n, const char **why);

@@ -50,6 +50,8 @@ static const Row table[] = {
     {"epochs", "train.epochs", INT, 1, 1e6, "N", NULL, "10", T, "passes over the training data"},
     {"max-steps", "train.max_steps", INT, 0, 1e12, "N", NULL, "0", T,
      "stop after step N as if interrupted; 0: never"},
+    {"save-every", "train.save_every", INT, 0, 1e12, "N", NULL, "0", T,
+     "a checkpoint every N steps too, not only after epochs"},
     {"lr", "train.lr", NUM, 0, 1e6, "X", NULL, NULL, T | S, "learning rate"},
     {"schedule", "train.schedule", STR, 0, 0, "S", NULL, NULL, T,
      "of the learning rate, one of PyTorch's: 'StepLR(step_size=30,gamma=0.1)'; none"},

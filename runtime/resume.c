@@ -95,6 +95,16 @@ static void save(const RtTrain *t, unsigned roles, const char *name, const Meta 
     free(path);
 }
 
+static const char newest[] = "optim.safetensors", previous[] = "optim.previous.safetensors";
+
+static void keep_previous(const RtTrain *t)
+{
+    char *path = rt_rundir_file(&t->dir, newest), *other = rt_rundir_file(&t->dir, previous);
+    rt_file_keep(path, other);
+    free(path);
+    free(other);
+}
+
 static void check_finite(const RtTrain *t)
 {
     const char *bad = rt_ckpt_nonfinite(t->s->state);
@@ -114,7 +124,9 @@ void rt_train_save(RtTrain *t, bool best)
     if (best) save(t, RT_WEIGHTS, "weights/best.safetensors", &m, kept);
     save(t, RT_WEIGHTS, "weights/last.safetensors", &m, kept);
     resume_meta(t, &m);
-    save(t, RT_EVERYTHING, "optim.safetensors", &m, kept);
+    if (!t->newest_bad) keep_previous(t);
+    save(t, RT_EVERYTHING, newest, &m, kept);
+    t->newest_bad = false;
     free_meta(&m);
     free(kept);
     if (t->history) {
@@ -200,15 +212,39 @@ static void read_plateau(RtPlateau *p, const RtSt *f)
     p->cooldown = cooldown;
 }
 
+/* A checkpoint of ours, which has a checksum; NULL: e says why. */
+static RtSt *open_sealed(const char *path, RtError *e)
+{
+    RtSt *f = rt_st_read(path, e);
+    if (!f || rt_st_meta(f, RT_ST_SHA)) return f;
+    *e = (RtError){.exit = RT_EXIT_DATA, .id = "W011"};
+    snprintf(e->text, sizeof e->text, "'%s' has no checksum: the file is damaged", rt_esc(path));
+    rt_st_free(f);
+    return NULL;
+}
+
+/* The newest checkpoint of the run's folder that is whole; NULL: there is none. */
+static RtSt *open_newest(RtTrain *t)
+{
+    RtError e, other;
+    char *path = rt_rundir_file(&t->dir, newest), *before = rt_rundir_file(&t->dir, previous);
+    bool begin = access(path, F_OK) != 0 && access(before, F_OK) != 0;
+    RtSt *f = begin ? NULL : open_sealed(path, &e);
+    if (!f && !begin) {
+        f = open_sealed(before, &other);
+        if (!f) rt_fail(e.exit, e.id, "%s", e.text);
+        rt_warn("W011", "%s; using step %s", e.text, rt_esc(need(f, "step")));
+        t->newest_bad = true;
+    }
+    free(path);
+    free(before);
+    return f;
+}
+
 bool rt_train_resume(RtTrain *t, const char *resume)
 {
-    char *path =
-        strcmp(resume, "auto") ? rt_strdup(resume) : rt_rundir_file(&t->dir, "optim.safetensors");
-    if (!strcmp(resume, "auto") && access(path, F_OK) != 0) {
-        free(path); /* nothing to go on with: begin */
-        return false;
-    }
-    RtSt *f = rt_st_open(path);
+    RtSt *f = strcmp(resume, "auto") ? rt_st_open(resume) : open_newest(t);
+    if (!f) return false;
     check_settings(t, f);
     rt_ckpt_load(t->s->state, RT_EVERYTHING, f, NULL);
     t->epoch = need_int(f, "epoch");
@@ -225,11 +261,10 @@ bool rt_train_resume(RtTrain *t, const char *resume)
     t->history = rt_strdup(need(f, "history"));
     t->history_len = strlen(t->history);
     if (t->epoch < 0 || t->batch < 0 || t->batch > t->batches || t->step < 0) {
-        rt_fail(RT_EXIT_DATA, "W010", "'%s': batch %lld of epoch %lld does not exist", rt_esc(path),
-                (long long)t->batch, (long long)t->epoch + 1);
+        rt_fail(RT_EXIT_DATA, "W010", "'%s': batch %lld of epoch %lld does not exist",
+                rt_esc(f->name), (long long)t->batch, (long long)t->epoch + 1);
     }
     rt_st_free(f);
-    free(path);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "safetensors.h"
 #include "err.h"
 #include "file.h"
+#include "sha256.h"
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -208,6 +209,28 @@ static bool read_all(RtSt *s, json_t *j, char *data, uint64_t area, RtError *e)
     return true;
 }
 
+/* The checksum that the file carries, if it does. */
+static bool check_sum(const RtSt *s, const char *header, size_t n, uint64_t area, RtError *e)
+{
+    const char *want = rt_st_meta(s, RT_ST_SHA);
+    if (!want) return true;
+    size_t len = strlen(want);
+    char *copy = rt_alloc(n, 1, "a header"), *at, got[RT_SHA256_HEX + 1] = "";
+    memcpy(copy, header, n);
+    if (len == RT_SHA256_HEX && (at = memmem(copy, n, want, len))) {
+        RtSha256 sum;
+        memset(at, '0', len);
+        rt_sha256_begin(&sum);
+        rt_sha256_add(&sum, copy, n);
+        rt_sha256_add(&sum, header + n, area);
+        rt_sha256_hex(&sum, got);
+    }
+    free(copy);
+    if (!strcmp(got, want)) return true;
+    return fail(e, "W011", "'%s': its checksum does not match: the file is damaged",
+                rt_esc(s->name));
+}
+
 static RtSt *parse(void *file, size_t size, size_t mapped, const char *name, RtError *e)
 {
     RtSt *s = rt_alloc(1, sizeof *s, "a tensor file");
@@ -226,7 +249,9 @@ static RtSt *parse(void *file, size_t size, size_t mapped, const char *name, RtE
         fail(e, "W001", "'%s': not a safetensors file: header length %llu", rt_esc(name),
              (unsigned long long)header);
     } else if ((j = read_header(s, (char *)p + 8, header, e))) {
-        ok = read_all(s, j, (char *)p + 8 + header, size - 8 - header, e);
+        const char *text = (char *)p + 8;
+        uint64_t area = size - 8 - header;
+        ok = read_all(s, j, (char *)p + 8 + header, area, e) && check_sum(s, text, header, area, e);
     }
     json_decref(j);
     if (ok) return s;
@@ -244,14 +269,20 @@ RtSt *rt_st_parse_map(void *file, size_t size, const char *name, RtError *e)
     return parse(file, size, size, name, e);
 }
 
-RtSt *rt_st_open(const char *path)
+RtSt *rt_st_read(const char *path, RtError *e)
 {
     size_t n;
     const char *why;
-    RtError e;
     char *file = rt_file_map(path, &n, &why);
-    if (!file) rt_fail(RT_EXIT_DATA, "W001", "cannot read '%s': %s", rt_esc(path), why);
-    RtSt *s = rt_st_parse_map(file, n, path, &e);
+    if (file) return rt_st_parse_map(file, n, path, e);
+    fail(e, "W001", "cannot read '%s': %s", rt_esc(path), why);
+    return NULL;
+}
+
+RtSt *rt_st_open(const char *path)
+{
+    RtError e;
+    RtSt *s = rt_st_read(path, &e);
     if (!s) rt_fail(e.exit, e.id, "%s", e.text);
     return s;
 }

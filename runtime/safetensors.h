@@ -4,6 +4,7 @@
 #include "data/data.h"
 
 enum { RT_ST_RANK = 8 };
+#define RT_ST_SHA "sha256"
 
 typedef struct RtStTensor {
     char *name;
@@ -34,7 +35,8 @@ typedef struct RtSt {
 
 /* Takes over `file` (malloc). NULL: e says why; the memory is freed. */
 RtSt *rt_st_parse(void *file, size_t size, const char *name, RtError *e);
-RtSt *rt_st_open(const char *path); /* exits when the file is bad */
+RtSt *rt_st_open(const char *path);             /* exits when the file is bad */
+RtSt *rt_st_read(const char *path, RtError *e); /* NULL: e says why */
 /* As rt_st_open, of a file that rt_file_map gave. NULL: e says why; the memory is unmapped. */
 RtSt *rt_st_parse_map(void *file, size_t size, const char *name, RtError *e);
 void rt_st_free(RtSt *s);
@@ -55,7 +57,9 @@ bool rt_st_is_number(const RtStTensor *t);
 
 /* ---- safetensors_write.c ---- */
 
-/* Writes tensors (name, dtype, rank, dim, count, data are read) with metadata, atomically. */
+/* Writes tensors (name, dtype, rank, dim, count, data are read) with metadata, atomically. A file
+ * with metadata gets RT_ST_SHA as well: the SHA-256 of the whole file behind the first 8 bytes, with
+ * zeros where its own digits stand. A reader that finds it checks it (W011). */
 void rt_st_write(const char *path, const RtStTensor *t, int n, const RtPair *meta, int nmeta,
                  const char *kept);
 #endif

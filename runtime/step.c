@@ -51,7 +51,7 @@ static char *run_steps(RtSession *s, RtExec *e, const RtRaw *input, const RtRaw 
     for (int64_t i = 0; i < steps; i++) {
         int64_t first = i % batches * input->batch;
         rt_raw_put(input, e, "input", first, input->batch);
-        rt_raw_put(target, e, "target", first, input->batch);
+        if (target->values) rt_raw_put(target, e, "target", first, input->batch);
         rt_scalars_step(s->state, &s->opt, i + 1);
         rt_exec_run(e);
         rt_exec_get(e, "loss", last);
@@ -66,7 +66,7 @@ static char *run_steps(RtSession *s, RtExec *e, const RtRaw *input, const RtRaw 
 
 static void check_rows(const RtRaw *input, const RtRaw *target)
 {
-    if (target->rows != input->rows) {
+    if (target->values && target->rows != input->rows) {
         rt_fail(RT_EXIT_DATA, "D007", "%lld inputs but %lld targets", (long long)input->rows,
                 (long long)target->rows);
     }
@@ -98,10 +98,13 @@ int rt_verb_step(const RtVerb *v)
     rt_session_open(&s, v->model, v->kernels, RT_VERB_STEP, v->argc, v->argv);
     const char *in = rt_option_str(&s.opt, "run.input", NULL),
                *to = rt_option_str(&s.opt, "run.target", NULL);
-    if (!in || !to) rt_fail(RT_EXIT_USAGE, "C001", "step needs --input and --target");
     RtExec *e = rt_session_exec(&s, RT_TRAIN, 0);
+    bool wanted = rt_exec_tensor(e, "target") != NULL; /* not where the input is the target */
+    if (!in || (wanted && !to)) {
+        rt_fail(RT_EXIT_USAGE, "C001", "step needs --input%s", wanted ? " and --target" : "");
+    }
     rt_raw_read(&input, in, e, "input");
-    rt_raw_read(&target, to, e, "target");
+    if (to) rt_raw_read(&target, to, e, "target");
     check_rows(&input, &target);
     rt_session_begin_weights(&s);
     rt_exec_prepare(e);

@@ -196,6 +196,8 @@ static void step(RtTrain *t, const float *input, const int32_t *labels)
         t->correct += rt_feed_class(f, f->output + i * f->output_size) == labels[i];
     }
     t->batch++;
+    int64_t every = rt_option_int(&t->s->opt, "train.save_every", 0);
+    if (every && t->step % every == 0 && t->batch < t->batches) rt_train_save(t, false);
 }
 
 /* ---- an epoch ---- */

@@ -36,6 +36,7 @@ typedef struct RtTrain {
     size_t history_len;
 
     int64_t saved_step; /* of the newest checkpoint; -1: none */
+    bool newest_bad;    /* the file that the next checkpoint replaces is damaged */
     char *classes;      /* JSON list of the class names */
 } RtTrain;
 

@@ -2,6 +2,7 @@
 #include "err.h"
 #include "file.h"
 #include "safetensors.h"
+#include "sha256.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -208,11 +209,70 @@ static void damaged(void **state)
     }
 }
 
+static void sums(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *hex;
+    } known[] = {{"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+                 {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+                 {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"}};
+    RtSha256 s;
+    char hex[RT_SHA256_HEX + 1];
+    for (int i = 0; i < 3; i++) {
+        rt_sha256_begin(&s);
+        rt_sha256_add(&s, known[i].text, strlen(known[i].text));
+        rt_sha256_hex(&s, hex);
+        assert_string_equal(hex, known[i].hex);
+    }
+    char a[1000]; /* a million letters, in pieces of odd lengths */
+    memset(a, 'a', sizeof a);
+    rt_sha256_begin(&s);
+    for (size_t done = 0, n; done < 1000000; done += n) {
+        n = done * 7 % 997 + 1;
+        if (n > 1000000 - done) n = 1000000 - done;
+        rt_sha256_add(&s, a, n);
+    }
+    rt_sha256_hex(&s, hex);
+    assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+/* A file with metadata carries a checksum: no flipped bit goes unnoticed. */
+static void sealed(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sinter-st-XXXXXX";
+    close(mkstemp(path));
+    float x[2] = {1, 2};
+    RtStTensor t = {.name = "x", .dtype = "F32", .rank = 1, .dim = {2}, .count = 2, .data = x};
+    static char zeros[] = "00000000000000000000000000000000000000000000000000000000000000000000";
+    RtPair meta[] = {{"a", zeros}, {RT_ST_SHA, "of another file"}, {"step", "3"}};
+    rt_st_write(path, &t, 1, meta, 3, NULL);
+    size_t n;
+    const char *why;
+    RtError e;
+    char *good = rt_file_read(path, &n, &why);
+    for (size_t bit = 0; bit <= 8 * n; bit++) {
+        char *p = malloc(n);
+        memcpy(p, good, n);
+        if (bit < 8 * n) p[bit / 8] ^= (char)(1 << bit % 8);
+        RtSt *s = rt_st_parse(p, n, "x", &e);
+        if (bit == 8 * n) assert_string_equal(rt_st_meta(s, "a"), zeros);
+        if (s && bit < 8 * n) assert_null(rt_st_meta(s, RT_ST_SHA)); /* the name itself was hit */
+        if (bit == 8 * n - 1) assert_string_equal(e.id, "W011");
+        rt_st_free(s);
+    }
+    free(good);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused), cmocka_unit_test(bad_lengths), cmocka_unit_test(accepted),
         cmocka_unit_test(values),  cmocka_unit_test(round_trip),  cmocka_unit_test(damaged),
+        cmocka_unit_test(sums),    cmocka_unit_test(sealed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,45 @@ static void resume_is_exact(void **state)
     }
 }
 
+static void flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    fseek(f, at, SEEK_END);
+    int c = fgetc(f);
+    fseek(f, at, SEEK_END);
+    fputc(c ^ 1, f);
+    fclose(f);
+}
+
+/* The newest checkpoint is damaged: the one before it takes over, and the run is still the same. */
+static void previous_checkpoint(void **state)
+{
+    (void)state;
+    char *newest = "pc/optim.safetensors", *previous = "pc/optim.previous.safetensors";
+    run_must(0, "train --data data --epochs 2 --output-dir pw");
+    run_must(0, "train --data data --epochs 2 --output-dir pc --save-every 3 --max-steps 8");
+    RtSt *s = rt_st_open(previous);
+    assert_string_equal(rt_st_meta(s, "step"), "6");
+    rt_st_free(s);
+    flip(newest, -5);
+    run_must(4, "train --data data --epochs 2 --output-dir pc --resume pc/optim.safetensors");
+    run_must(0, "train --data data --epochs 2 --output-dir pc --max-steps 7 --resume auto");
+    assert_non_null(strstr(cli_err, "warning[W011]: 'pc/optim.safetensors': its checksum does not "
+                                    "match: the file is damaged; using step 6\n"));
+    s = rt_st_open(previous); /* the damaged one did not take its place */
+    assert_string_equal(rt_st_meta(s, "step"), "6");
+    rt_st_free(s);
+    run_must(0, "train --data data --epochs 2 --output-dir pc --resume auto");
+    run_same_tensors("pw/optim.safetensors", newest);
+    unlink(newest);
+    run_must(0, "train --data data --epochs 2 --output-dir pc --resume auto");
+    run_same_tensors("pw/optim.safetensors", newest);
+    flip(newest, -5);
+    unlink(previous);
+    run_must(4, "train --data data --epochs 2 --output-dir pc --resume auto");
+    assert_non_null(strstr(cli_err, "error[W011]"));
+}
+
 static void resume_refused(void **state)
 {
     (void)state;
@@ -306,6 +345,7 @@ int main(void)
         cmocka_unit_test(existing_run),
         cmocka_unit_test(threads_agree),
         cmocka_unit_test(resume_is_exact),
+        cmocka_unit_test(previous_checkpoint),
         cmocka_unit_test(resume_refused),
         cmocka_unit_test(interrupted),
         cmocka_unit_test(early_stopping),
