@@ -190,6 +190,9 @@ static void measure(RtBench *b, double duration)
         l->p50 = rt_quantile(l->seconds, b->samples, 0.5);
         l->p90 = rt_quantile(l->seconds, b->samples, 0.9);
         l->p99 = rt_quantile(l->seconds, b->samples, 0.99);
+        double half = 0.98 / sqrt(b->samples); /* the median lies between these order statistics */
+        l->low = rt_quantile(l->seconds, b->samples, fmax(0.5 - half, 0));
+        l->high = rt_quantile(l->seconds, b->samples, fmin(0.5 + half, 1));
     }
 }
 
@@ -237,8 +240,22 @@ static int batches(const RtSession *s, uint32_t phase, uint32_t *out)
     return n;
 }
 
+typedef struct Report {
+    bool text;
+    RtJson json;
+    RtBaseline *base; /* --compare; or NULL */
+    int slower;
+} Report;
+
+static void report(Report *r, const RtBench *b, double peak)
+{
+    if (r->text) rt_bench_print(b, peak);
+    if (r->base) r->slower += rt_baseline_compare(r->base, b, r->text);
+    rt_bench_json(&r->json, b, peak);
+}
+
 static void bench_one(RtSession *s, RtPool *pool, uint32_t phase, uint32_t batch, double peak,
-                      RtJson *j)
+                      Report *r)
 {
     RtBench b = {
         .model = s->model, .phase = phase, .batch = batch, .threads = rt_pool_threads(pool)};
@@ -251,23 +268,21 @@ static void bench_one(RtSession *s, RtPool *pool, uint32_t phase, uint32_t batch
     compare_lanes(&b);
     measure(&b, rt_option_num(&s->opt, "run.duration", 3));
     if (rt_option_bool(&s->opt, "run.profile", false)) profile(&b);
-    const char *json = rt_option_str(&s->opt, "run.json", NULL);
-    if (!json || strcmp(json, "-") != 0) rt_bench_print(&b, peak);
-    rt_bench_json(j, &b, peak);
+    report(r, &b, peak);
     for (int i = 0; i < b.nlanes; i++) close_lane(&b.lane[i]);
 }
 
-static int bench_threads(RtSession *s, int threads, bool text, RtJson *j)
+static int bench_threads(RtSession *s, int threads, Report *r)
 {
     RtPool *pool = rt_pool_new(threads);
     double peak = rt_machine_peak(pool);
     int done = 0;
-    if (text) rt_bench_head(s->model, threads, peak);
+    if (r->text) rt_bench_head(s->model, threads, peak);
     for (int phase = RT_INFER; phase >= RT_TRAIN; phase--) {
         uint32_t batch[MAX_BATCHES];
         if (!listed(&s->opt, "run.phase", rt_phase_name((uint32_t)phase))) continue;
         int n = batches(s, (uint32_t)phase, batch);
-        for (int i = 0; i < n; i++) bench_one(s, pool, (uint32_t)phase, batch[i], peak, j);
+        for (int i = 0; i < n; i++) bench_one(s, pool, (uint32_t)phase, batch[i], peak, r);
         done += n;
     }
     rt_pool_free(pool);
@@ -277,31 +292,34 @@ static int bench_threads(RtSession *s, int threads, bool text, RtJson *j)
 int rt_verb_bench(const RtVerb *v)
 {
     RtSession s;
-    RtJson j;
+    Report r = {0};
     rt_session_open(&s, v->model, v->kernels, RT_VERB_BENCH, v->argc, v->argv);
     const char *json = rt_option_str(&s.opt, "run.json", NULL),
-               *list = rt_option_str(&s.opt, "run.threads", NULL);
-    bool text = !json || strcmp(json, "-") != 0;
+               *list = rt_option_str(&s.opt, "run.threads", NULL),
+               *base = rt_option_str(&s.opt, "run.compare", NULL);
+    r.text = !json || strcmp(json, "-") != 0;
+    if (base) r.base = rt_baseline_open(base);
     int n = 0, done = 0;
     char **threads = list ? rt_option_list(list, &n) : NULL;
-    rt_json_begin(&j, true);
-    rt_json_int(&j, "version", 1);
-    rt_json_str(&j, "model", RT_STR(s.model, s.model->name));
-    rt_machine_json(&j, s.model, n ? atoi(threads[0]) : rt_cpus());
-    rt_json_array(&j, "results");
-    for (int i = 0; i < n; i++) done += bench_threads(&s, atoi(threads[i]), text, &j);
-    if (!list) done = bench_threads(&s, rt_cpus(), text, &j);
-    rt_json_end_array(&j);
+    rt_json_begin(&r.json, true);
+    rt_json_int(&r.json, "version", 1);
+    rt_json_str(&r.json, "model", RT_STR(s.model, s.model->name));
+    rt_machine_json(&r.json, s.model, n ? atoi(threads[0]) : rt_cpus());
+    rt_json_array(&r.json, "results");
+    for (int i = 0; i < n; i++) done += bench_threads(&s, atoi(threads[i]), &r);
+    if (!list) done = bench_threads(&s, rt_cpus(), &r);
+    rt_json_end_array(&r.json);
     if (!done) {
         rt_fail(RT_EXIT_USAGE, "C003",
                 "this build has no such program\nsinter build %s --batch N makes one for batch N",
                 RT_STR(s.model, s.model->spec_file));
     }
     if (json)
-        rt_json_save(&j, json);
+        rt_json_save(&r.json, json);
     else
-        rt_json_free(&j);
+        rt_json_free(&r.json);
+    if (r.base) rt_baseline_close(r.base);
     free(threads);
     rt_session_close(&s);
-    return RT_EXIT_OK;
+    return r.slower ? RT_EXIT_CHECK : RT_EXIT_OK;
 }

@@ -14,6 +14,7 @@ typedef struct RtLane { /* one variant of one comparison */
     RtExec *exec;
     double *seconds; /* [samples], in the order measured */
     double p50, p90, p99;
+    double low, high;    /* 95 % interval of the median */
     double flops, bytes; /* of a run, from the steps */
     uint64_t memory;     /* arenas: state, prepared weights, activations */
     double *step_ns;     /* --profile: mean of each step; else NULL */
@@ -37,6 +38,15 @@ void rt_bench_head(const RtModel *m, int threads,
                    double peak); /* machine and table head, to stdout */
 void rt_bench_print(const RtBench *b, double peak);
 void rt_bench_json(RtJson *j, const RtBench *b, double peak);
+
+/* ---- bench_compare.c ---- */
+
+typedef struct json_t RtBaseline;               /* a file that --json wrote */
+RtBaseline *rt_baseline_open(const char *path); /* exits 4 */
+void rt_baseline_close(RtBaseline *base);
+/* Prints how the lanes compare; returns how many are slower. */
+int rt_baseline_compare(const RtBaseline *base, const RtBench *b, bool text);
+
 const char *rt_variant_name(uint32_t variant);
 const char *rt_phase_name(uint32_t phase);
 #endif

@@ -98,6 +98,8 @@ static void json_lane(RtJson *j, const RtBench *b, const RtLane *l, double peak)
     rt_json_str(j, "variant", rt_variant_name(l->variant));
     rt_json_int(j, "steps", l->program->nsteps);
     rt_json_num(j, "p50_ms", 1e3 * l->p50);
+    rt_json_num(j, "p50_low_ms", 1e3 * l->low);
+    rt_json_num(j, "p50_high_ms", 1e3 * l->high);
     rt_json_num(j, "p90_ms", 1e3 * l->p90);
     rt_json_num(j, "p99_ms", 1e3 * l->p99);
     rt_json_num(j, "images_per_second", rate(b->batch, l->p50));

@@ -91,6 +91,8 @@ static const Row table[] = {
     {"batch", "run.batch", LIST, 1, 1e6, "LIST", NULL, NULL, B, "only these batch sizes"},
     {"duration", "run.duration", NUM, 0.01, 3600, "S", NULL, "3s", B,
      "seconds for each comparison"},
+    {"compare", "run.compare", STR, 0, 0, "F", NULL, NULL, B,
+     "against the result of an earlier --json; exit 1 if slower"},
     {"profile", "run.profile", FLAG, 0, 0, NULL, NULL, NULL, B, "time of every kernel too"},
     {"input", "run.input", STR, 0, 0, "F", NULL, NULL, R | S, "tensor `input` (.safetensors)"},
     {"target", "run.target", STR, 0, 0, "F", NULL, NULL, R | S, "tensor `target`"},

@@ -329,6 +329,39 @@ static void benches(void **state)
     assert_memory_equal(cli_out, "{\n  \"version\": 1,", 17);
 }
 
+/* Against a base whose times are edited: a tenth of the truth, ten times it. */
+static void bench_compares(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *says;
+        int code;
+    } base[] = {{"{\"version\":1,\"results\":[{\"phase\":\"infer\",\"batch\":1,\"threads\":1,"
+                 "\"variants\":[{\"variant\":\"fused\",\"p50_ms\":1e-9,\"p50_low_ms\":1e-9,"
+                 "\"p50_high_ms\":1e-9}]}]}",
+                 ": slower\n", 1},
+                {"{\"version\":1,\"results\":[{\"phase\":\"infer\",\"batch\":1,\"threads\":1,"
+                 "\"variants\":[{\"variant\":\"fused\",\"p50_ms\":1e9,\"p50_low_ms\":1e9,"
+                 "\"p50_high_ms\":1e9}]}]}",
+                 ": faster\n", 0},
+                {"{\"version\":1,\"results\":[]}", "the base has none\n", 0},
+                {"{\"version\":2,\"results\":[]}", "", 4},
+                {"[", "", 4}};
+    const char *line = "bench --batch 1 --phase infer --variants fused --threads 1 --duration 0.02 "
+                       "--compare base.json";
+    for (size_t i = 0; i < sizeof base / sizeof *base; i++) {
+        FILE *f = fopen("base.json", "w");
+        fputs(base[i].format, f);
+        fclose(f);
+        run_must(base[i].code, line);
+        assert_non_null(strstr(cli_out, base[i].says));
+    }
+    run_must(0, "bench --batch 1 --phase infer --variants fused --threads 1 --duration 0.02 --json "
+                "base.json");
+    assert_in_range(cli(line), 0, 1); /* whatever the machine says, it finds its own base */
+    assert_non_null(strstr(cli_out, "  fused takes "));
+}
+
 static void bad_data(void **state)
 {
     (void)state;
@@ -355,6 +388,7 @@ int main(void)
         cmocka_unit_test(predicts),
         cmocka_unit_test(raw_tensors),
         cmocka_unit_test(benches),
+        cmocka_unit_test(bench_compares),
         cmocka_unit_test(bad_data),
     };
     return cmocka_run_group_tests(tests, run_begin, cli_end);
