@@ -11,6 +11,7 @@
 #include "../runtime/abi.h"
 #include "blob.h"
 #include "link.h"
+#include "summary.h"
 #include "support/file.h"
 #include <errno.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ static const ProgramKind kinds[] = {
     {"infer1", RT_INFER, RT_FUSED, true},           {"train.unfused", RT_TRAIN, RT_UNFUSED, false},
     {"infer.unfused", RT_INFER, RT_UNFUSED, false},
 };
+enum { DEFAULT_MEMORY = 16 }; /* GiB */
 enum { NKINDS = sizeof kinds / sizeof kinds[0] };
 
 /* ---- one helper after every stage ---- */
@@ -148,8 +150,22 @@ static void explain(Pipeline *p, const ProgramKind *k, int64_t batch, const Grou
     buf_free(&b);
 }
 
+/* Does what the program needs stay below --max-memory? */
+static bool check_memory(const Pipeline *p, const ProgramKind *k, int64_t batch, const Plan *pl)
+{
+    int64_t state = pl->size[PLAN_STATE], rest = pl->size[PLAN_SLAB] + pl->size[PLAN_PREP];
+    int64_t limit = p->o->max_memory ? p->o->max_memory : DEFAULT_MEMORY;
+    if ((state + rest) >> 30 < limit) return true;
+    diag_error((Loc){p->o->spec, 0, 0, 0}, "S031",
+               "%s needs %s at batch %lld: %s of weights, %s of activations; the limit is %lld GiB",
+               phase_name(k->phase), summary_bytes(p->perm, state + rest), (long long)batch,
+               summary_bytes(p->perm, state), summary_bytes(p->perm, rest), (long long)limit);
+    diag_help("a smaller train.batch_size, or --max-memory=N");
+    return false;
+}
+
 /* -> NULL when errors were reported or the stage asked for was reached (*stopped). */
-static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool *stopped)
+static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool *stopped)
 {
     const CompileOptions *o = p->o;
     Arena *a = p->perm;
@@ -184,8 +200,15 @@ static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, 
     Plan *pl = plan(a, s, !o->no_reuse);
     plan_verify(pl);
     if (after(p, "plan", print_plan, pl)) return NULL;
+    return *stopped = false, check_memory(p, k, batch, pl) ? pl : NULL;
+}
 
-    Loops *l = lower(a, pl, p->m);
+static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool *stopped)
+{
+    Plan *pl = plan_program(p, k, batch, stopped);
+    if (!pl) return NULL;
+    *stopped = true;
+    Loops *l = lower(p->perm, pl, p->m);
     loops_verify(l);
     if (after(p, "loop", print_loops, l)) return NULL;
     *stopped = false;
@@ -388,29 +411,22 @@ int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
     return EXIT_OK;
 }
 
-static void summary(const Graph *g, const char *name)
-{
-    int64_t params = 0;
-    for (int i = 0; i < g->state.n; i++)
-        if (g->state.v[i]->kind == STATE_PARAM && !g->state.v[i]->part)
-            params += shape_count(g->state.v[i]->shape);
-    Arena *a = arena_new();
-    Node *out = graph_find_output(g, "output");
-    printf("%s: ok, %lld parameters, output %s\n", name, (long long)params,
-           out ? shape_str(a, out->shape) : "none");
-    arena_free(a);
-}
-
 int check(const CompileOptions *o)
 {
     Pipeline p;
-    int code = open_pipeline(&p, arena_new(), o);
+    CompileOptions own = *o;
+    own.stop_after = own.dump = NULL;
+    int code = open_pipeline(&p, arena_new(), &own);
     if (code == EXIT_OK) {
         int64_t batch = o->batch ? o->batch : spec_batch(p.spec);
-        Graph *g = spec_graph(p.perm, p.spec, false, batch);
-        if (g && !diag_errors() && can_train(p.spec)) spec_graph(p.perm, p.spec, true, batch);
+        bool stopped;
+        Plan *infer = plan_program(&p, &kinds[1], batch, &stopped), *train = NULL;
+        if (infer && can_train(p.spec)) train = plan_program(&p, &kinds[0], batch, &stopped);
         code = diag_flush();
-        if (code == EXIT_OK) summary(g, spec_name(p.spec));
+        if (code == EXIT_OK && o->summary)
+            summary_print(p.perm, p.spec, batch, train, infer);
+        else if (code == EXIT_OK)
+            summary_line(p.spec, infer->schedule->groups->graph);
     }
     arena_free(p.perm);
     return code;

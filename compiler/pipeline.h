@@ -18,6 +18,8 @@ typedef struct CompileOptions {
     const char *dump;       /* "graph,fuse", "all" or NULL */
     const char *dump_dir;   /* NULL: stdout */
     const char *stop_after; /* stage name or NULL */
+    bool summary;           /* check: the table of layers */
+    int64_t max_memory;     /* GiB; 0: the usual limit */
     int64_t seed;           /* verify; 0: its own */
     double tolerance;       /* verify; 0: its own */
     bool json;              /* results as JSON instead of tables */
