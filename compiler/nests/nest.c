@@ -254,24 +254,54 @@ static Expr *body_linear(Body *c)
     return x;
 }
 
+/* What a gathering operator reads. */
+static const Node *gathered(const Nest *n, int k)
+{
+    for (int i = 0; i < n->group->node.n; i++)
+        if (nest_stage(n, n->group->node.v[i]) == STAGE_ANCHOR) return n->group->node.v[i]->in[k];
+    bug_if(true, "a group without an anchor");
+}
+
 /* Lane-wise index of a blocked axis that was given whole, or the point's own. */
 static Expr *body_load(Body *c, int k, Expr *const *index)
 {
     Nest *n = c->owner;
-    const Node *v = NULL;
-    for (int i = 0; i < n->group->node.n && !v; i++)
-        if (nest_stage(n, n->group->node.v[i]) == STAGE_ANCHOR) v = n->group->node.v[i];
     Coord at = n->at;
     for (int a = 0; a < at.rank; a++)
         if (index[a]) {
             at.idx[a] = index[a];
             at.blk[a] = at.lane[a] = NULL;
         }
-    return lb_let(n->b, nest_load(n, v->in[k], &at), "x");
+    return lb_let(n->b, nest_load(n, gathered(n, k), &at), "x");
+}
+
+static Expr *clamp(LB *b, Expr *x, int64_t count)
+{
+    return x_bin(b, B_MIN, x_bin(b, B_MAX, x, x_i64(b, 0)), x_i64(b, count - 1));
+}
+
+static Expr *body_shifted(Body *c, int k, int axis, int64_t by)
+{
+    Nest *n = c->owner;
+    const Node *v = gathered(n, k);
+    Expr *index[MAX_RANK] = {NULL};
+    Coord at = n->at;
+    int64_t count = v->shape.dim[axis];
+    if (at.blk[axis] && nest_layout(n, v)->block[axis] == BLOCK && by % BLOCK == 0) {
+        Expr *blk = x_addi(n->b, at.blk[axis], by / BLOCK);
+        at.blk[axis] = clamp(n->b, blk, (count + BLOCK - 1) / BLOCK);
+        return lb_let(n->b, nest_load(n, v, &at), "x");
+    }
+    index[axis] = clamp(n->b, x_addi(n->b, whole_index(n, &at, axis), by), count);
+    return body_load(c, k, index);
 }
 
 Body nest_body(Nest *n)
 {
-    return (Body){
-        .b = n->b, .coord = body_coord, .linear = body_linear, .load = body_load, .owner = n};
+    return (Body){.b = n->b,
+                  .coord = body_coord,
+                  .linear = body_linear,
+                  .load = body_load,
+                  .shifted = body_shifted,
+                  .owner = n};
 }

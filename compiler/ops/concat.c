@@ -55,23 +55,13 @@ static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
     return true;
 }
 
-/* Input k at the element's own place, but channel `at`, which is brought into its range. */
-static Expr *load_channel(Body *c, const Node *n, int k, Expr *at)
-{
-    Expr *index[MAX_RANK] = {NULL};
-    Expr *last = x_i64(c->b, n->in[k]->shape.dim[CHANNELS] - 1);
-    at = x_bin(c->b, B_MAX, at, x_i64(c->b, 0));
-    index[CHANNELS] = x_bin(c->b, B_MIN, at, last);
-    return c->load(c, k, index);
-}
-
 static Expr *gather(Body *c, const Node *n)
 {
     LB *b = c->b;
-    Expr *at = c->coord(c, CHANNELS), *x = load_channel(c, n, 0, at);
+    Expr *at = c->coord(c, CHANNELS), *x = c->shifted(c, 0, CHANNELS, 0);
     int64_t start = n->in[0]->shape.dim[CHANNELS];
     for (int k = 1; k < n->nin; k++) {
-        Expr *y = load_channel(c, n, k, x_addi(b, at, -start));
+        Expr *y = c->shifted(c, k, CHANNELS, -start);
         x = x_select(b, x_cmp(b, C_GE, at, x_i64(b, start)), y, x);
         start += n->in[k]->shape.dim[CHANNELS];
     }
@@ -131,7 +121,7 @@ static bool slice_shape(Node *n)
 
 static Expr *slice_gather(Body *c, const Node *n)
 {
-    return load_channel(c, n, 0, x_addi(c->b, c->coord(c, CHANNELS), n->attr[START].i[0]));
+    return c->shifted(c, 0, CHANNELS, n->attr[START].i[0]);
 }
 
 static void slice_ref(const Node *n, const double *const *in, double *out)

@@ -104,6 +104,9 @@ struct Body {
     /* NEST_GATHER only: input k at logical indexes (i64; NULL: the output's own index along that axis). Every index
      * must be inside the input: SELECT computes both sides, so clamp first. */
     Expr *(*load)(Body *c, int k, Expr *const *index);
+    /* NEST_GATHER only: input k at the output's own index, but `by` further along an axis, or where that is outside
+     * of the input at its first or last place. Whole blocks move where `by` is a multiple of them. */
+    Expr *(*shifted)(Body *c, int k, int axis, int64_t by);
     void *owner;                       /* the nest's own */
 };
 

@@ -292,6 +292,15 @@ static Expr *load_at(Body *c, int k, Expr *const *index)
     return x_load(&s->lb, s->in[k], row_major(s, in, at));
 }
 
+static Expr *shifted(Body *c, int k, int axis, int64_t by)
+{
+    Nest *s = c->owner;
+    Expr *index[MAX_RANK] = {NULL}, *at = x_addi(&s->lb, s->c[axis], by);
+    at = x_bin(&s->lb, B_MAX, at, x_i64(&s->lb, 0));
+    index[axis] = x_bin(&s->lb, B_MIN, at, x_i64(&s->lb, s->n->in[k]->shape.dim[axis] - 1));
+    return load_at(c, k, index);
+}
+
 static void gather(Nest *s)
 {
     lb_store(&s->lb, s->out, s->at, s->n->op->gather(&s->body, s->n));
@@ -323,7 +332,12 @@ static void interpret(const Node *n, const double *const *in, double *out, void 
     Nest s = {.n = n, .lb = lb_begin(a, f)};
     int64_t count = shape_count(n->shape);
     void *args[9];
-    s.body = (Body){.b = &s.lb, .coord = coord, .linear = linear, .load = load_at, .owner = &s};
+    s.body = (Body){.b = &s.lb,
+                    .coord = coord,
+                    .linear = linear,
+                    .load = load_at,
+                    .shifted = shifted,
+                    .owner = &s};
     for (int k = 0; k < n->nin; k++) {
         int64_t elements = shape_count(n->in[k]->shape);
         s.in[k] = lb_arg(&s.lb, ltype(n->in[k]->dtype), elements);
