@@ -15,6 +15,7 @@
 typedef struct Args {
     const char *file[2], *json;
     int n;
+    double tolerance;
     bool force;
 } Args;
 
@@ -38,6 +39,13 @@ static Stats stats(const RtStTensor *t)
     if (good == 0) return (Stats){NAN, NAN, NAN, s.bad};
     s.mean /= (double)good;
     return s;
+}
+
+/* "-" for what there is not. */
+static const char *number(double v, char out[16])
+{
+    snprintf(out, 16, isnan(v) ? "-" : "%.4g", v);
+    return out;
 }
 
 static const char *shape(const RtStTensor *t, char *out, size_t size)
@@ -92,16 +100,16 @@ static void print_head(const RtSt *s)
 
 static void print_tensors(const RtSt *s)
 {
-    char text[200];
+    char text[200], min[16], max[16], mean[16];
     int w = widest(s);
-    printf("%-*s  %-5s %-18s %10s %11s %11s %11s  %s\n", w, "key", "dtype", "shape", "bytes", "min",
+    printf("%-*s  %-5s %-18s %10s %10s %10s %10s  %s\n", w, "key", "dtype", "shape", "bytes", "min",
            "max", "mean", "non-finite");
     for (int i = 0; i < s->n; i++) {
         const RtStTensor *t = &s->tensor[i];
         Stats x = stats(t);
-        printf("%-*s  %-5s %-18s %10llu %11.4g %11.4g %11.4g  %lld\n", w, rt_esc(t->name), t->dtype,
-               shape(t, text, sizeof text), (unsigned long long)t->bytes, x.min, x.max, x.mean,
-               (long long)x.bad);
+        printf("%-*s  %-5s %-18s %10llu %10s %10s %10s  %lld\n", w, rt_esc(t->name), t->dtype,
+               shape(t, text, sizeof text), (unsigned long long)t->bytes, number(x.min, min),
+               number(x.max, max), number(x.mean, mean), (long long)x.bad);
     }
 }
 
@@ -149,7 +157,8 @@ static int ls(const Args *a)
 
 typedef struct Difference {
     double max_abs, rel_l2; /* of the finite pairs; rel_l2: |a - b| / |b| */
-    bool same;              /* not even a NaN differs */
+    bool same;              /* every element, a NaN being like a NaN */
+    bool close;             /* rel_l2 is within the tolerance, and only finite pairs differ */
 } Difference;
 
 static bool same_shape(const RtStTensor *a, const RtStTensor *b)
@@ -157,19 +166,24 @@ static bool same_shape(const RtStTensor *a, const RtStTensor *b)
     return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->rank);
 }
 
-static Difference compare(const RtStTensor *a, const RtStTensor *b)
+static Difference compare(const RtStTensor *a, const RtStTensor *b, double tolerance)
 {
-    Difference d = {0, 0, true};
+    Difference d = {0, 0, true, true};
     double above = 0, below = 0;
     for (int64_t i = 0; i < a->count; i++) {
         double x = rt_st_element(a, i), y = rt_st_element(b, i);
-        if (x != y && !(isnan(x) && isnan(y))) d.same = false;
-        if (!isfinite(x) || !isfinite(y)) continue;
+        bool finite = isfinite(x) && isfinite(y);
+        if (x != y && !(isnan(x) && isnan(y))) {
+            d.same = false;
+            d.close = d.close && finite;
+        }
+        if (!finite) continue;
         d.max_abs = fmax(d.max_abs, fabs(x - y));
         above += (x - y) * (x - y);
         below += y * y;
     }
     d.rel_l2 = above == 0 ? 0 : below == 0 ? INFINITY : sqrt(above / below);
+    d.close = d.close && d.rel_l2 <= tolerance;
     return d;
 }
 
@@ -210,30 +224,43 @@ static int other_shapes(const RtSt *a, const RtSt *b, RtJson *j, bool text)
     return n;
 }
 
-static int other_values(const RtSt *a, const RtSt *b, RtJson *j, bool text, int *equal)
+static void print_difference(int w, const RtStTensor *t, const RtStTensor *u, const Difference *d)
 {
-    int n = 0, w = widest(a);
+    char types[32];
+    snprintf(types, sizeof types, strcmp(t->dtype, u->dtype) ? "%s,%s" : "%s", t->dtype, u->dtype);
+    printf("%-*s  %-9s %11.4g %11.4g%s\n", w, rt_esc(t->name), types, d->max_abs, d->rel_l2,
+           d->close ? "  within the tolerance" : "");
+}
+
+static void difference_json(RtJson *j, const char *key, const Difference *d)
+{
+    rt_json_object(j, NULL);
+    rt_json_str(j, "key", key);
+    rt_json_num(j, "max_abs", d->max_abs);
+    rt_json_num(j, "rel_l2", d->rel_l2);
+    rt_json_bool(j, "within_tolerance", d->close);
+    rt_json_end_object(j);
+}
+
+typedef struct Counts {
+    int equal, close, other;
+} Counts;
+
+static Counts other_values(const RtSt *a, const RtSt *b, double tolerance, RtJson *j, bool text)
+{
+    Counts n = {0};
+    int w = widest(a);
     rt_json_array(j, "values");
     for (int i = 0; i < a->n; i++) {
         const RtStTensor *t = &a->tensor[i], *u = rt_st_find(b, t->name);
         if (!u || !same_shape(t, u)) continue;
-        Difference d = compare(t, u);
-        *equal += d.same;
+        Difference d = compare(t, u, tolerance);
+        bool head = text && !d.same && n.close + n.other == 0;
+        *(d.same ? &n.equal : d.close ? &n.close : &n.other) += 1;
         if (d.same) continue;
-        if (text && n == 0)
-            printf("%-*s  %-9s %11s %11s\n", w, "key", "dtypes", "max |a-b|", "rel L2");
-        n++;
-        if (text) {
-            char types[32];
-            snprintf(types, sizeof types, strcmp(t->dtype, u->dtype) ? "%s,%s" : "%s", t->dtype,
-                     u->dtype);
-            printf("%-*s  %-9s %11.4g %11.4g\n", w, rt_esc(t->name), types, d.max_abs, d.rel_l2);
-        }
-        rt_json_object(j, NULL);
-        rt_json_str(j, "key", t->name);
-        rt_json_num(j, "max_abs", d.max_abs);
-        rt_json_num(j, "rel_l2", d.rel_l2);
-        rt_json_end_object(j);
+        if (head) printf("%-*s  %-9s %11s %11s\n", w, "key", "dtypes", "max |a-b|", "rel L2");
+        if (text) print_difference(w, t, u, &d);
+        difference_json(j, t->name, &d);
     }
     rt_json_end_array(j);
     return n;
@@ -244,16 +271,18 @@ static int diff(const Args *a)
     RtSt *x = rt_weights_open(a->file[0]), *y = rt_weights_open(a->file[1]);
     RtJson j;
     bool text = as_text(a);
-    int equal = 0;
     rt_json_begin(&j, true);
     rt_json_str(&j, "a", x->name);
     rt_json_str(&j, "b", y->name);
     int missing = only_in(x, y, &j, "only_in_a", text) + only_in(y, x, &j, "only_in_b", text);
-    int shapes = other_shapes(x, y, &j, text), values = other_values(x, y, &j, text, &equal);
-    rt_json_int(&j, "equal", equal);
+    int shapes = other_shapes(x, y, &j, text);
+    Counts n = other_values(x, y, a->tolerance, &j, text);
+    rt_json_int(&j, "equal", n.equal);
     if (text) {
-        printf("%d tensors are equal, %d differ in values, %d in shape, %d are in one file only\n",
-               equal, values, shapes, missing);
+        printf(
+            "%d tensors are equal, %d within the tolerance, %d differ in values, %d in shape, %d "
+            "are in one file only\n",
+            n.equal, n.close, n.other, shapes, missing);
     }
     if (a->json)
         rt_json_save(&j, a->json);
@@ -261,7 +290,7 @@ static int diff(const Args *a)
         rt_json_free(&j);
     rt_st_free(x);
     rt_st_free(y);
-    return missing + shapes + values ? RT_EXIT_CHECK : RT_EXIT_OK;
+    return missing + shapes + n.other ? RT_EXIT_CHECK : RT_EXIT_OK;
 }
 
 /* ---- convert, verify ---- */
@@ -334,9 +363,19 @@ static int help(int code)
          "tar)");
     for (int i = 0; i < NVERBS; i++)
         printf("  %-8s %-16s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
-    puts("\n  --json F|-   results as JSON, to a file or to stdout\n"
-         "  --force      convert: write over an existing file");
+    puts("\n  --json F|-     results as JSON, to a file or to stdout\n"
+         "  --tolerance X  diff: relative L2 distance that passes (0)\n"
+         "  --force        convert: write over an existing file");
     return code;
+}
+
+static double tolerance(const char *s)
+{
+    char *end;
+    double v = strtod(s, &end);
+    if (end == s || *end || !(v >= 0 && v < 1))
+        rt_fail(RT_EXIT_USAGE, "C002", "--tolerance: '%s' is not a number 0..1", rt_esc(s));
+    return v;
 }
 
 static void parse(Args *a, int argc, char **argv, int files)
@@ -349,6 +388,8 @@ static void parse(Args *a, int argc, char **argv, int files)
             a->json = s + 7;
         } else if (!strcmp(s, "--json") && i + 1 < argc) {
             a->json = argv[++i];
+        } else if (!strcmp(s, "--tolerance") && i + 1 < argc) {
+            a->tolerance = tolerance(argv[++i]);
         } else if (s[0] == '-' && s[1]) {
             rt_fail(RT_EXIT_USAGE, "C001", "unknown option '%s'", rt_esc(s));
         } else if (a->n == files) {

@@ -43,7 +43,7 @@ static int run_begin(void **state)
     return 0;
 }
 
-static void run_must(int code, const char *line)
+static inline void run_must(int code, const char *line)
 {
     int got = cli(line);
     if (got != code) print_error("'%s' gave %d\n%s%s", line, got, cli_out, cli_err);
@@ -51,7 +51,7 @@ static void run_must(int code, const char *line)
 }
 
 /* The tensors of two checkpoints are the same bytes. */
-static void run_same_tensors(const char *a, const char *b)
+static inline void run_same_tensors(const char *a, const char *b)
 {
     RtSt *x = rt_st_open(a), *y = rt_st_open(b);
     assert_int_equal(x->n, y->n);
