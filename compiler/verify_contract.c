@@ -1,14 +1,12 @@
 /* Contractions in double, from their description alone: Out[..] = sum over axes of A[..] * B[..].
  *
- * In: a node, its two inputs. Out: the output. A is copied into an array with zeros round it, so
- * that no index is out of bounds; then every index is a sum of stride * axis. One axis is innermost
- * and a second one is unrolled by four: sum over a vector   innermost a summed axis, four outputs
- * at once:     o[u] += sum a[u][v] * b[u][v] sum of vectors      innermost an output axis, four
- * terms at once:      o[v] += a[u][v] * b[u] The outermost loop runs over outputs and is shared by
- * threads. Nothing here is shared with the nests. */
+ * In: a node, its two inputs. Out: the output. A is copied into an array with zeros round it, so that no index is
+ * out of bounds; then every index is a sum of stride * axis. B and Out are copied so that the innermost axis, one of
+ * the outputs on which A does not depend, lies dense; four terms of the sum are added at once:
+ *     o[v] += a[u] * b[u][v]
+ * The outermost loop runs over outputs and is shared by threads. Nothing here is shared with the nests. */
 #include "verify.h"
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- threads ---- */
@@ -51,58 +49,28 @@ void verify_parallel(int threads, int64_t n, void (*fn)(void *, int64_t begin, i
 
 /* ---- one phase: loops with strides ---- */
 
+enum { FOUR = 4 };
+
 typedef struct Loop {
     int64_t extent, a, b, o; /* strides */
 } Loop;
 
 typedef struct Sum {
-    int n; /* loops outside of the two inner ones, outermost first */
-    Loop loop[CON_MAX_AXES];
-    Loop u, v; /* unrolled; innermost */
+    int n;    /* loops outside of the two inner ones, outermost first */
+    int head; /* how many of them come before the rest of the unrolled one */
+    Loop loop[CON_MAX_AXES + 2];
+    Loop u, v; /* at most four terms at once; innermost */
     const double *a, *b;
     double *o;
 } Sum;
 
-/* o[u] += sum over v; four u's at once share the loop. */
-static void sum_over_vector(const Sum *s, const double *a, const double *b, double *o)
-{
-    int64_t n = s->v.extent, va = s->v.a, vb = s->v.b, u = 0;
-    for (; u + 4 <= s->u.extent; u += 4) {
-        const double *a0 = a, *a1 = a0 + s->u.a, *a2 = a1 + s->u.a, *a3 = a2 + s->u.a;
-        const double *b0 = b, *b1 = b0 + s->u.b, *b2 = b1 + s->u.b, *b3 = b2 + s->u.b;
-        double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        for (int64_t i = 0; i < n; i++) {
-            s0 += a0[i * va] * b0[i * vb];
-            s1 += a1[i * va] * b1[i * vb];
-            s2 += a2[i * va] * b2[i * vb];
-            s3 += a3[i * va] * b3[i * vb];
-        }
-        o[0] += s0, o[s->u.o] += s1, o[2 * s->u.o] += s2, o[3 * s->u.o] += s3;
-        a += 4 * s->u.a, b += 4 * s->u.b, o += 4 * s->u.o;
-    }
-    for (; u < s->u.extent; u++) {
-        double sum = 0;
-        for (int64_t i = 0; i < n; i++) sum += a[i * va] * b[i * vb];
-        *o += sum;
-        a += s->u.a, b += s->u.b, o += s->u.o;
-    }
-}
-
-/* o[v] += a[u][v] * b[u], u summed over; b does not depend on v. */
+/* o[v] += a[u] * b[u][v] for four u's; v lies dense in b and o. */
 static void sum_of_vectors(const Sum *s, const double *a, const double *b, double *o)
 {
-    int64_t n = s->v.extent, va = s->v.a, vo = s->v.o, u = 0;
-    for (; u + 4 <= s->u.extent; u += 4) {
-        const double *a0 = a, *a1 = a0 + s->u.a, *a2 = a1 + s->u.a, *a3 = a2 + s->u.a;
-        double b0 = b[0], b1 = b[s->u.b], b2 = b[2 * s->u.b], b3 = b[3 * s->u.b];
-        for (int64_t i = 0; i < n; i++)
-            o[i * vo] += a0[i * va] * b0 + a1[i * va] * b1 + a2[i * va] * b2 + a3[i * va] * b3;
-        a += 4 * s->u.a, b += 4 * s->u.b;
-    }
-    for (; u < s->u.extent; u++) {
-        for (int64_t i = 0; i < n; i++) o[i * vo] += a[i * va] * *b;
-        a += s->u.a, b += s->u.b;
-    }
+    const double *b1 = b + s->u.b, *b2 = b1 + s->u.b, *b3 = b2 + s->u.b;
+    double a0 = a[0], a1 = a[s->u.a], a2 = a[2 * s->u.a], a3 = a[3 * s->u.a];
+    for (int64_t i = 0; i < s->v.extent; i++)
+        o[i] += (a0 * b[i] + a1 * b1[i]) + (a2 * b2[i] + a3 * b3[i]);
 }
 
 /* Whatever the strides. */
@@ -119,9 +87,7 @@ static void walk(const Sum *s, int level, const double *a, const double *b, doub
         const Loop *l = &s->loop[level];
         for (int64_t i = 0; i < l->extent; i++)
             walk(s, level + 1, a + i * l->a, b + i * l->b, o + i * l->o);
-    } else if (!s->v.o && s->u.o) {
-        sum_over_vector(s, a, b, o);
-    } else if (s->v.o && !s->v.b && !s->u.o) {
+    } else if (s->u.extent == FOUR && !s->u.o && !s->v.a && s->v.b == 1 && s->v.o == 1) {
         sum_of_vectors(s, a, b, o);
     } else {
         plain(s, a, b, o);
@@ -138,19 +104,6 @@ static void walk_part(void *arg, int64_t begin, int64_t end)
 
 /* ---- choice of the loops ---- */
 
-static double step_cost(int64_t stride)
-{
-    return stride == 0 || stride == 1 || stride == -1 ? 0 : stride < 4 && stride > -4 ? 0.5 : 2;
-}
-
-/* How well an axis serves as the innermost one. */
-static double merit(const Loop *l)
-{
-    double n = l->extent < 64 ? (double)l->extent : 64;
-    bool three = l->a && l->b && l->o; /* no operand stays in a register */
-    return n / (1 + step_cost(l->a) + step_cost(l->b) + step_cost(l->o) + (three ? 8 : 0));
-}
-
 static Loop take(Sum *s, int i)
 {
     Loop l = s->loop[i];
@@ -159,37 +112,98 @@ static Loop take(Sum *s, int i)
     return l;
 }
 
-static int outputs_first(const void *x, const void *y)
+/* The longest loop of a kind; -1: none. */
+static int longest(const Sum *s, bool (*is)(const Loop *))
 {
-    const Loop *a = x, *b = y;
-    if (!a->o != !b->o) return a->o ? -1 : 1;
-    return a->extent < b->extent ? 1 : a->extent > b->extent ? -1 : 0;
+    int best = -1;
+    for (int i = 0; i < s->n; i++)
+        if (is(&s->loop[i]) && (best < 0 || s->loop[i].extent > s->loop[best].extent)) best = i;
+    return best;
 }
 
-/* From all loops in s->loop: takes out the innermost, the unrolled one, and orders the others. */
-static void arrange(Sum *s)
+static bool only_in_b(const Loop *l)
+{
+    return l->o && l->b && !l->a;
+}
+
+static bool is_output(const Loop *l)
+{
+    return l->o != 0;
+}
+
+static bool is_summed(const Loop *l)
+{
+    return !l->o;
+}
+
+static bool is_any(const Loop *l)
+{
+    (void)l;
+    return true;
+}
+
+static Loop take_longest(Sum *s, bool (*is)(const Loop *))
 {
     static const Loop once = {1, 0, 0, 0};
-    int best = 0;
-    s->u = s->v = once;
-    for (int i = 1; i < s->n; i++)
-        if (merit(&s->loop[i]) > merit(&s->loop[best])) best = i;
-    if (s->n) s->v = take(s, best);
-    if (s->v.o && s->v.b && !s->v.a) { /* the vector is in B */
-        const double *t = s->a;
-        s->a = s->b, s->b = t;
-        for (int i = -1; i < s->n; i++) {
-            Loop *l = i < 0 ? &s->v : &s->loop[i];
-            int64_t k = l->a;
-            l->a = l->b, l->b = k;
-        }
+    int i = longest(s, is);
+    return i < 0 ? once : take(s, i);
+}
+
+/* From all loops in s->loop: the innermost, the unrolled one; the others in order: one over outputs, which threads
+ * share, those summed over, the other outputs: so a few rows of B serve many outputs while they are near. */
+static void arrange(Sum *s)
+{
+    Sum rest = *s;
+    rest.v = take_longest(&rest, longest(s, only_in_b) < 0 ? is_any : only_in_b);
+    rest.u = take_longest(&rest, is_summed);
+    *s = rest;
+    s->n = 0;
+    s->loop[s->n++] = take_longest(&rest, is_output);
+    for (int i = 0; i < rest.n; i++)
+        if (!rest.loop[i].o) s->loop[s->n++] = rest.loop[i];
+    s->head = s->n;
+    for (int i = 0; i < rest.n; i++)
+        if (rest.loop[i].o) s->loop[s->n++] = rest.loop[i];
+}
+
+/* ---- B and Out as dense arrays of the loops that they depend on, v innermost ---- */
+
+typedef struct Dense {
+    int64_t count;
+    int n;
+    Loop loop[CON_MAX_AXES + 2]; /* a: stride in the tensor; b: in the dense array */
+} Dense;
+
+static void add_dense(Dense *d, int64_t extent, int64_t *stride)
+{
+    if (!*stride) return;
+    d->loop[d->n++] = (Loop){extent, *stride, d->count, 0};
+    *stride = d->count;
+    d->count *= extent;
+}
+
+/* Moves all elements: from the tensor (in), or adds them to it. */
+static void move_dense(const Dense *d, int level, double *dense, double *tensor, bool in)
+{
+    if (level < 0) {
+        if (in)
+            *dense = *tensor;
+        else
+            *tensor += *dense;
+        return;
     }
-    int u = -1; /* a sum over a vector wants an output axis, a sum of vectors a summed one */
-    for (int i = 0; i < s->n; i++)
-        if (!s->loop[i].o != !s->v.o && (u < 0 || s->loop[i].extent > s->loop[u].extent)) u = i;
-    if (u >= 0) s->u = take(s, u);
-    qsort(s->loop, (size_t)s->n, sizeof s->loop[0], outputs_first);
-    if (!s->n) s->loop[s->n++] = once;
+    const Loop *l = &d->loop[level];
+    for (int64_t i = 0; i < l->extent; i++)
+        move_dense(d, level - 1, dense + i * l->b, tensor + i * l->a, in);
+}
+
+static void make_dense(Sum *s, bool out, Dense *d)
+{
+    *d = (Dense){.count = 1};
+    add_dense(d, s->v.extent, out ? &s->v.o : &s->v.b);
+    add_dense(d, s->u.extent, out ? &s->u.o : &s->u.b);
+    for (int i = s->n - 1; i >= 0; i--)
+        add_dense(d, s->loop[i].extent, out ? &s->loop[i].o : &s->loop[i].b);
 }
 
 /* ---- operands ---- */
@@ -254,6 +268,39 @@ static double size_of(const Contract *c)
     return n;
 }
 
+/* The loops on dense copies of B and Out. */
+static void run_dense(Arena *tmp, Sum *s, int threads)
+{
+    Dense db, dout;
+    make_dense(s, false, &db);
+    make_dense(s, true, &dout);
+    double *b = NEWN(tmp, double, db.count), *o = NEWN(tmp, double, dout.count), *out = s->o;
+    move_dense(&db, db.n - 1, b, (double *)s->b, true);
+    s->b = b;
+    s->o = o;
+    verify_parallel(s->loop[0].o ? threads : 1, s->loop[0].extent, walk_part, s);
+    move_dense(&dout, dout.n - 1, o, out, false);
+}
+
+/* The unrolled loop in fours, and what is left of it as a sum of its own. */
+static void run_fours(Arena *tmp, Sum *s, int threads)
+{
+    int64_t rest = s->u.extent % FOUR, whole = s->u.extent - rest;
+    if (rest) {
+        Sum tail = *s;
+        tail.u.extent = rest;
+        tail.a += whole * s->u.a;
+        tail.b += whole * s->u.b;
+        run_dense(tmp, &tail, threads);
+    }
+    if (!whole) return;
+    memmove(&s->loop[s->head + 1], &s->loop[s->head], sizeof s->loop[0] * (size_t)(s->n - s->head));
+    s->loop[s->head] = (Loop){whole / FOUR, FOUR * s->u.a, FOUR * s->u.b, 0};
+    s->n++;
+    s->u.extent = FOUR;
+    run_dense(tmp, s, threads);
+}
+
 static void run_phase(const Contract *c, const double *a, const double *b, double *out, int threads)
 {
     enum { WORTH_THREADS = 200000 };
@@ -269,8 +316,7 @@ static void run_phase(const Contract *c, const double *a, const double *b, doubl
     for (int k = 0; k < c->naxes; k++)
         if (c->axis[k].extent > 1) s.loop[s.n++] = (Loop){c->axis[k].extent, sa[k], sb[k], so[k]};
     arrange(&s);
-    bool shared = s.loop[0].o && size_of(c) > WORTH_THREADS;
-    verify_parallel(shared ? threads : 1, s.loop[0].extent, walk_part, &s);
+    run_fours(tmp, &s, size_of(c) > WORTH_THREADS ? threads : 1);
     arena_free(tmp);
 }
 
