@@ -1,7 +1,10 @@
 /* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library. */
-#include "link.h"
 #include "../runtime/weights.h"
+#include "link.h"
 #include "pipeline.h"
+#include "spec/fmt.h"
+#include "support/file.h"
+#include "spec/args.h"
 #include "verify.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,6 +46,7 @@ static const Flag flags[] = {
     {"--summary", NULL, "check: every layer with its output, parameters, multiply-adds, memory",
      FLAG_BOOL, AT(summary)},
     {"--max-memory", "GIB", "refuse programs that need more [16]", FLAG_INT, AT(max_memory)},
+    {"--long", NULL, "fmt: layers as {type: NAME, argument: value}", FLAG_BOOL, AT(long_form)},
     {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
     {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
      AT(explain)},
@@ -93,7 +97,8 @@ static void print_help(void)
         "  sinter verify SPEC         compiles it, compares every kernel with a reference in "
         "double\n"
         "                             and gradients with finite differences (--batch, default 2)\n"
-        "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, conversion\n"
+        "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, "
+        "conversion\n"
         "  sinter ops                 layers, losses and optimizers, with their arguments\n"
         "  sinter doctor              what this machine has and what is missing\n"
         "  sinter --version\n\n",
@@ -309,6 +314,20 @@ static int verb_verify(Args *a)
     return verify(&a->o);
 }
 
+static int verb_fmt(Args *a)
+{
+    take_spec(a);
+    Arena *arena = arena_new();
+    const char *text = fmt_file(arena, a->o.spec, a->o.long_form);
+    if (text && !a->o.out)
+        fputs(text, stdout);
+    else if (text && !file_write_atomic(a->o.out, text, strlen(text), 0666))
+        fatal(EXIT_WRITE, "cannot write '%s':", a->o.out);
+    int code = diag_flush();
+    arena_free(arena);
+    return code;
+}
+
 static const char *use_name(const OpDef *op)
 {
     return op->use == OP_LAYER       ? "layer"
@@ -320,28 +339,14 @@ static const char *use_name(const OpDef *op)
 static int verb_ops(Args *a)
 {
     take_nothing(a);
+    Arena *arena = arena_new();
     for (int i = 0; op_table[i]; i++) {
         const OpDef *op = op_table[i];
         if (!use_name(op)) continue;
-        printf("%-9s %s(", use_name(op), op->name);
-        for (int k = 0, n = 0; op->attrs && op->attrs[k].name; k++) {
-            const AttrDef *d = &op->attrs[k];
-            if (d->hidden) continue;
-            printf("%s%s", n++ ? ", " : "", d->name);
-            if (d->required) continue;
-            if (d->by_other)
-                printf("=%s", d->other);
-            else if (d->kind == ATTR_CHOICE)
-                printf("=%s", d->words[(int)d->def]);
-            else if (d->kind == ATTR_BOOL)
-                printf("=%s", d->def ? "true" : "false");
-            else if (d->kind == ATTR_FPAIR)
-                printf("=(%g, %g)", d->def, d->def2);
-            else
-                printf("=%g", d->def);
-        }
-        printf(")  %s\n", op->doc ? op->doc : "");
+        printf("%-9s %s  %s\n", use_name(op), use_signature(arena, op->name, op->attrs),
+               op->doc ? op->doc : "");
     }
+    arena_free(arena);
     return EXIT_OK;
 }
 
@@ -369,7 +374,7 @@ typedef struct Verb {
     int (*run)(Args *);
 } Verb;
 static const Verb verbs[] = {{"build", verb_build},
-                             {"check", verb_check},
+                             {"check", verb_check}, {"fmt", verb_fmt},
                              {"verify", verb_verify},
                              {"ops", verb_ops},
                              {"doctor", verb_doctor}};

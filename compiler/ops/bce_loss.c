@@ -94,7 +94,7 @@ static void ref(const Node *n, const double *const *in, double *out)
 
 static const AttrDef attrs[] = {
     {.name = "reduction", .kind = ATTR_CHOICE, .words = loss_reductions},
-    {.name = "pos_weight", .kind = ATTR_FLOATS, .min = 0, .max = 1e6},
+    {.name = "pos_weight", .kind = ATTR_FLOATS, .none = true, .min = 0, .max = 1e6},
     {.name = "log_base", .kind = ATTR_CHOICE, .words = loss_bases},
     {0}};
 

@@ -36,7 +36,7 @@ static void ref(const Node *n, const double *const *in, double *out)
 }
 
 static const AttrDef attrs[] = {
-    {.name = "weight", .kind = ATTR_FLOATS, .min = 0, .max = 1e6},
+    {.name = "weight", .kind = ATTR_FLOATS, .none = true, .min = 0, .max = 1e6},
     {.name = "ignore_index", .kind = ATTR_INT, .def = -100, .min = -2147483647, .max = 2147483647},
     {.name = "reduction", .kind = ATTR_CHOICE, .words = loss_reductions},
     {.name = "log_base", .kind = ATTR_CHOICE, .words = loss_bases},

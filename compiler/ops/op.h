@@ -32,7 +32,7 @@ typedef enum NestKind {
 typedef enum AttrKind {
     ATTR_INT, ATTR_FLOAT, ATTR_BOOL, ATTR_PAIR /* (h, w) or one int for both */, ATTR_CHOICE,
     ATTR_FPAIR /* two floats: AttrVal f, f2 */, ATTR_SHAPE /* [2,3,7,5], or one int for rank 1 */,
-    ATTR_QUAD /* four ints, or one for all */, ATTR_FLOATS /* [0.2,0.8]; default: none */
+    ATTR_QUAD /* four ints, or one for all */, ATTR_FLOATS /* [0.2,0.8] */
 } AttrKind;
 typedef struct AttrDef {
     const char *name;          /* PyTorch's argument name, in PyTorch's order; NULL ends the table */
@@ -42,6 +42,7 @@ typedef struct AttrDef {
     double min, max;           /* inclusive range; for floats also */
     const char *const *words;  /* CHOICE; ends with NULL */
     bool infer;                /* `_` is allowed */
+    bool none;                 /* the default is None: not given, zeros in the AttrVal */
     bool by_other;             /* the default is another attribute's value (MaxPool2d: stride = kernel_size) */
     const char *other;         /* (0 in the AttrVal says the same: the rules take the other's value) */
     double def2;               /* FPAIR: default of the second */

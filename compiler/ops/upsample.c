@@ -265,12 +265,13 @@ static Node *interpolate(Layer *l)
 }
 
 static const char *const modes[] = {"nearest", "bilinear", NULL};
-static const AttrDef attrs[] = {{.name = "size", .kind = ATTR_PAIR, .max = 65536},
-                                {.name = "scale_factor", .kind = ATTR_FPAIR, .max = 1024},
-                                {.name = "mode", .kind = ATTR_CHOICE, .words = modes},
-                                {.name = "align_corners", .kind = ATTR_BOOL},
-                                {.name = "plane", .kind = ATTR_PAIR, .hidden = true},
-                                {0}};
+static const AttrDef attrs[] = {
+    {.name = "size", .kind = ATTR_PAIR, .none = true, .min = 1, .max = 65536},
+    {.name = "scale_factor", .kind = ATTR_FPAIR, .none = true, .min = 1e-4, .max = 1024},
+    {.name = "mode", .kind = ATTR_CHOICE, .words = modes},
+    {.name = "align_corners", .kind = ATTR_BOOL},
+    {.name = "plane", .kind = ATTR_PAIR, .hidden = true},
+    {0}};
 
 static const Sample samples[] = {{"f[2,3,4,3]", "scale_factor=2"},
                                  {"f[1,17,3,5]", "size=(7,5)"},

@@ -75,10 +75,11 @@ static const char *default_text(Arena *a, const AttrDef *d)
 {
     if (d->by_other) return d->other;
     if (d->kind == ATTR_CHOICE) return d->words[(int)d->def];
-    if (d->kind == ATTR_FLOATS) return "None";
+    if (d->none) return "None";
     if (d->kind == ATTR_FPAIR)
         return arena_printf(a, "(%s,%s)", val_number(a, d->def), val_number(a, d->def2));
     if (d->kind == ATTR_BOOL) return d->def != 0 ? "true" : "false";
+    if (d->kind == ATTR_INT || d->kind == ATTR_PAIR) return arena_printf(a, "%.0f", d->def);
     return val_number(a, d->def);
 }
 
@@ -317,7 +318,7 @@ static bool bind_one(Arena *a, const Use *u, const Arg *arg, const AttrDef *d, A
         return false;
     }
     if (v->kind == VAL_NOTHING) return false;
-    if (v->kind == VAL_NONE && (d->by_other || d->kind == ATTR_FLOATS))
+    if (v->kind == VAL_NONE && (d->by_other || d->none))
         return true; /* as torch: stride=None, weight=None */
     return set_value(a, u, d, v, out);
 }
