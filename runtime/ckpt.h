@@ -6,8 +6,11 @@
  *
  * A checkpoint of a run (optim.safetensors) holds the same and the optimizer's moments, each under
  * its parameter's key and PyTorch's name of the moment:
- *     SGD                KEY.momentum_buffer   Adam, AdamW  KEY.exp_avg, KEY.exp_avg_sq
- *     RMSprop, Adagrad   as their operators name them (compiler/ops); nothing here knows the names
+ *     SGD           KEY.momentum_buffer
+ *     Adam, AdamW   KEY.exp_avg, KEY.exp_avg_sq, KEY.max_exp_avg_sq (amsgrad)
+ *     RMSprop       KEY.square_avg, KEY.momentum_buffer
+ *     Adagrad       KEY.sum
+ * (nothing here knows these names: every moment of the model is saved and must be there again)
  * and in __metadata__, as text:
  *     format model spec_hash classes             what was trained
  *     epoch batch step                           how far: epochs done, batches of the next, all steps
@@ -16,6 +19,8 @@
  *     val/loss val/accuracy train/loss train/accuracy best best_epoch waited     of the last one
  *     plateau                                    ReduceLROnPlateau: scale best bad cooldown
  *     history                                    metrics.jsonl
+ *     sha256                                     of the file (safetensors.h)
+ * The one before it is kept as optim.previous.safetensors, which --resume auto falls back to.
  * Real numbers are hexadecimal (%a): every bit comes back. Resuming is bit for bit. */
 #ifndef RUNTIME_CKPT_H
 #define RUNTIME_CKPT_H
