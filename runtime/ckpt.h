@@ -13,8 +13,8 @@
  * (nothing here knows these names: every moment of the model is saved and must be there again)
  * and in __metadata__, as text:
  *     format model spec_hash classes             what was trained
- *     epoch batch step                           how far: epochs done, batches of the next, all steps
- *     batch_size seed items optimizer lr monitor schedule    settings that must be the same to go on
+ *     epoch batch step                           how far: epochs, batches of the next, all steps
+ *     batch_size seed items optimizer lr monitor schedule    must be the same to go on
  *     loss_sum seen correct                      of the unfinished epoch
  *     val/loss val/accuracy train/loss train/accuracy best best_epoch waited     of the last one
  *     plateau                                    ReduceLROnPlateau: scale best bad cooldown
