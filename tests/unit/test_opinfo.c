@@ -287,8 +287,47 @@ static void every_case(void **state)
     json_decref(header);
 }
 
+/* A channel of an image is kept whole, and scaled, or it is 0; so is its gradient. */
+static void dropout_of_channels(void **state)
+{
+    enum { IMAGES = 4, CHANNELS = 5, PLANE = 6 };
+    (void)state;
+    Case c = {.a = arena_new(), .name = "dropout2d"};
+    c.g = graph_new(c.a);
+    c.g->training = true;
+    add_input(&c, "f[4,5,3,2]");
+    Node *y = make_layer(c.g, "Dropout2d", "m", "p=0.25", c.in[0], NULL);
+    add_output(&c, "out", y);
+    add_gradients(&c, y);
+    simplify(c.g, 1);
+    c.env = ref_new(c.g);
+    double ones[IMAGES * CHANNELS * PLANE], *kept;
+    for (int i = 0; i < IMAGES * CHANNELS * PLANE; i++) ones[i] = 1;
+    ref_set_input(c.env, "dy", ones);
+    ref_set_scalar(c.env, "seed", 7);
+    ref_set_scalar(c.env, "step", 1);
+    set_input(&c, c.in[0], "in0", 'f', 0);
+    ref_run(c.env);
+    double **x =
+        run_graph(c.a, c.g, c.env,
+                  &(RunMode){.machine = "native", .fused = true, .compiled = true, .reuse = true});
+    const double *in = numbers(c.a, "dropout2d/in0", IMAGES * CHANNELS * PLANE, 'f', 0);
+    int dropped = 0;
+    for (int i = 0; i < IMAGES * CHANNELS * PLANE; i++) {
+        kept = &x[1][i - i % PLANE];
+        assert_true(*kept == 0 || fabs(*kept - 4.0 / 3) < 1e-6);
+        assert_true(x[1][i] == *kept && fabs(x[0][i] - in[i] * *kept) < 1e-6);
+        assert_true(fabs(x[0][i] - ref_value(c.env, c.g->output.v[0].node)[i]) < 1e-6);
+        dropped += i % PLANE == 0 && *kept == 0;
+    }
+    assert_in_range(dropped, 1, 12);
+    ref_free(c.env);
+    arena_free(c.a);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_case)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_case),
+                                       cmocka_unit_test(dropout_of_channels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
