@@ -263,6 +263,11 @@ const Term *expr_parse(Arena *a, const Yaml *scalar)
     return l.failed ? NULL : t;
 }
 
+Loc expr_loc(const Term *t)
+{
+    return t->loc;
+}
+
 /* One argument; a name before `=` is its key. */
 static void parse_arg(Lexer *l, Call *call)
 {

@@ -61,6 +61,7 @@ const Term *expr_parse(Arena *a, const Yaml *scalar);
 const Call *expr_parse_call(Arena *a, const Yaml *scalar, bool bare);
 bool expr_is_name(const char *s); /* [A-Za-z_][A-Za-z0-9_]*, not a word of the grammar */
 
+Loc expr_loc(const Term *t);
 Val expr_eval(Arena *a, const Term *t, const Scope *s);
 Val expr_eval_yaml(Arena *a, const Yaml *y, const Scope *s); /* scalar, or list of scalars */
 const char *val_text(Arena *a, const Val *v);                /* "(3,5)", "0.1", "true" */

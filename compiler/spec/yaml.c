@@ -26,6 +26,7 @@ typedef struct Parser {
     size_t len;
     VEC(Anchor) anchor;
     int aliases, nodes;
+    int line; /* where the last event ended */
 } Parser;
 
 static Loc mark_loc(const Parser *p, yaml_mark_t m)
@@ -121,6 +122,7 @@ static Yaml *parse_alias(Parser *p, const yaml_event_t *e, int depth)
         diag_error(loc, "S008", "more than %d uses of aliases", MAX_ALIASES);
         return NULL;
     }
+    a->node->aliased = true;
     if (!count_nodes(p, loc, a->node->weight)) return NULL;
     return check_depth(loc, depth + a->node->height) ? a->node : NULL;
 }
@@ -158,6 +160,7 @@ static Yaml *parse_scalar(Parser *p, const yaml_event_t *e)
     Yaml *y = NEW(p->arena, Yaml);
     size_t n = e->data.scalar.length;
     *y = (Yaml){.kind = Y_SCALAR, .loc = event_loc(p, e), .weight = 1, .inner = -1};
+    y->end_line = (int)e->end_mark.line + 1;
     y->text = arena_strndup(p->arena, (const char *)e->data.scalar.value, n);
     y->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     if (!check_tag(p, e, e->data.scalar.tag, &y->required)) return NULL;
@@ -218,6 +221,7 @@ static Yaml *parse_next(Parser *p, yaml_event_type_t stop, int depth, bool *end)
     *end = false;
     if (!next(p, &e)) return NULL;
     Yaml *y = NULL;
+    p->line = (int)e.end_mark.line + 1;
     if (e.type == stop)
         *end = true;
     else
@@ -238,7 +242,7 @@ static Yaml *parse_list(Parser *p, const yaml_event_t *e, int depth)
     *y = (Yaml){.kind = Y_LIST, .loc = mark_loc(p, e->start_mark), .weight = 1, .height = 1};
     if (!check_tag(p, e, e->data.sequence_start.tag, NULL)) return NULL;
     if (!check_depth(y->loc, depth + 1) || !count_nodes(p, y->loc, 1)) return NULL;
-    bool flow = e->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
+    bool flow = y->flow = e->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
     int anchor = open_anchor(p, e->data.sequence_start.anchor, y);
     for (;;) {
         bool end;
@@ -251,6 +255,7 @@ static Yaml *parse_list(Parser *p, const yaml_event_t *e, int depth)
         add_below(y, item);
     }
     if (anchor >= 0) p->anchor.v[anchor].open = false;
+    y->end_line = p->line;
     return y;
 }
 
@@ -260,7 +265,7 @@ static Yaml *parse_map(Parser *p, const yaml_event_t *e, int depth)
     *y = (Yaml){.kind = Y_MAP, .loc = mark_loc(p, e->start_mark), .weight = 1, .height = 1};
     if (!check_tag(p, e, e->data.mapping_start.tag, NULL)) return NULL;
     if (!check_depth(y->loc, depth + 1) || !count_nodes(p, y->loc, 1)) return NULL;
-    bool flow = e->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
+    bool flow = y->flow = e->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
     int anchor = open_anchor(p, e->data.mapping_start.anchor, y);
     for (;;) {
         bool end;
@@ -281,6 +286,7 @@ static Yaml *parse_map(Parser *p, const yaml_event_t *e, int depth)
         add_below(y, value);
     }
     if (anchor >= 0) p->anchor.v[anchor].open = false;
+    y->end_line = p->line;
     return check_duplicates(p, y) ? y : NULL;
 }
 

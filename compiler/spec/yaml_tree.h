@@ -16,6 +16,9 @@ struct Yaml {
     const char *text; /* scalar */
     bool plain;       /* scalar without quotes */
     bool required;    /* tag !required */
+    bool flow;        /* list or mapping in brackets */
+    bool aliased;     /* an alias names it */
+    int end_line;     /* the last line that it takes */
     int inner; /* column of text[0] minus loc.col; -1: columns inside the text are not known */
     VEC(Yaml *) key;  /* mapping: scalars */
     VEC(Yaml *) item; /* list: items; mapping: values */
