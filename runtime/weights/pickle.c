@@ -35,47 +35,6 @@ struct RtPickle {
     size_t marks;
 };
 
-/* ---- the closed list of names ---- */
-
-typedef enum Call {
-    CALL_ORDERED_DICT,
-    CALL_TENSOR_V2,
-    CALL_TENSOR,
-    CALL_PARAMETER,
-    CALL_NEVER
-} Call;
-
-static const struct {
-    const char *name;
-    Call call;
-    const char *dtype; /* of a storage class */
-} globals[] = {
-    {"collections.OrderedDict", CALL_ORDERED_DICT, NULL},
-    {"torch._utils._rebuild_tensor_v2", CALL_TENSOR_V2, NULL},
-    {"torch._utils._rebuild_tensor", CALL_TENSOR, NULL},
-    {"torch._utils._rebuild_parameter", CALL_PARAMETER, NULL},
-    {"torch.FloatStorage", CALL_NEVER, "F32"},
-    {"torch.DoubleStorage", CALL_NEVER, "F64"},
-    {"torch.HalfStorage", CALL_NEVER, "F16"},
-    {"torch.BFloat16Storage", CALL_NEVER, "BF16"},
-    {"torch.LongStorage", CALL_NEVER, "I64"},
-    {"torch.IntStorage", CALL_NEVER, "I32"},
-    {"torch.ShortStorage", CALL_NEVER, "I16"},
-    {"torch.CharStorage", CALL_NEVER, "I8"},
-    {"torch.ByteStorage", CALL_NEVER, "U8"},
-    {"torch.BoolStorage", CALL_NEVER, "BOOL"},
-    /* the tar form names them; the storage tells the dtype */
-    {"torch.FloatTensor", CALL_NEVER, NULL},
-    {"torch.DoubleTensor", CALL_NEVER, NULL},
-    {"torch.HalfTensor", CALL_NEVER, NULL},
-    {"torch.LongTensor", CALL_NEVER, NULL},
-    {"torch.IntTensor", CALL_NEVER, NULL},
-    {"torch.ShortTensor", CALL_NEVER, NULL},
-    {"torch.CharTensor", CALL_NEVER, NULL},
-    {"torch.ByteTensor", CALL_NEVER, NULL},
-};
-enum { NGLOBALS = sizeof globals / sizeof *globals };
-
 /* ---- memory ---- */
 
 void *rt_pickle_fail(RtPickle *k, const char *id, const char *fmt, ...)
@@ -369,18 +328,16 @@ static bool memo_get(RtPickle *k, size_t width)
 
 static bool push_global(RtPickle *k, const char *module, size_t m, const char *name, size_t n)
 {
-    for (int i = 0; i < NGLOBALS; i++) {
-        const char *full = globals[i].name;
-        if (strlen(full) == m + 1 + n && !memcmp(full, module, m) && full[m] == '.' &&
-            !memcmp(full + m + 1, name, n)) {
-            return push_int(k, RT_P_GLOBAL, i);
-        }
+    const RtName *known = rt_pickle_name(module, m, name, n);
+    RtValue *v = known ? new_value(k, RT_P_GLOBAL) : NULL;
+    if (v) v->name = known;
+    if (!known) {
+        rt_pickle_fail(k, "W012",
+                       "'%s': refuses to construct '%s.%s': only tensors are read\n"
+                       "a file of torch.save(model.state_dict(), ...) holds nothing else",
+                       rt_esc(k->file), rt_esc_n(module, m), rt_esc_n(name, n));
     }
-    rt_pickle_fail(k, "W012",
-                   "'%s': refuses to construct '%s.%s': only tensors are read\n"
-                   "a file of torch.save(model.state_dict(), ...) holds nothing else",
-                   rt_esc(k->file), rt_esc_n(module, m), rt_esc_n(name, n));
-    return false;
+    return push(k, v);
 }
 
 static bool line(RtPickle *k, const char **s, size_t *n)
@@ -442,25 +399,25 @@ static RtValue *ordered_dict(RtPickle *k, const RtValue *args)
     RtValue *v = new_value(k, RT_P_DICT);
     if (!v || args->list.n == 0) return v;
     const RtValue *pairs = args->list.v[0];
-    if (args->list.n != 1 || pairs->kind != RT_P_LIST) return damaged(k, "an unknown OrderedDict");
-    for (size_t i = 0; i < pairs->list.n; i++) {
+    bool ok = args->list.n == 1 && pairs->kind == RT_P_LIST;
+    for (size_t i = 0; ok && i < pairs->list.n; i++) {
         const RtValue *pair = pairs->list.v[i];
-        if ((pair->kind != RT_P_LIST && pair->kind != RT_P_TUPLE) || pair->list.n != 2)
-            return damaged(k, "an unknown OrderedDict");
+        ok = (pair->kind == RT_P_LIST || pair->kind == RT_P_TUPLE) && pair->list.n == 2;
+        if (!ok) break;
         list_add(k, &v->list, pair->list.v[0]);
         list_add(k, &v->list, pair->list.v[1]);
     }
-    return v;
+    return ok ? v : damaged(k, "an unknown OrderedDict");
 }
 
-static RtValue *imitate(RtPickle *k, Call call, const RtValue *args)
+static RtValue *imitate(RtPickle *k, RtCall call, const RtValue *args)
 {
     RtValue *const *arg = args->list.v;
     size_t n = args->list.n;
-    if (call == CALL_ORDERED_DICT) return ordered_dict(k, args);
-    if ((call == CALL_TENSOR_V2 && n >= 6) || (call == CALL_TENSOR && n == 4))
+    if (call == RT_CALL_ORDERED_DICT) return ordered_dict(k, args);
+    if ((call == RT_CALL_TENSOR_V2 && n >= 6) || (call == RT_CALL_TENSOR && n == 4))
         return rebuild_tensor(k, arg);
-    if (call == CALL_PARAMETER && n >= 1 && arg[0]->kind == RT_P_TENSOR) return arg[0];
+    if (call == RT_CALL_PARAMETER && n >= 1 && arg[0]->kind == RT_P_TENSOR) return arg[0];
     return damaged(k, "a call of an unknown form");
 }
 
@@ -470,12 +427,11 @@ static bool reduce(RtPickle *k)
     if (!f) return false;
     if (f->kind != RT_P_GLOBAL || args->kind != RT_P_TUPLE)
         return bad(k, "a call of what is no function");
-    if (globals[f->i].call == CALL_NEVER) {
-        rt_pickle_fail(k, "W012", "'%s': refuses to call '%s'", rt_esc(k->file),
-                       globals[f->i].name);
+    if (f->name->call == RT_CALL_NEVER) {
+        rt_pickle_fail(k, "W012", "'%s': refuses to call '%s'", rt_esc(k->file), f->name->name);
         return false;
     }
-    return push(k, imitate(k, globals[f->i].call, args));
+    return push(k, imitate(k, f->name->call, args));
 }
 
 /* An object's attributes: a state_dict has `_metadata`, which says nothing of the weights. */
@@ -594,9 +550,4 @@ RtValue *rt_pickle_read(RtPickle *k, const void *p, size_t n, size_t *used)
         if (!step(k, op)) return NULL;
     }
     return damaged(k, "it ends early");
-}
-
-const char *rt_pickle_dtype(const RtValue *v)
-{
-    return v->kind == RT_P_GLOBAL ? globals[v->i].dtype : NULL;
 }

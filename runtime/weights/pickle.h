@@ -2,7 +2,8 @@
  *
  * in:  bytes of a pickle of protocol 2 to 5
  * out: a tree of values; tensors and storages are descriptions, no byte of theirs is read here
- * rule: an opcode or a global outside the lists of pickle.c is refused by name (W012); a pickle is
+ * rule: an opcode or a global outside the lists of pickle.c and
+ *       pickle_names.c is refused by name (W012); a pickle is
  *       bounded in bytes, values and marks; nothing here follows a value's inside, so that a list
  *       that holds itself is harmless.
  * not here: where storages lie, whether a tensor fits its storage (pth.h).
@@ -26,6 +27,20 @@ typedef enum RtPickleKind {
     RT_P_STORAGE,
     RT_P_TENSOR
 } RtPickleKind;
+
+typedef enum RtCall { /* what calling a name gives */
+                      RT_CALL_ORDERED_DICT,
+                      RT_CALL_TENSOR_V2,
+                      RT_CALL_TENSOR,
+                      RT_CALL_PARAMETER,
+                      RT_CALL_NEVER
+} RtCall;
+
+typedef struct RtName {
+    const char *name;
+    RtCall call;
+    const char *dtype; /* of a storage class; else NULL */
+} RtName;
 
 typedef struct RtValue RtValue;
 
@@ -51,7 +66,8 @@ typedef struct RtTensorView {
 struct RtValue {
     RtPickleKind kind;
     union {
-        int64_t i; /* BOOL, INT; GLOBAL: its row in the list of globals */
+        int64_t i;          /* BOOL, INT */
+        const RtName *name; /* GLOBAL */
         double f;
         struct {
             const char *s; /* in the pickle, not terminated */
@@ -81,6 +97,8 @@ void *rt_pickle_fail(RtPickle *k, const char *id, const char *fmt, ...)
 RtValue *rt_pickle_storage(RtPickle *k);
 RtValue *rt_pickle_tensor(RtPickle *k);
 
+/* pickle_names.c: the row of module.name in the closed list; NULL: it is not there. */
+const RtName *rt_pickle_name(const char *module, size_t m, const char *name, size_t n);
 /* The dtype of torch.FloatStorage and the like; NULL: no storage class. */
 const char *rt_pickle_dtype(const RtValue *global);
 bool rt_value_is_text(const RtValue *v, const char *text);
