@@ -296,7 +296,7 @@ static int64_t best_gap(const Item *done, int n, const Place *at, int64_t from)
 static void place_items(Plan *p, Item *item, int n, bool reuse)
 {
     int64_t from = p->size[PLAN_SLAB], top = from;
-    qsort(item, (size_t)n, sizeof *item, by_size);
+    if (n) qsort(item, (size_t)n, sizeof *item, by_size);
     for (int i = 0; i < n; i++) {
         Place *at = item[i].at;
         at->offset = reuse ? best_gap(item, i, at, from) : top;
