@@ -85,13 +85,13 @@ $(call objects,$(RT_UNIT) $(RT_HELP)): $(BUILD)/obj/tests/%.o: tests/%.c Makefil
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests/unit -MMD -MP -c -o $@ $<
 
 $(call programs,$(filter tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
-    $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY)
+    $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY) $(BUILD)/libsinter_rt.a
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 $(call programs,$(filter-out tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
-    $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY)
+    $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY) $(BUILD)/libsinter_rt.a
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)

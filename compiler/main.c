@@ -1,5 +1,6 @@
 /* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library. */
 #include "../runtime/weights.h"
+#include "init.h"
 #include "link.h"
 #include "pipeline.h"
 #include "spec/fmt.h"
@@ -46,6 +47,7 @@ static const Flag flags[] = {
     {"--summary", NULL, "check: every layer with its output, parameters, multiply-adds, memory",
      FLAG_BOOL, AT(summary)},
     {"--max-memory", "GIB", "refuse programs that need more [16]", FLAG_INT, AT(max_memory)},
+    {"--data", "DIR", "init: folder of images to look at", FLAG_TEXT, AT(data)},
     {"--long", NULL, "fmt: layers as {type: NAME, argument: value}", FLAG_BOOL, AT(long_form)},
     {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
     {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
@@ -94,6 +96,9 @@ static void print_help(void)
         "sinter %s: a model description becomes a program that trains.\n\n"
         "  sinter build SPEC -o OUT   compiles a description into an executable\n"
         "  sinter check SPEC          reads it, infers shapes, builds nothing\n"
+        "  sinter init KIND           writes a description: cnn, mlp, autoencoder, resnet18-ft, "
+        "squeezenet-ft, fcn\n"
+        "  sinter fmt SPEC            prints it in its usual arrangement\n"
         "  sinter verify SPEC         compiles it, compares every kernel with a reference in "
         "double\n"
         "                             and gradients with finite differences (--batch, default 2)\n"
@@ -314,6 +319,19 @@ static int verb_verify(Args *a)
     return verify(&a->o);
 }
 
+static int verb_init(Args *a)
+{
+    int known = 0;
+    if (a->nrest == 0) usage("C001", NULL, "'init' needs a kind: cnn, mlp, ...");
+    if (a->nrest > 1) usage("C001", NULL, "unexpected argument '%s'", a->rest[1]);
+    while (init_kinds[known] && strcmp(init_kinds[known], a->rest[0]) != 0) known++;
+    if (!init_kinds[known])
+        usage("C001", diag_nearest(a->rest[0], init_kinds),
+              "unknown kind '%s': cnn, mlp, autoencoder, resnet18-ft, squeezenet-ft, fcn",
+              a->rest[0]);
+    return init_write(a->rest[0], a->o.data, a->o.out, a->o.force);
+}
+
 static int verb_fmt(Args *a)
 {
     take_spec(a);
@@ -374,7 +392,7 @@ typedef struct Verb {
     int (*run)(Args *);
 } Verb;
 static const Verb verbs[] = {{"build", verb_build},
-                             {"check", verb_check}, {"fmt", verb_fmt},
+                             {"check", verb_check}, {"fmt", verb_fmt},       {"init", verb_init},
                              {"verify", verb_verify},
                              {"ops", verb_ops},
                              {"doctor", verb_doctor}};

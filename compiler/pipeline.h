@@ -20,6 +20,7 @@ typedef struct CompileOptions {
     const char *stop_after; /* stage name or NULL */
     bool summary;           /* check: the table of layers */
     bool long_form;         /* fmt */
+    const char *data;       /* init: a folder, or NULL */
     int64_t max_memory;     /* GiB; 0: the usual limit */
     int64_t seed;           /* verify; 0: its own */
     double tolerance;       /* verify; 0: its own */

@@ -22,12 +22,9 @@ const Import *unit_find(const Unit *u, const char *name)
 
 /* ---- where the models of `std:` are ---- */
 
-static const char *std_folder(Arena *a)
+const char *unit_shipped(Arena *a, const char *folder, const char *file)
 {
-    static const char *const places[] = {"../share/sinter/models", "../models", "../../models",
-                                         "../../../models", NULL};
-    const char *own = getenv("SINTER_MODELS");
-    if (own) return realpath(own, NULL) ? own : NULL;
+    static const char *const places[] = {"../share/sinter", "..", "../..", "../../..", NULL};
     char exe[MAX_PATH];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (n <= 0) return NULL;
@@ -35,10 +32,18 @@ static const char *std_folder(Arena *a)
     char *slash = strrchr(exe, '/');
     if (slash) *slash = 0;
     for (int i = 0; places[i]; i++) {
-        const char *at = arena_printf(a, "%s/%s", exe, places[i]);
-        if (access(arena_printf(a, "%s/resnet18.yaml", at), R_OK) == 0) return at;
+        const char *at = arena_printf(a, "%s/%s/%s/%s", exe, places[i], folder, file);
+        if (access(at, R_OK) == 0) return at;
     }
     return NULL;
+}
+
+static const char *std_folder(Arena *a)
+{
+    const char *own = getenv("SINTER_MODELS");
+    if (own) return access(own, X_OK) == 0 ? own : NULL;
+    const char *one = unit_shipped(a, "models", "resnet18.yaml");
+    return one ? arena_strndup(a, one, (size_t)(strrchr(one, '/') - one)) : NULL;
 }
 
 static void unknown_std(Spec *s, const Yaml *y, const char *folder, const char *name)

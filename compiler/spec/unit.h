@@ -21,6 +21,9 @@ struct Unit {
 /* Reads what the file s->own imports, and what those import. */
 void unit_read(Spec *s);
 const Import *unit_find(const Unit *u, const char *name); /* NULL: no such import */
+/* A file of a folder that comes with the compiler (models, templates): in the source tree or where
+ * it is installed. NULL: it is not there. */
+const char *unit_shipped(Arena *a, const char *folder, const char *file);
 /* `spec`, unknown keys, blocks: what every file must obey. */
 void unit_check(Spec *s, const Unit *u);
 #endif
