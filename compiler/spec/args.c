@@ -132,7 +132,7 @@ static int find_attr(Arena *a, const Use *u, int k, int position, const AttrDef 
 
 static bool is_float(const AttrDef *d)
 {
-    return d->kind == ATTR_FLOAT || d->kind == ATTR_FPAIR;
+    return d->kind == ATTR_FLOAT || d->kind == ATTR_FPAIR || d->kind == ATTR_FLOATS;
 }
 
 static const char *range_text(Arena *a, const AttrDef *d)

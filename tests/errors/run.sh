@@ -74,6 +74,7 @@ for i in 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
     printf '  p%s: part%s.yaml\n' $i $i >>.imports
 done
 { printf '%s\nmodel: [ReLU()]\nimports:\n' "$head"; cat .imports; } >s035_imports
+{ printf '%s\nmodel: [ReLU()]\nparams:\n' "$head"; awk 'BEGIN { for (i = 0; i < 257; i++) printf "  p%d: %d\n", i, i }'; } >s032_params
 mkdir outside inside
 printf '%s\nmodel: [ReLU()]\n' "$head" >outside/secret.yaml
 ln -s ../outside/secret.yaml inside/link.yaml
