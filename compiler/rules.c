@@ -67,15 +67,30 @@ static Node *sink_copies(Rewrite *r, Node *n)
     return first ? reshape(r->g, again(r, n, in), n->shape) : NULL;
 }
 
+/* Part i of a Pack of gradients must have the dims that its parameter's kernels index: they decide
+ * how both lie in memory. */
+static bool is_packed_as(const Graph *g, const Node *pack, int i, Shape s)
+{
+    for (int k = 0; k < g->state.n; k++) {
+        const State *all = g->state.v[k];
+        if (!all->part || all->kind != STATE_PARAM || all->npart != pack->nin) continue;
+        const State *p = all->part[i];
+        return shape_eq(s, p->view.rank ? p->view : p->shape);
+    }
+    return true;
+}
+
 static Node *pack_copies(Rewrite *r, Node *n)
 {
     bool found = false;
     if (!op_is(n, "Pack")) return NULL;
-    for (int i = 0; i < n->nin; i++) found = found || is_copy(n->in[i]);
-    if (!found) return NULL;
     Node **in = NEWN(r->g->arena, Node *, n->nin);
-    for (int i = 0; i < n->nin; i++) in[i] = is_copy(n->in[i]) ? n->in[i]->in[0] : n->in[i];
-    return again(r, n, in);
+    for (int i = 0; i < n->nin; i++) {
+        bool drop = is_copy(n->in[i]) && is_packed_as(r->g, n, i, n->in[i]->in[0]->shape);
+        in[i] = drop ? n->in[i]->in[0] : n->in[i];
+        found = found || drop;
+    }
+    return found ? again(r, n, in) : NULL;
 }
 
 /* ---- Linear without the Flatten before it: the state is seen as [O,C,H,W] ---- */

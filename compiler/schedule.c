@@ -97,6 +97,20 @@ static void moments_like_parameters(Schedule *s, const Graph *g)
     }
 }
 
+/* So do gradients, each inside their Pack. */
+static void check_packs(const Schedule *s, const Graph *g)
+{
+    const State *params = NULL;
+    for (int i = 0; i < g->state.n; i++)
+        if (g->state.v[i]->part && g->state.v[i]->kind == STATE_PARAM) params = g->state.v[i];
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *n = g->node.v[i];
+        for (int k = 0; params && op_is(n, "Pack") && n->nin == params->npart && k < n->nin; k++)
+            bug_if(!layout_same(&s->value[n->in[k]->id], &s->state[params->part[k]->id]),
+                   "the gradient of '%s' does not lie as it does", params->part[k]->name);
+    }
+}
+
 static void choose_layouts(Arena *a, Schedule *s)
 {
     const Graph *g = s->groups->graph;
@@ -114,6 +128,7 @@ static void choose_layouts(Arena *a, Schedule *s)
         else
             s->value[i] = kind[i] == KIND_WEIGHT ? layout_weight(n->shape) : layout_value(n->shape);
     }
+    check_packs(s, g);
 }
 
 static void grow_halo(Layout *l, const Contract *c)

@@ -59,7 +59,9 @@ static double state_value(const Data *d, const State *s, uint64_t key, uint64_t 
     if (s->kind == STATE_MOMENT) x *= 0.01;
     if (s->init.kind == INIT_UNIFORM) x = s->init.a + (x + 1) / 2 * (s->init.b - s->init.a);
     if (s->init.kind == INIT_CONST && s->kind != STATE_MOMENT) x = s->init.a + 0.3 * x;
-    if (strstr(s->name, "var") || strstr(s->name, "_sq")) x = fabs(x) + 0.1;
+    static const char *const squares[] = {"_var", "_sq", "square_avg", ".sum"};
+    for (size_t k = 0; k < sizeof squares / sizeof squares[0]; k++)
+        if (strstr(s->name, squares[k])) x = fabs(x) + 0.1;
     return finish(d, key, i, x);
 }
 

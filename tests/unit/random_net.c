@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_WORK = 300 * 1000, MOST_CHANNELS = 40, MOST_FEATURES = 64 };
+enum { MOST_WORK = 300 * 1000, MOST_CHANNELS = 40, MOST_FEATURES = 64, MOST_PLANES = 8000 };
 
 typedef struct Dims { /* of a layer's output; h == 0: features */
     int64_t c, h, w;
@@ -137,29 +137,107 @@ static void adaptive_pool(Draw *d)
 {
     Dims x = dims_of(d, d->last);
     int64_t n = chance(d, 60) ? 1 : between(d, 1, 4);
+    bool max = d->whole || chance(d, 30);
+    if (max && (x.h % n || x.w % n)) return;
     x.h = x.w = n;
-    add(d, x, "AdaptiveAvgPool2d(%lld)", (long long)n);
+    add(d, x, "Adaptive%sPool2d(%lld)", max ? "Max" : "Avg", (long long)n);
+}
+
+/* ---- other planes ---- */
+
+static void pad(Draw *d)
+{
+    static const char *const kind[] = {"Zero", "Reflection", "Replication"};
+    Dims x = dims_of(d, d->last), y = x;
+    int64_t p[4], k = draw(d, 3), most_h = k == 1 ? x.h - 1 : 2, most_w = k == 1 ? x.w - 1 : 2;
+    for (int i = 0; i < 4; i++) p[i] = draw(d, 3);
+    if (p[0] > most_w || p[1] > most_w || p[2] > most_h || p[3] > most_h) return;
+    y.w += p[0] + p[1];
+    y.h += p[2] + p[3];
+    if (y.c * y.h * y.w > MOST_PLANES) return;
+    add(d, y, "%sPad2d((%lld, %lld, %lld, %lld))", kind[k], (long long)p[0], (long long)p[1],
+        (long long)p[2], (long long)p[3]);
+}
+
+static void upsample(Draw *d)
+{
+    Dims x = dims_of(d, d->last);
+    bool linear = !d->whole && chance(d, 50);
+    if (chance(d, 50)) {
+        x.h *= 2;
+        x.w *= 2;
+    } else {
+        x.h = between(d, 1, 12);
+        x.w = between(d, 1, 12);
+    }
+    if (x.c * x.h * x.w > MOST_PLANES) return;
+    add(d, x, "Upsample(size=(%lld, %lld)%s)", (long long)x.h, (long long)x.w,
+        !linear         ? ""
+        : chance(d, 50) ? ", mode=bilinear, align_corners=true"
+                        : ", mode=bilinear");
+}
+
+static void transposed_conv(Draw *d)
+{
+    Dims x = dims_of(d, d->last), y = {.c = between(d, 1, MOST_CHANNELS)};
+    int64_t k = between(d, 1, 4), stride = between(d, 1, 3), p = draw(d, k < 3 ? k : 3);
+    int64_t groups = chance(d, 20) ? divisor(d, x.c) : 1;
+    if (groups > 1) y.c = groups * between(d, 1, groups > 8 ? 2 : 4);
+    y.h = (x.h - 1) * stride - 2 * p + k;
+    y.w = (x.w - 1) * stride - 2 * p + k;
+    int64_t work = d->net->batch * x.c * x.h * x.w * y.c / groups * k * k;
+    if (y.h < 1 || y.w < 1 || work > d->work || y.c * y.h * y.w > MOST_PLANES) return;
+    d->work -= work;
+    add(d, y, "ConvTranspose2d(_, %lld, %lld, stride=%lld, padding=%lld, groups=%lld%s)",
+        (long long)y.c, (long long)k, (long long)stride, (long long)p, (long long)groups,
+        chance(d, 50) ? "" : ", bias=false");
 }
 
 /* ---- elementwise ---- */
 
 static void activation(Draw *d)
 {
-    static const char *const calls[] = {"LeakyReLU(0.1)", "Sigmoid()", "Tanh()", "Dropout(0.3)"};
-    add(d, dims_of(d, d->last), "%s", d->whole || chance(d, 60) ? "ReLU()" : calls[draw(d, 4)]);
+    static const char *const whole[] = {"ReLU()", "ReLU()", "Hardtanh(-2, 3)", "ReLU6()"};
+    static const char *const any[] = {
+        "LeakyReLU(0.1)", "Sigmoid()",    "Tanh()", "Dropout(0.3)", "ELU()",
+        "Softplus()",     "GELU()",       "SiLU()", "Mish()",       "Hardswish()",
+        "Hardsigmoid()",  "LogSigmoid()", "PReLU()"};
+    add(d, dims_of(d, d->last), "%s",
+        d->whole        ? whole[draw(d, 4)]
+        : chance(d, 50) ? "ReLU()"
+                        : any[draw(d, sizeof any / sizeof any[0])]);
 }
 
-static void batch_norm(Draw *d)
+/* Over enough values: of two or three, little is left but the error of rounding. */
+static void normalise(Draw *d)
 {
+    enum { ENOUGH = 16 };
     Dims x = dims_of(d, d->last);
-    if (d->net->batch * (x.h ? x.h * x.w : 1) < 4) return;
-    add(d, x, "BatchNorm%dd(_%s)", x.h ? 2 : 1, chance(d, 20) ? ", affine=false" : "");
+    int64_t plane = x.h ? x.h * x.w : 1, groups = divisor(d, x.c);
+    int64_t what = x.h ? draw(d, 10) : chance(d, 70) ? 0 : 9;
+    if (what < 6 && d->net->batch * plane >= (x.h ? ENOUGH : 4))
+        add(d, x, "BatchNorm%dd(_%s)", x.h ? 2 : 1, chance(d, 20) ? ", affine=false" : "");
+    else if (what == 6 && plane >= ENOUGH)
+        add(d, x, "InstanceNorm2d(_%s)", chance(d, 50) ? ", affine=true" : "");
+    else if (what < 9 && x.c / groups * plane >= ENOUGH && x.h)
+        add(d, x, "GroupNorm(%lld, _)", (long long)groups);
+    else if (x.c * plane >= ENOUGH && x.h)
+        add(d, x, "LayerNorm([%lld, %lld, %lld])", (long long)x.c, (long long)x.h, (long long)x.w);
+    else if (x.c >= ENOUGH && !x.h)
+        add(d, x, "LayerNorm(%lld)", (long long)x.c);
 }
 
 static void join(Draw *d, int a, int b)
 {
+    Dims x = dims_of(d, a);
     d->last = a;
-    add(d, dims_of(d, a), "Add()");
+    bool concat = x.h && chance(d, 30) && 2 * x.c <= 2 * MOST_CHANNELS;
+    if (concat) x.c += dims_of(d, b).c;
+    add(d, x, "%s",
+        concat          ? "Concat()"
+        : chance(d, 80) ? "Add()"
+        : chance(d, 50) ? "Sub()"
+                        : "Mul()");
     NetLayer *l = &d->net->layer[d->net->n - 1];
     l->from[1] = b;
     l->nfrom = 2;
@@ -183,7 +261,7 @@ static void branch(Draw *d)
     } else if (start == main_end) {
         activation(d);
     }
-    if (chance(d, 30) && d->last != start && !d->whole) batch_norm(d);
+    if (chance(d, 30) && d->last != start && !d->whole) normalise(d);
     join(d, main_end, d->last);
 }
 
@@ -204,23 +282,29 @@ static void linear(Draw *d)
 static void image_layer(Draw *d)
 {
     int64_t what = draw(d, 100);
-    if (what < 40)
+    if (what < 36)
         conv(d);
-    else if (what < 60)
+    else if (what < 52)
         activation(d);
-    else if (what < 75)
+    else if (what < 66)
         pool(d);
-    else if (what < 85)
+    else if (what < 78)
         branch(d);
-    else if (what < 95 && !d->whole)
-        batch_norm(d);
-    else if (!d->whole)
+    else if (what < 88 && !d->whole)
+        normalise(d);
+    else if (what < 91)
+        pad(d);
+    else if (what < 94)
+        upsample(d);
+    else if (what < 97)
+        transposed_conv(d);
+    else
         adaptive_pool(d);
 }
 
 static void feature_layer(Draw *d)
 {
-    int64_t what = draw(d, 100);
+    int64_t what = draw(d, 100), c = dims_of(d, d->last).c;
     if (what < 40)
         linear(d);
     else if (what < 70)
@@ -228,19 +312,24 @@ static void feature_layer(Draw *d)
     else if (what < 80)
         branch(d);
     else if (what < 95 && !d->whole)
-        batch_norm(d);
-    else if (!d->whole && dims_of(d, d->last).c > 1 && dims_of(d, d->last).c <= MOST_FEATURES)
-        add(d, dims_of(d, d->last), "Softmax()");
+        normalise(d);
+    else if (!d->whole && c > 1 && c <= MOST_FEATURES)
+        add(d, dims_of(d, d->last), chance(d, 50) ? "Softmax()" : "LogSoftmax()");
 }
 
 static void losses(Draw *d)
 {
-    static const char *const loss[] = {"CrossEntropyLoss()", "MSELoss()", "BCEWithLogitsLoss()"};
-    static const char *const optimizer[] = {"SGD(lr=0.05)",
-                                            "SGD(lr=0.05, momentum=0.9, weight_decay=0.001)",
-                                            "Adam(lr=0.01)", "AdamW(lr=0.01)"};
-    d->net->loss = loss[draw(d, 3)];
-    d->net->optimizer = optimizer[draw(d, 4)];
+    static const char *const loss[] = {
+        "CrossEntropyLoss()",  "CrossEntropyLoss(label_smoothing=0.1)",
+        "MSELoss()",           "MSELoss(reduction=sum)",
+        "BCEWithLogitsLoss()", "SmoothL1Loss()",
+        "HuberLoss(delta=0.5)"};
+    static const char *const optimizer[] = {
+        "SGD(lr=0.05)",     "SGD(lr=0.05, momentum=0.9, weight_decay=0.001)",
+        "Adam(lr=0.01)",    "AdamW(lr=0.01)",
+        "RMSprop(lr=0.01)", "Adagrad(lr=0.01)"};
+    d->net->loss = loss[draw(d, sizeof loss / sizeof loss[0])];
+    d->net->optimizer = optimizer[draw(d, sizeof optimizer / sizeof optimizer[0])];
 }
 
 void net_random(Net *net, uint64_t seed, bool whole)

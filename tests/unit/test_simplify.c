@@ -166,6 +166,11 @@ static void rule_pack_copies(void **state)
            "%0 = Input f32 [2,3] #x\n%1 = Reshape %0 shape=[6]\n%2 = Pack %1 %0\noutput y %2\n",
            "%0 = Input f32 [2,3] #x\n%1 = Pack %0 %0\noutput y %1\n");
     expect("pack-copies", "%0 = Input f32 [2,3] #x\n%1 = Pack %0\noutput y %1\n", NULL);
+    /* the parameter's kernels index [6], those of its gradient [1,6] */
+    expect("pack-copies",
+           "state w param f32 [2,3] const(0,0) view [6]\ngroup weights param w\n"
+           "%0 = Input f32 [1,6] #x\n%1 = Reshape %0 shape=[6]\n%2 = Pack %1\noutput y %2\n",
+           NULL);
 }
 
 static void rule_identity(void **state)
