@@ -135,12 +135,12 @@ static double root_mean_square(const double *x, int64_t n)
  * the weights. */
 static double first_step(Probe *p, const Move *m)
 {
-    enum { SEEN = 200 }; /* the loss changes by so many times its rounding */
+    double seen = m->at < 0 ? 1000 : 200; /* the loss changes by so many times its rounding */
     double *w = verify_read_state(p->r, p->tmp, m->s);
     double rms = fmax(root_mean_square(w, m->count), 1e-3);
     double longest = m->at < 0 ? 0.1 * rms * sqrt((double)m->count) : 0.3 * rms;
     double steep = fabs(m->at < 0 ? m->norm : m->gradient[m->at]);
-    return steep * longest > SEEN * p->noise ? fmax(SEEN * p->noise / steep, 1e-4 * longest)
+    return steep * longest > seen * p->noise ? fmax(seen * p->noise / steep, 1e-4 * longest)
                                              : longest;
 }
 
@@ -150,7 +150,8 @@ static VerifyGradient check_move(Probe *p, const Move *m)
 {
     /* relative; and: many kinks average out, their error shrinks with the root of the step, so it is up to
      * 1 / (sqrt 2 - 1) times what half the step changes */
-    static const double exact = 0.02, blurred = 0.15, many = 2.5;
+    static const double exact = 0.02, many = 2.5;
+    double blurred = m->at < 0 ? 0.02 : 0.15;
     restore(p);
     double h = first_step(p, m);
     double usual = m->norm / sqrt((double)m->count); /* size of an element of this gradient */
