@@ -54,6 +54,8 @@ static void syntax_error(Parser *p)
     size_t at = yaml_file_offset(p->text, p->len, loc);
     if (at < p->len && p->text[at] == '\t')
         diag_help("YAML is indented with spaces, never with tabs");
+    if (at < p->len && p->text[at] == '[')
+        diag_help("inside {...} quote what holds brackets: n: \"list[1] * 2\"");
     if (lib->context && lib->error != YAML_READER_ERROR)
         diag_note(mark_loc(p, lib->context_mark), "%s", lib->context);
 }

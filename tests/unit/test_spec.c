@@ -560,15 +560,31 @@ static void printed(void **state)
     buf_free(&b);
 }
 
+static const char many[] =
+    "imports: {p: part.yaml, q: std:resnet18}\n" INPUT "params: {list: [1, 2], n: 'list[1] * 2'}\n"
+    "model:\n"
+    "  body: {use: 'p(width=n)', until: d}\n"
+    "  side: {from: body.a, if: training, do: ['Conv2d(_, 7, 1)', Flatten()]}\n"
+    "  more: {from: body, repeat: n, do: p.Pair(4)}\n"
+    "  flat: Flatten()\n"
+    "  fc: Linear(_, list[0] + 4)\n"
+    "outputs: [fc, more.0]\n"
+    "weights: {load: a.pth, reinit: [fc], freeze: ['*', '!fc', body.*]}\n"
+    "train:\n"
+    "  loss:\n"
+    "    - {use: 'CrossEntropyLoss(weight=[1, 1, 1, 1, 1])', on: fc}\n"
+    "    - {use: CrossEntropyLoss(), on: side, weight: 0.5}\n"
+    "  schedule: MultiStepLR([3, 6], gamma=0.5)\n"
+    "  warmup: 10 steps\n"
+    "  clip_grad_norm: 1.5\n"
+    "  l2: {lambda: 0.1, scale: one, over: dataset}\n";
+
 /* Every truncation and many single-byte changes of a description end in an orderly way. */
-static void damaged(void **state)
+static void damage(const char *whole)
 {
-    (void)state;
-    size_t n = strlen(residual);
-    int quiet = dup(2);
-    assert_non_null(freopen("/dev/null", "w", stderr));
+    size_t n = strlen(whole);
     for (size_t i = 0; i < 2 * n; i++) {
-        char *text = arena_strdup(arena, residual);
+        char *text = arena_strdup(arena, whole);
         if (i < n)
             text[i] = 0;
         else
@@ -578,11 +594,22 @@ static void damaged(void **state)
         fputs(text, f);
         fclose(f);
         Spec *s = spec_read(arena, path, NULL, 0);
-        bool ok = s && spec_graph(arena, s, false, 1);
+        bool ok = s && spec_graph(arena, s, false, 2) && spec_graph(arena, s, true, 2);
         assert_true(ok == (diag_errors() == 0));
         int code = diag_flush();
         assert_true(code == (ok ? EXIT_OK : EXIT_SPEC));
     }
+}
+
+static void damaged(void **state)
+{
+    (void)state;
+    write_file("part.yaml", part);
+    assert_non_null(graph(many, true, 2));
+    int quiet = dup(2);
+    assert_non_null(freopen("/dev/null", "w", stderr));
+    damage(residual);
+    damage(many);
     fflush(stderr);
     dup2(quiet, 2);
     close(quiet);
