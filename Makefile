@@ -9,7 +9,7 @@ BUILD       := build$(if $(SAN),/san)
 CC           = gcc
 LLVM_CONFIG ?= llvm-config-19
 PREFIX      ?= /usr/local
-PACKAGES    := gcc libc6-dev binutils llvm-19-dev libyaml-dev libstb-dev zlib1g-dev libjansson-dev \
+PACKAGES    := gcc g++ libc6-dev binutils llvm-19-dev libyaml-dev libstb-dev zlib1g-dev libjansson-dev \
                libcmocka-dev dataset-fashion-mnist
 
 WARN        := -Wall -Wextra -Wformat -Werror=format-security -Werror=implicit-function-declaration
@@ -28,7 +28,7 @@ OPT         := -O2
 LDFLAGS     += -Wl,--as-needed
 endif
 CFLAGS      += $(STD) $(OPT) $(WARN) $(DEFINES)
-RT_CFLAGS    = $(CFLAGS) $(HARDEN) -fPIE -ffunction-sections -fdata-sections -Iruntime
+RT_CFLAGS    = $(CFLAGS) $(RT_OPT) $(HARDEN) -fPIE -ffunction-sections -fdata-sections -Iruntime
 
 Q            = $(if $(V),,@)
 
@@ -36,6 +36,11 @@ Q            = $(if $(V),,@)
 LLVM_INC     = $(eval LLVM_INC := $$(shell $(LLVM_CONFIG) --includedir))$(LLVM_INC)
 LLVM_LIBS    = $(eval LLVM_LIBS := $$(shell $(LLVM_CONFIG) --ldflags --libs))$(LLVM_LIBS)
 LIBS         = $(LLVM_LIBS) -lyaml -ljansson -ldl -lm -pthread
+
+# The runtime is small before it is fast, but for what touches every pixel and every task.
+RT_OPT       = $(if $(SAN),,-Os)
+$(addprefix $(BUILD)/obj/runtime/,image.o image_resize.o image_png.o image_jpeg.o tensor.o thread.o exec.o \
+    data/transform.o): RT_OPT = $(if $(SAN),,-O2)
 
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMPILER    := $(call objects,$(wildcard compiler/*.c compiler/*/*.c))
