@@ -2,7 +2,7 @@
 #include "backend.h"
 #include <string.h>
 
-static const Backend *const backends[] = {&backend_llvm, NULL};
+static const Backend *const backends[] = {&backend_llvm, &backend_nvrtc, NULL};
 
 const Backend *backend_find(const char *name)
 {

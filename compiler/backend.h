@@ -15,6 +15,7 @@ typedef struct Machine {
     int vregs;            /* vector registers: 16, 32 */
     int fma_latency, fma_ports;
     int64_t l1, l2, l3;   /* bytes; per core, per core, shared */
+    const char *backend;  /* "cpu", "cuda" */
 } Machine;
 
 typedef struct Object { /* one relocatable object file in memory */
@@ -42,12 +43,12 @@ typedef struct Backend {
                    const CodegenOptions *o, Object **out, Buf *ir, Buf *as);
 } Backend;
 
-extern const Backend backend_llvm;
+extern const Backend backend_llvm, backend_nvrtc;
 const Backend *backend_find(const char *name);
 
 /* machine.c: "native", "x86-64-v3", "x86-64-v4", "aarch64"... NULL if unknown (names: the list, ends with NULL). */
 const Machine *machine_find(Arena *a, const char *name);
-extern const char *const machine_names[];
+extern const char *const machine_names[], *const machine_cuda_names[];
 /* llvm/object.c: host cpu name and features as LLVM sees them (malloc'ed). */
 void llvm_host(char **triple, char **cpu, char **features);
 const char *llvm_version(void); /* "19.1.7" */

@@ -3,9 +3,9 @@
 #include "init.h"
 #include "link.h"
 #include "pipeline.h"
+#include "spec/args.h"
 #include "spec/fmt.h"
 #include "support/file.h"
-#include "spec/args.h"
 #include "verify.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ typedef struct Flag {
 #define AT(member) offsetof(CompileOptions, member)
 static const Flag flags[] = {
     {"-o", "OUT", "where the program goes", FLAG_TEXT, AT(out)},
-    {"--target", "cpu[:NAME]", "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64",
+    {"--target", "cpu[:NAME]",
+     "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64; or cuda:sm_80, sm_90, sm_120",
      FLAG_TARGET, 0},
     {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
      0},
@@ -111,7 +112,8 @@ static void print_help(void)
     print_flags();
     printf("\nStages: ");
     for (int i = 0; stage_names[i]; i++) printf("%s%s", i ? ", " : "", stage_names[i]);
-    printf(".\nThe built program explains itself: OUT --help.\n");
+    printf(".\nThe built program explains itself: OUT --help. For cuda, OUT.cu, OUT.sm_80.ptx and\n"
+           "OUT.sm_80.cubin are written, the kernels alone: programs do not run on GPUs yet.\n");
 }
 
 /* Wrong use of the command line: C001 options and their values, C002 numbers, C003 verbs. */
@@ -172,20 +174,22 @@ static void add_setting(Args *a, char *text)
     a->set[a->o.nset++] = (Setting){text, eq + 1};
 }
 
+/* "cpu", "cpu:x86-64-v3", "x86-64-v3", "cuda", "cuda:sm_90". */
 static void set_target(Args *a, const char *text)
 {
-    const char *name = !strncmp(text, "cpu:", 4) ? text + 4 : text;
-    if (!strcmp(text, "cpu")) name = "native";
-    for (int i = 0; machine_names[i]; i++)
-        if (!strcmp(machine_names[i], name)) {
-            a->o.machine = machine_names[i];
+    bool cuda = !strncmp(text, "cuda", 4);
+    const char *const *names = cuda ? machine_cuda_names : machine_names;
+    const char *colon = strchr(text, ':'), *name = colon ? colon + 1 : text;
+    if (!strcmp(text, "cpu") || !strcmp(text, "cuda")) name = names[0];
+    for (int i = 0; names[i]; i++)
+        if (!strcmp(names[i], name)) {
+            a->o.machine = names[i];
             return;
         }
     Buf all = {0};
-    for (int i = 0; machine_names[i]; i++)
-        buf_printf(&all, "%s%s", i ? ", " : "", machine_names[i]);
-    usage("C001", diag_nearest(name, machine_names),
-          "unknown target '%s': cpu:NAME with NAME of %s", text, all.s);
+    for (int i = 0; names[i]; i++) buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    usage("C001", diag_nearest(name, names), "unknown target '%s': %s:NAME with NAME of %s", text,
+          cuda ? "cuda" : "cpu", all.s);
 }
 
 static void apply_flag(Args *a, const Flag *f, char *value)
@@ -391,10 +395,8 @@ typedef struct Verb {
     const char *name;
     int (*run)(Args *);
 } Verb;
-static const Verb verbs[] = {{"build", verb_build},
-                             {"check", verb_check}, {"fmt", verb_fmt},       {"init", verb_init},
-                             {"verify", verb_verify},
-                             {"ops", verb_ops},
+static const Verb verbs[] = {{"build", verb_build},  {"check", verb_check},   {"fmt", verb_fmt},
+                             {"init", verb_init},    {"verify", verb_verify}, {"ops", verb_ops},
                              {"doctor", verb_doctor}};
 enum { NVERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -265,10 +265,24 @@ static Blob *make_blob(Pipeline *p, const BlobProgram *prog, int n)
     return blob_build(p->perm, &in);
 }
 
+static void write_beside(const Pipeline *p, const char *suffix, const void *data, size_t n)
+{
+    const char *path = arena_printf(p->perm, "%s.%s", p->o->out, suffix);
+    if (!file_write_atomic(path, data, n, 0644)) fatal(EXIT_WRITE, "cannot write '%s':", path);
+}
+
+/* Kernels for a GPU: source, PTX and cubin beside OUT. */
+static void write_cuda(const Pipeline *p, const Object *cubin, const Buf *source, const Buf *ptx)
+{
+    write_beside(p, "cu", source->s, source->n);
+    write_beside(p, arena_printf(p->perm, "%s.ptx", p->m->cpu), ptx->s, ptx->n);
+    write_beside(p, arena_printf(p->perm, "%s.cubin", p->m->cpu), cubin->data, cubin->size);
+}
+
 static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
 {
     Buf ir = {0}, as = {0};
-    const Backend *be = backend_find("cpu");
+    const Backend *be = backend_find(p->m->backend);
     CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
                         .source = base_name(p->o->spec)};
     c.want_ir = wants_dump(p, "llvm");
@@ -278,6 +292,7 @@ static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
                         &ir, &as);
     bool stop = after(p, "llvm", print_text, &ir);
     stop = after(p, "asm", print_text, &as) || stop;
+    if (be == &backend_nvrtc && !stop) write_cuda(p, *obj, &ir, &as);
     buf_free(&ir);
     buf_free(&as);
     return !stop;
@@ -302,8 +317,11 @@ static void report(const Pipeline *p, const BlobProgram *prog, int n, double sec
 {
     const char *word = " operations";
     struct stat st = {0};
-    stat(p->o->out, &st);
-    printf("%s: ", p->o->out);
+    bool cuda = !strcmp(p->m->backend, backend_nvrtc.name);
+    const char *file =
+        cuda ? arena_printf(p->perm, "%s.%s.cubin", p->o->out, p->m->cpu) : p->o->out;
+    stat(file, &st);
+    printf("%s: ", file);
     for (int i = 0; i < n; i++) {
         if (prog[i].variant == RT_UNFUSED || (i && prog[i].batch != prog[0].batch)) continue;
         const Groups *gs = prog[i].loops->plan->schedule->groups;
@@ -337,7 +355,8 @@ static int build_model(Pipeline *p)
     Blob *blob = make_blob(p, prog, n);
     bool go_on = emit(p, blob, &obj, &nobj);
     buf_free(&blob->data);
-    if (go_on) link_executable(p->perm, obj, nobj, o->out, o->save_temps);
+    if (go_on && !strcmp(p->m->backend, backend_llvm.name))
+        link_executable(p->perm, obj, nobj, o->out, o->save_temps);
     for (int i = 0; i < nobj; i++) free(obj[i].data);
     free(obj);
     if (!go_on) return EXIT_OK;

@@ -64,6 +64,8 @@ double *verify_read(const VerifyRun *r, Arena *a, const Node *n); /* as a row-ma
 double *verify_read_state(const VerifyRun *r, Arena *a, const State *s);
 /* One element of a state, by its row-major index. */
 float *verify_state_element(const VerifyRun *r, const State *s, int64_t i);
+/* All of its storage, in whatever order, padding included. */
+float *verify_state_storage(const VerifyRun *r, const State *s, int64_t *count);
 void verify_launch(const VerifyRun *r, int kernel);
 double verify_random(uint64_t seed, const char *name, uint64_t i); /* uniform in [0, 1) */
 

@@ -86,6 +86,17 @@ static double loss_at(Probe *p, const Move *m, double h, double *change)
     return run_loss(p);
 }
 
+/* Every weight to one of its neighbours; zeros, padding among them, stay. */
+static void move_last_bits(VerifyRun *r, const State *s, uint64_t seed)
+{
+    int64_t count;
+    float *w = verify_state_storage(r, s, &count);
+    for (int64_t i = 0; i < count; i++) {
+        bool up = verify_random(seed, "bits", (uint64_t)i) < 0.5;
+        if (w[i] != 0) w[i] = nextafterf(w[i], up ? INFINITY : -INFINITY);
+    }
+}
+
 /* The loss moves by this when weights move by their last bit. */
 static void measure_noise(Probe *p)
 {
@@ -97,12 +108,8 @@ static void measure_noise(Probe *p)
         restore(p);
         for (int i = 0; i < p->r->g->state.n; i++) {
             const State *s = p->r->g->state.v[i];
-            if (s->part || s->kind != STATE_PARAM) continue;
-            for (int64_t j = 0; j < shape_count(s->shape); j++) {
-                float *w = verify_state_element(p->r, s, j);
-                double x = verify_random(p->r->seed + (uint64_t)k, s->name, (uint64_t)j);
-                *w = nextafterf(*w, x < 0.5 ? -INFINITY : INFINITY);
-            }
+            if (!s->part && s->kind == STATE_PARAM)
+                move_last_bits(p->r, s, p->r->seed + (uint64_t)k);
         }
         p->noise = fmax(p->noise, fabs(run_loss(p) - p->base));
     }

@@ -182,6 +182,13 @@ float *verify_state_element(const VerifyRun *r, const State *s, int64_t i)
     return (float *)p.at + place_of(p.layout, i);
 }
 
+float *verify_state_storage(const VerifyRun *r, const State *s, int64_t *count)
+{
+    Piece p = piece_of_state(r, s);
+    *count = p.layout->count;
+    return (float *)p.at;
+}
+
 /* ---- first values ---- */
 
 static double first_value(const State *s, uint64_t key, uint64_t i)

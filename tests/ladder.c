@@ -1,13 +1,12 @@
 /* One training graph, and one of inference, of every description given, on every rung:
  *   reference -> reference after simplify -> loops, unfused -> loops, fused
- *             -> compiled, unfused -> compiled, fused
+ *             -> compiled, unfused -> compiled, fused -> as CUDA C, on the host
  * The first rung that differs names the guilty stage. Inputs, weights and
  * statistics are random numbers; memory that nobody has written is NaN. Prints a line per rung; the
  * last: `N passed, N failed`. */
 #include "ref.h"
 #include "stages.h"
 #include "unit/run_graph.h"
-#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +157,9 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         {"compiled, unfused", 1, {"native", false, true, true}},
         {"compiled, fused", 2, {"native", true, true, true}},
         {"compiled, fused, no reuse", 2, {"native", true, true, false}},
+        {"CUDA C on the host",
+         2,
+         {.machine = "x86-64-v4", .fused = true, .reuse = true, .simt = true}},
     };
     const char *what = training ? "training" : "inference";
     Graph *plain = build(a, s, training, batch);
@@ -181,10 +183,10 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
     ref_free(senv);
 }
 
-static void climb_file(const char *file)
+static void climb_file(const char *file, const Setting *set, int nset)
 {
     Arena *a = arena_new();
-    Spec *s = spec_read(a, file, NULL, 0);
+    Spec *s = spec_read(a, file, set, nset);
     const char *loss, *optimizer;
     if (!s || diag_errors()) {
         printf("FAIL ladder: %s cannot be read\n", file);
@@ -199,16 +201,21 @@ static void climb_file(const char *file)
     arena_free(a);
 }
 
-/* Descriptions to climb: those given, else the models and the fixtures (run from the root of the
- * tree). */
+/* DESCRIPTION... [NAME=VALUE...]: settings hold for the description before them; they make large ones small enough
+ * for an interpreter (tests/ladder.sets). */
 int main(int argc, char **argv)
 {
-    glob_t g = {0};
-    glob("models/*.yaml", 0, NULL, &g);
-    glob("tests/fixtures/*.yaml", GLOB_APPEND, NULL, &g);
-    for (int i = 1; i < argc; i++) climb_file(argv[i]);
-    for (size_t i = 0; argc < 2 && i < g.gl_pathc; i++) climb_file(g.gl_pathv[i]);
-    globfree(&g);
+    enum { MOST_SETTINGS = 8 };
+    for (int i = 1; i < argc;) {
+        const char *file = argv[i++];
+        Setting set[MOST_SETTINGS];
+        int n = 0;
+        for (char *eq; i < argc && n < MOST_SETTINGS && (eq = strchr(argv[i], '=')); i++) {
+            *eq = '\0';
+            set[n++] = (Setting){argv[i], eq + 1};
+        }
+        climb_file(file, set, n);
+    }
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
 }

@@ -1,4 +1,5 @@
 #include "run_graph.h"
+#include "simt.h"
 #include "support/diag.h"
 #include <stdlib.h>
 #include <string.h>
@@ -190,10 +191,11 @@ double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *m
 {
     Run *r = run_plan(a, g, env, mode, NULL);
     KernelFn *fn = NULL;
-    if (mode->compiled) {
+    if (mode->compiled || mode->simt) {
         Func **f = NEWN(a, Func *, r->loops->kernel.n + 1);
         for (int i = 0; i < r->loops->kernel.n; i++) f[i] = r->loops->kernel.v[i].func;
-        fn = kernels_load(f, r->loops->kernel.n, machine_find(a, mode->machine));
+        fn = mode->simt ? simt_load(f, r->loops->kernel.n)
+                        : kernels_load(f, r->loops->kernel.n, machine_find(a, mode->machine));
     }
     return run_execute(r, fn, false);
 }

@@ -10,6 +10,7 @@
 typedef struct RunMode {
     const char *machine; /* "native", "x86-64-v3"; compiled code must be able to run here */
     bool fused, compiled, reuse;
+    bool simt; /* instead: as CUDA C, on the host */
 } RunMode;
 
 /* g has been simplified; env has run it by the reference: inputs, states and scalars are taken from

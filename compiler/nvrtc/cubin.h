@@ -1,0 +1,12 @@
+/* CUDA C -> cubin and PTX, by NVRTC, which is looked up at run time: the compiler is built and runs without it. */
+#ifndef NVRTC_CUBIN_H
+#define NVRTC_CUBIN_H
+#include "backend.h"
+
+/* Compiles `source` for one architecture ("sm_80"). cubin and PTX are malloc'ed. What ptxas says of every kernel
+ * (registers, spills, shared memory) is appended to log. fatal(EXIT_TOOL) without NVRTC; a source it rejects is a bug
+ * of ours and ends with its log. */
+void cuda_compile(const char *source, const char *arch, Object *cubin, Object *ptx, Buf *log);
+/* NULL, or why NVRTC cannot be used here. */
+const char *cuda_missing(void);
+#endif

@@ -1,0 +1,355 @@
+/* Loop IR -> CUDA C, the mapping that fits every kernel: a task is a row of CUDA_LANES threads, a lane of a VECTOR
+ * loop is a thread, and what stands outside of VECTOR loops is computed by all of them alike (one of them stores).
+ *
+ * In: a verified Func. Out: text. REGISTER arrays become registers of the thread when a lane only meets its own
+ * elements, and shared memory when lanes read each other's (`place`). Index arithmetic is 32 bits wide where all
+ * buffers allow it. Tensor-core kernels are not made here: they come from templates. */
+#include "nvrtc/emit.h"
+#include "support/diag.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef enum Kept { KEPT_SCALAR, KEPT_LANE, KEPT_SHARED } Kept; /* where a REGISTER array lives */
+
+typedef struct Cuda {
+    Buf *out;
+    const Func *f;
+    const LVar *lane; /* of the open VECTOR loop, or NULL */
+    int depth;
+    Kept *kept;       /* by LBuf.id */
+    bool *seen;       /* by LBuf.id: some access has been looked at */
+    int *uses, *temp; /* by Expr.id, of the current statement */
+    int ntemp;
+    const char *index_type;
+    Arena *a;
+} Cuda;
+
+/* ---- where REGISTER arrays live ---- */
+
+static void note_access(Cuda *c, const LBuf *u, const Expr *index)
+{
+    int64_t coef = 0;
+    if (u->scope == BUF_ARG) return;
+    bool linear = !c->lane || expr_coef(index, c->lane, &coef);
+    Kept k = linear && coef == 0 ? KEPT_SCALAR : linear && coef == 1 ? KEPT_LANE : KEPT_SHARED;
+    if (c->seen[u->id] && c->kept[u->id] != k) k = KEPT_SHARED;
+    if (u->scope == BUF_LOCAL) k = KEPT_SHARED;
+    c->kept[u->id] = k;
+    c->seen[u->id] = true;
+}
+
+static void note_expr(Cuda *c, const Expr *x)
+{
+    if (x->kind == E_LOAD) note_access(c, x->buf, x->x[0]);
+    for (int i = 0; i < 3; i++)
+        if (x->x[i]) note_expr(c, x->x[i]);
+}
+
+static void note_stmt(Cuda *c, const Stmt *s)
+{
+    if (!s) return;
+    if (s->kind == S_FOR && s->fkind == FOR_VECTOR) c->lane = s->var;
+    if (s->x) note_expr(c, s->x);
+    if (s->index) note_expr(c, s->index);
+    if (s->kind == S_STORE) note_access(c, s->buf, s->index);
+    for (int i = 0; i < s->seq.n; i++) note_stmt(c, s->seq.v[i]);
+    note_stmt(c, s->body);
+    note_stmt(c, s->other);
+    if (s->kind == S_FOR && s->fkind == FOR_VECTOR) c->lane = NULL;
+}
+
+/* ---- text ---- */
+
+static void line(Cuda *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void line(Cuda *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char text[512];
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+    buf_printf(c->out, "%s\n", text);
+}
+
+static const char *type_name(const Cuda *c, LType t)
+{
+    switch (t) {
+    case LT_F32:
+        return "float";
+    case LT_F64:
+        return "double";
+    case LT_I32:
+        return "int";
+    case LT_I64:
+        return c->index_type;
+    case LT_U8:
+        return "unsigned char";
+    default:
+        return "bool";
+    }
+}
+
+static const char *buf_name(const Cuda *c, const LBuf *u)
+{
+    return arena_printf(c->a, "%c%d", u->scope == BUF_ARG ? 'a' : 'r', u->id);
+}
+
+static const char *var_name(const Cuda *c, const LVar *v)
+{
+    if (v == c->f->task) return "task";
+    return v == c->lane ? "lane" : arena_printf(c->a, "v%d", v->id);
+}
+
+static const char *expr(Cuda *c, const Expr *x);
+
+/* Shared arrays have a row per task of the block; the lane's own element of a private array has no lane in it. */
+static const char *element(Cuda *c, const LBuf *u, const Expr *index)
+{
+    const char *i = expr(c, index);
+    if (u->scope == BUF_ARG || c->kept[u->id] == KEPT_SCALAR)
+        return arena_printf(c->a, "%s[%s]", buf_name(c, u), i);
+    if (c->kept[u->id] == KEPT_LANE) return arena_printf(c->a, "%s[%s - lane]", buf_name(c, u), i);
+    return arena_printf(c->a, "%s[threadIdx.y][%s]", buf_name(c, u), i);
+}
+
+static const char *constant(Cuda *c, const Expr *x)
+{
+    double v = x->c.f;
+    bool f32 = x->type == LT_F32;
+    if (!f32 && x->type != LT_F64) return arena_printf(c->a, "%" PRId64, x->c.i);
+    if (isnan(v))
+        return f32 ? "__int_as_float(0x7fffffff)" : "__longlong_as_double(0x7ff8000000000000ll)";
+    if (isinf(v) && f32) return v > 0 ? "__int_as_float(0x7f800000)" : "__int_as_float(0xff800000)";
+    if (isinf(v))
+        return v > 0 ? "__longlong_as_double(0x7ff0000000000000ll)"
+                     : "__longlong_as_double(0xfff0000000000000ll)";
+    return arena_printf(c->a, "%a%s", v, f32 ? "f" : ""); /* exact */
+}
+
+static const char *binary(Cuda *c, const Expr *x)
+{
+    static const char *const sign[] = {"+", "-", "*", "/", "%",  "<",
+                                       ">", "&", "|", "^", "<<", ">>"};
+    const char *p = expr(c, x->x[0]), *q = expr(c, x->x[1]), *s = sign[x->op];
+    if (x->op == B_MIN || x->op == B_MAX)
+        return arena_printf(c->a, "(%s %s %s ? %s : %s)", p, s, q, p, q);
+    if (x->type == LT_BOOL) return arena_printf(c->a, "(%s %s %s)", p, s, q);
+    if (x->type == LT_I32) /* wraps round; shifts are logical */
+        return arena_printf(c->a, "(int)((unsigned)%s %s (unsigned)%s)", p, s, q);
+    return arena_printf(c->a, "(%s %s %s)", p, s, q);
+}
+
+static const char *call(Cuda *c, const Expr *x)
+{
+    static const char *const f32[] = {"expf", "logf", "sqrtf", "tanhf", "fabsf", "floorf", "erff"};
+    static const char *const f64[] = {"exp", "log", "sqrt", "tanh", "fabs", "floor", "erf"};
+    return arena_printf(c->a, "%s(%s)", (x->type == LT_F64 ? f64 : f32)[x->op], expr(c, x->x[0]));
+}
+
+static const char *cast(Cuda *c, const Expr *x)
+{
+    bool byte = x->type == LT_U8; /* through int: floats below zero are not defined for bytes */
+    return arena_printf(c->a, "(%s)%s(%s)", type_name(c, x->type), byte ? "(int)" : "",
+                        expr(c, x->x[0]));
+}
+
+static const char *fresh(Cuda *c, const Expr *x)
+{
+    static const char *const compare[] = {"==", "!=", "<", "<=", ">", ">="};
+    switch (x->kind) {
+    case E_CONST:
+        return constant(c, x);
+    case E_VAR:
+        return var_name(c, x->var);
+    case E_LOAD:
+        return element(c, x->buf, x->x[0]);
+    case E_BIN:
+        return binary(c, x);
+    case E_CAST:
+        return cast(c, x);
+    case E_CALL:
+        return call(c, x);
+    case E_CMP:
+        return arena_printf(c->a, "(%s %s %s)", expr(c, x->x[0]), compare[x->op], expr(c, x->x[1]));
+    case E_SELECT:
+        return arena_printf(c->a, "(%s ? %s : %s)", expr(c, x->x[0]), expr(c, x->x[1]),
+                            expr(c, x->x[2]));
+    default:
+        break;
+    }
+    const char *fma = x->type == LT_F64 ? "fma" : "fmaf";
+    return arena_printf(c->a, "%s(%s, %s, %s)", fma, expr(c, x->x[0]), expr(c, x->x[1]),
+                        expr(c, x->x[2]));
+}
+
+/* What the statement needs more than once gets a name in front of it. */
+static const char *expr(Cuda *c, const Expr *x)
+{
+    if (x->kind == E_CONST || x->kind == E_VAR || c->uses[x->id] < 2) return fresh(c, x);
+    if (!c->temp[x->id]) {
+        const char *text = fresh(c, x);
+        c->temp[x->id] = ++c->ntemp;
+        for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+        buf_printf(c->out, "const %s t%d = %s;\n", type_name(c, x->type), c->ntemp, text);
+    }
+    return arena_printf(c->a, "t%d", c->temp[x->id]);
+}
+
+static void count_uses(Cuda *c, const Expr *x, bool set)
+{
+    if (set && ++c->uses[x->id] > 1) return;
+    for (int i = 0; i < 3; i++)
+        if (x->x[i] && (set || c->uses[x->x[i]->id])) count_uses(c, x->x[i], set);
+    if (!set) c->uses[x->id] = c->temp[x->id] = 0;
+}
+
+static void begin_statement(Cuda *c, const Stmt *s)
+{
+    if (s->x) count_uses(c, s->x, true);
+    if (s->index) count_uses(c, s->index, true);
+}
+
+static void end_statement(Cuda *c, const Stmt *s)
+{
+    if (s->x) count_uses(c, s->x, false);
+    if (s->index) count_uses(c, s->index, false);
+    arena_reset(c->a);
+}
+
+/* ---- statements ---- */
+
+static void stmt(Cuda *c, const Stmt *s);
+
+/* Bodies in braces of their own: a name holds to the end of its block. */
+static void block(Cuda *c, const Stmt *s)
+{
+    c->depth++;
+    stmt(c, s);
+    c->depth--;
+    line(c, "}");
+}
+
+static void loop(Cuda *c, const Stmt *s)
+{
+    if (s->fkind == FOR_VECTOR) {
+        bug_if(s->extent->c.i > CUDA_LANES, "a vector of %" PRId64 " lanes", s->extent->c.i);
+        line(c, "if (lane < %" PRId64 ") {", s->extent->c.i);
+        c->lane = s->var;
+        block(c, s->body);
+        c->lane = NULL;
+        line(c, "__syncwarp(row);");
+        return;
+    }
+    const char *v = arena_printf(c->a, "v%d", s->var->id);
+    begin_statement(c, &(Stmt){.x = s->extent});
+    const char *e = expr(c, s->extent);
+    line(c, s->fkind == FOR_UNROLL ? "#pragma unroll" : "#pragma unroll 1");
+    line(c, "for (%s %s = 0; %s < %s; %s++) {", c->index_type, v, v, e, v);
+    end_statement(c, &(Stmt){.x = s->extent});
+    block(c, s->body);
+}
+
+static void store(Cuda *c, const Stmt *s)
+{
+    begin_statement(c, s);
+    const char *x = expr(c, s->x), *at = element(c, s->buf, s->index);
+    bool mine = !c->lane && (s->buf->scope == BUF_ARG || c->kept[s->buf->id] == KEPT_SHARED);
+    for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+    buf_printf(c->out, "%s%s = %s;\n", mine ? "if (lane == 0) " : "", at, x);
+    if (mine) line(c, "__syncwarp(row);");
+    end_statement(c, s);
+}
+
+static void allocate(Cuda *c, const LBuf *u)
+{
+    const char *t = type_name(c, u->type), *n = buf_name(c, u);
+    if (c->kept[u->id] == KEPT_SHARED)
+        line(c, "__shared__ %s %s[%d][%" PRId64 "];", t, n, CUDA_TASKS, u->count);
+    else
+        line(c, "%s %s[%" PRId64 "];", t, n, u->count);
+}
+
+static void condition(Cuda *c, const Stmt *s)
+{
+    begin_statement(c, &(Stmt){.x = s->x});
+    const char *x = expr(c, s->x);
+    line(c, "if (%s) {", x);
+    end_statement(c, &(Stmt){.x = s->x});
+    block(c, s->body);
+    if (!s->other) return;
+    line(c, "else {");
+    block(c, s->other);
+}
+
+static void stmt(Cuda *c, const Stmt *s)
+{
+    switch (s->kind) {
+    case S_SEQ:
+        for (int i = 0; i < s->seq.n; i++) stmt(c, s->seq.v[i]);
+        break;
+    case S_FOR:
+        loop(c, s);
+        break;
+    case S_IF:
+        condition(c, s);
+        break;
+    case S_STORE:
+        store(c, s);
+        break;
+    case S_ALLOC:
+        allocate(c, s->buf);
+        break;
+    case S_LET: {
+        begin_statement(c, s);
+        const char *x = expr(c, s->x);
+        for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+        buf_printf(c->out, "const %s v%d = %s;\n", type_name(c, s->x->type), s->var->id, x);
+        end_statement(c, s);
+        break;
+    }
+    }
+}
+
+/* ---- a kernel ---- */
+
+static void signature(Cuda *c)
+{
+    buf_printf(c->out, "extern \"C\" __global__ void __launch_bounds__(%d) %s(",
+               CUDA_LANES * CUDA_TASKS, c->f->name);
+    for (int i = 0; i < c->f->nargs; i++) {
+        const LBuf *u = c->f->buf.v[i];
+        buf_printf(c->out, "%s%s%s *__restrict__ a%d", i ? ", " : "", u->written ? "" : "const ",
+                   type_name(c, u->type), u->id);
+    }
+    buf_puts(c->out, ")\n{\n");
+}
+
+void cuda_emit(Buf *out, const Func *f)
+{
+    Cuda c = {.out = out, .f = f, .depth = 1, .index_type = "int", .a = arena_new()};
+    Arena *keep = arena_new();
+    c.kept = NEWN(keep, Kept, f->buf.n + 1);
+    c.seen = NEWN(keep, bool, f->buf.n + 1);
+    c.uses = NEWN(keep, int, f->nexprs + 1);
+    c.temp = NEWN(keep, int, f->nexprs + 1);
+    for (int i = 0; i < f->buf.n; i++)
+        if (f->buf.v[i]->count > INT32_MAX) c.index_type = "long long";
+    note_stmt(&c, f->body);
+    signature(&c);
+    line(&c, "const int lane = threadIdx.x;");
+    line(&c,
+         "const unsigned row = 0xffffu << (threadIdx.y %% 2 * %d); /* this task's threads of the "
+         "warp */",
+         CUDA_LANES);
+    line(&c, "const %s task = (%s)blockIdx.x * %d + threadIdx.y;", c.index_type, c.index_type,
+         CUDA_TASKS);
+    line(&c, "if (task >= %" PRId64 ") return;", f->ntasks);
+    stmt(&c, f->body);
+    buf_puts(out, "}\n");
+    arena_free(keep);
+    arena_free(c.a);
+}

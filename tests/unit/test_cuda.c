@@ -1,0 +1,82 @@
+/* CUDA C from loop IR: NVRTC takes it for every architecture, and it says nothing but what the kernels need. That it
+ * computes the right numbers is the ladder's last rung. */
+/* clang-format off: cmocka wants these before it */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "loops.h"
+#include "nvrtc/cubin.h"
+#include "nvrtc/emit.h"
+#include "stages.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const Loops *training_kernels(Arena *a, const char *file)
+{
+    Node *weights, *grads;
+    Spec *s = spec_read(a, file, NULL, 0);
+    assert_non_null(s);
+    Graph *g = spec_graph(a, s, true, 4);
+    assert_non_null(g);
+    grads = autodiff(g, &weights);
+    assert_true(spec_optimizer(s, g, weights, grads));
+    simplify(g, 2);
+    const Machine *m = machine_find(a, "sm_80");
+    return lower(a, plan(a, schedule(a, fuse(a, g, true, NULL), m), true), m);
+}
+
+static void emit_all(Buf *out, const Loops *l)
+{
+    for (int i = 0; i < l->kernel.n; i++) cuda_emit(out, l->kernel.v[i].func);
+}
+
+static void names_stay_out(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    Buf text = {0};
+    emit_all(&text, training_kernels(a, "tests/fixtures/bn_small.yaml"));
+    assert_non_null(strstr(text.s, "__global__"));
+    assert_null(strstr(text.s, "conv")); /* the description's names are data, never code */
+    assert_null(strstr(text.s, "#include"));
+    buf_free(&text);
+    arena_free(a);
+}
+
+static void nvrtc_takes_it(void **state)
+{
+    (void)state;
+    const char *why = cuda_missing();
+    if (why) {
+        printf("%s\n", why);
+        skip();
+    }
+    Arena *a = arena_new();
+    Buf text = {0}, log = {0};
+    Object cubin, ptx;
+    const Loops *l = training_kernels(a, "tests/fixtures/bn_small.yaml");
+    emit_all(&text, l);
+    for (int i = 0; machine_cuda_names[i]; i++) {
+        log.n = 0;
+        cuda_compile(text.s, machine_cuda_names[i], &cubin, &ptx, &log);
+        assert_memory_equal(cubin.data, "\177ELF", 4);
+        for (int k = 0; k < l->kernel.n; k++)
+            assert_non_null(strstr(ptx.data, l->kernel.v[k].func->name));
+        free(cubin.data);
+        free(ptx.data);
+    }
+    buf_free(&text);
+    buf_free(&log);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names_stay_out),
+                                       cmocka_unit_test(nvrtc_takes_it)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
