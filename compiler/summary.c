@@ -24,11 +24,8 @@ static const char *grouped(Arena *a, int64_t n)
 static const char *scaled(Arena *a, double x, double step, const char *const *unit)
 {
     while (x >= step && unit[1]) x /= step, unit++;
-    return arena_printf(a,
-                        x < 10 && **unit    ? "%.2f %s"
-                        : x < 100 && **unit ? "%.1f %s"
-                                            : "%.0f %s",
-                        x, *unit);
+    if (!**unit) return arena_printf(a, "%.0f", x);
+    return arena_printf(a, x < 10 ? "%.2f %s" : x < 100 ? "%.1f %s" : "%.0f %s", x, *unit);
 }
 
 static const char *counted(Arena *a, int64_t n)
