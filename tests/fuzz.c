@@ -3,10 +3,11 @@
  *   - every third: whole numbers so small that every sum is exact: to the bit.
  * Machines, rules of fusion, levels of simplify and sharing of storage are drawn along; tasks in
  * reverse order must give the same bits. A network that fails is cut down and printed.
- *   FUZZ_SEED=1 FUZZ_COUNT=160 build/tests/fuzz       number i is made from seed FUZZ_SEED + i
+ *   FUZZ_SEED=1 FUZZ_COUNT=200 build/tests/fuzz       number i is made from seed FUZZ_SEED + i
  * A batch runs in a process of its own, so that a crash names its network, too. */
 #include "pipeline.h"
 #include "support/file.h"
+#include "unit/random_data.h"
 #include "unit/random_net.h"
 #include "unit/run_graph.h"
 #include <math.h>
@@ -16,161 +17,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BATCH = 8, DRAWS = 6, MOST_FAILURES = 3, MOST_KERNELS = 4096, ILLEGAL = 99 };
-static const double exact_sum = 1 << 24, tolerance = 1e-5, nudge = 1e-6, rounding = 1e-6;
+enum { BATCH = 8, PROCESSES = 2, DRAWS = 6, MOST_FAILURES = 3, MOST_KERNELS = 4096, ILLEGAL = 99 };
+static const double exact_sum = 1 << 24, tolerance = 1e-5, rounding = 1e-6;
 
 static char *dir;
-
-/* ---- random values ---- */
-
-static double noise(uint64_t key, uint64_t i) /* -1 .. 1 */
-{
-    uint64_t x = (key * 0x9e3779b97f4a7c15u) ^ (i * 0xbf58476d1ce4e5b9u);
-    x ^= x >> 31, x *= 0x94d049bb133111ebu, x ^= x >> 29, x *= 0xd6e8feb86659fd93u, x ^= x >> 32;
-    return (double)(x >> 11) / 4503599627370496.0 - 1;
-}
-
-static uint64_t key_of(uint64_t seed, const char *s)
-{
-    uint64_t h = 1469598103934665603u + seed * 0x9e3779b97f4a7c15u;
-    while (*s) h = (h ^ (unsigned char)*s++) * 1099511628211u;
-    return h;
-}
-
-typedef enum Kind { TRAINING, INFERENCE, WHOLE } Kind;
-
-typedef struct Data {
-    Kind kind;
-    uint64_t seed;
-    bool nudged; /* every number a little beside itself */
-    bool single; /* every result rounded */
-} Data;
-
-static double finish(const Data *d, uint64_t key, uint64_t i, double x)
-{
-    if (d->nudged) x *= 1 + nudge * noise(key + 1, i);
-    return (double)(float)x;
-}
-
-static double state_value(const Data *d, const State *s, uint64_t key, uint64_t i)
-{
-    double x = noise(key, i);
-    if (d->kind == WHOLE) return fabs(x) < 0.6 ? 0 : x < 0 ? -1 : x < 0.9 ? 1 : 2;
-    if (s->kind == STATE_MOMENT) x *= 0.01;
-    if (s->init.kind == INIT_UNIFORM) x = s->init.a + (x + 1) / 2 * (s->init.b - s->init.a);
-    if (s->init.kind == INIT_CONST && s->kind != STATE_MOMENT) x = s->init.a + 0.3 * x;
-    static const char *const squares[] = {"_var", "_sq", "square_avg", ".sum"};
-    for (size_t k = 0; k < sizeof squares / sizeof squares[0]; k++)
-        if (strstr(s->name, squares[k])) x = fabs(x) + 0.1;
-    return finish(d, key, i, x);
-}
-
-static void set_states(RefEnv *env, Arena *a, const Graph *g, const Data *d)
-{
-    for (int i = 0; i < g->state.n; i++) {
-        const State *s = g->state.v[i];
-        int64_t n = shape_count(s->shape);
-        if (s->part) continue;
-        double *x = NEWN(a, double, n + 1);
-        uint64_t key = key_of(d->seed, s->name);
-        for (int64_t k = 0; k < n; k++) x[k] = state_value(d, s, key, (uint64_t)k);
-        ref_set_state(env, s, x);
-    }
-}
-
-static void set_inputs(RefEnv *env, Arena *a, const Graph *g, const Data *d)
-{
-    const Node *out = graph_find_output(g, "output");
-    int64_t classes = out->shape.rank > 1 ? out->shape.dim[1] : 1;
-    for (int i = 0; i < g->node.n; i++) {
-        const Node *in = g->node.v[i];
-        int64_t n = shape_count(in->shape);
-        if (!op_is(in, "Input")) continue;
-        double *x = NEWN(a, double, n + 1);
-        uint64_t key = key_of(d->seed, in->name);
-        for (int64_t k = 0; k < n; k++) {
-            double r = noise(key, (uint64_t)k);
-            x[k] = d->kind == WHOLE ? floor(3.5 * r + 0.5) : finish(d, key, (uint64_t)k, r);
-            if (in->dtype == DT_I32) x[k] = floor((r + 1) / 2 * (double)classes);
-        }
-        ref_set_input(env, in->name, x);
-    }
-}
-
-static RefEnv *run_ref(Arena *a, const Graph *g, const Data *d)
-{
-    RefEnv *env = ref_new(g);
-    if (d->single) ref_set_single(env);
-    set_states(env, a, g, d);
-    set_inputs(env, a, g, d);
-    ref_set_scalar(env, "lr", 0.01);
-    ref_set_scalar(env, "step", 3);
-    ref_set_scalar(env, "seed", 42);
-    ref_set_scalar(env, "bias_correction1", 1 - pow(0.9, 3));
-    ref_set_scalar(env, "bias_correction2", 1 - pow(0.999, 3));
-    ref_run(env);
-    return env;
-}
-
-/* ---- results: outputs, then new states by name ---- */
-
-typedef struct Result {
-    const char *name;
-    const double *x;
-    int64_t n;
-} Result;
-typedef VEC(Result) Results;
-
-/* run NULL: what the reference has computed. */
-static Results results_of(Arena *a, const Graph *g, const RefEnv *env, double **run)
-{
-    Results r = {0};
-    for (int i = 0; i < g->output.n; i++) {
-        const Node *n = g->output.v[i].node;
-        const double *x = run ? *run++ : ref_value(env, n);
-        vec_push(a, &r, ((Result){g->output.v[i].name, x, shape_count(n->shape)}));
-    }
-    for (int i = 0; i < g->node.n; i++) {
-        const Node *n = g->node.v[i];
-        if (!op_is(n, "Assign")) continue;
-        const double *x = run ? *run++ : ref_value(env, n->in[0]);
-        vec_push(a, &r, ((Result){n->state->name, x, shape_count(n->shape)}));
-    }
-    return r;
-}
-
-static double distance(const Result *x, const Result *want, bool exact)
-{
-    double d = 0, s = 0;
-    for (int64_t i = 0; i < want->n; i++) {
-        if (exact && x->x[i] != want->x[i]) return INFINITY;
-        d += (x->x[i] - want->x[i]) * (x->x[i] - want->x[i]);
-        s += want->x[i] * want->x[i];
-    }
-    return sqrt(d / (s > 1e-30 ? s : 1));
-}
-
-static double worst(const Results *x, const Results *want, bool exact, const char **where)
-{
-    double most = 0;
-    for (int i = 0; i < want->n; i++) {
-        int k = 0;
-        while (k < x->n && strcmp(x->v[k].name, want->v[i].name) != 0) k++;
-        double d = k < x->n ? distance(&x->v[k], &want->v[i], exact) : INFINITY;
-        if (!(d <= most)) {
-            most = d;
-            *where = want->v[i].name;
-        }
-    }
-    return most;
-}
 
 /* ---- graphs ---- */
 
 static Spec *read_net(Arena *a, const Net *net)
 {
     Buf b = {0};
-    char *path = arena_printf(a, "%s/net.yaml", dir);
+    char *path = arena_printf(a, "%s/net%d.yaml", dir, (int)getpid());
     net_yaml(&b, net);
     if (!file_write_atomic(path, b.s, b.n, 0600)) fatal(EXIT_WRITE, "%s", path);
     buf_free(&b);
@@ -194,12 +51,12 @@ static bool whole_gradients(Graph *g)
     return true;
 }
 
-static Graph *build(Arena *a, const Spec *s, const Net *net, Kind kind)
+static Graph *build(Arena *a, const Spec *s, const Net *net, DataKind kind)
 {
-    Graph *g = spec_graph(a, s, kind == TRAINING, net->batch);
+    Graph *g = spec_graph(a, s, kind == DATA_TRAINING, net->batch);
     if (!g || diag_errors()) return NULL;
-    if (kind == WHOLE && !whole_gradients(g)) return NULL;
-    if (kind != TRAINING) return g;
+    if (kind == DATA_WHOLE && !whole_gradients(g)) return NULL;
+    if (kind != DATA_TRAINING) return g;
     Node *weights, *grads = autodiff(g, &weights);
     return !grads || spec_optimizer(s, g, weights, grads) ? g : NULL;
 }
@@ -241,11 +98,18 @@ static bool is_exact(const RefEnv *env, const Graph *g)
 
 /* ---- one network ---- */
 
+/* Ends this process, whatever memory it still has. */
+static _Noreturn void leave(int status)
+{
+    fflush(stdout);
+    _exit(status);
+}
+
 typedef struct Case {
     Arena *a;
     uint64_t seed;
     Net net;
-    Kind kind;
+    DataKind kind;
     Data data;
     Results want;
     bool failed, unfair;
@@ -264,11 +128,11 @@ typedef struct Leg { /* compiled */
 static void expect(Case *c, const char *rung, const Results *x, double allowed)
 {
     const char *where = "";
-    double d = worst(x, &c->want, c->kind == WHOLE, &where);
+    double d = results_distance(x, &c->want, c->kind == DATA_WHOLE, &where);
     if (d <= allowed) return;
     c->failed = true;
     printf("seed %llu: %s: '%s' differs by %.2e, allowed %.0e\n", (unsigned long long)c->seed, rung,
-           where, d, c->kind == WHOLE ? 0 : allowed);
+           where, d, c->kind == DATA_WHOLE ? 0 : allowed);
 }
 
 static double change(Case *c, const Graph *g, bool nudged, bool single)
@@ -277,9 +141,9 @@ static double change(Case *c, const Graph *g, bool nudged, bool single)
     Data d = c->data;
     d.nudged = nudged;
     d.single = single;
-    RefEnv *env = run_ref(c->a, g, &d);
+    RefEnv *env = data_run(c->a, g, &d);
     Results r = results_of(c->a, g, env, NULL);
-    double far = worst(&r, &c->want, false, &where);
+    double far = results_distance(&r, &c->want, false, &where);
     ref_free(env);
     return far;
 }
@@ -290,10 +154,10 @@ static bool draw_data(Case *c, const Graph *g, const Graph *steps)
 {
     for (int k = 0; k < DRAWS; k++) {
         c->data = (Data){.kind = c->kind, .seed = c->seed * DRAWS + (uint64_t)k};
-        RefEnv *env = run_ref(c->a, g, &c->data);
+        RefEnv *env = data_run(c->a, g, &c->data);
         c->want = results_of(c->a, g, env, NULL);
-        if (c->kind == WHOLE && is_exact(env, g)) return true;
-        if (c->kind != WHOLE && change(c, g, true, false) <= tolerance &&
+        if (c->kind == DATA_WHOLE && is_exact(env, g)) return true;
+        if (c->kind != DATA_WHOLE && change(c, g, true, false) <= tolerance &&
             change(c, steps, false, true) <= rounding)
             return true;
     }
@@ -319,7 +183,7 @@ static Leg leg_of(Case *c, const Spec *s, const char *name, int level, const Run
     Leg l = {.c = c, .name = name, .g = build(c->a, s, &c->net, c->kind)};
     simplify(l.g, level);
     graph_verify(l.g, "simplify");
-    l.env = run_ref(c->a, l.g, &c->data);
+    l.env = data_run(c->a, l.g, &c->data);
     l.run = run_plan(c->a, l.g, l.env, m, no_rule);
     return l;
 }
@@ -334,7 +198,7 @@ static void run_leg(Leg *l, const KernelFn *fn)
     if (!fn || c->failed) return;
     Results back = results_of(c->a, l->g, l->env, run_execute(l->run, fn, true));
     const char *where = "";
-    if (worst(&back, &x, true, &where) == 0) return;
+    if (results_distance(&back, &x, true, &where) == 0) return;
     c->failed = true;
     printf("seed %llu: %s: '%s' depends on the order of tasks\n", (unsigned long long)c->seed,
            l->name, where);
@@ -345,12 +209,12 @@ static int begin_case(Case *c, Leg *leg)
 {
     Spec *s = read_net(c->a, &c->net);
     Graph *plain = s ? build(c->a, s, &c->net, c->kind) : NULL;
-    if (!plain) exit(ILLEGAL);
+    if (!plain) leave(ILLEGAL);
     Graph *steps = build(c->a, s, &c->net, c->kind);
     simplify(steps, 0);
     c->unfair = !draw_data(c, plain, steps);
     if (c->unfair) return 0;
-    uint64_t r = key_of(c->seed, "modes");
+    uint64_t r = data_key(c->seed, "modes");
     int nrules = 0;
     while (fuse_rule_names[nrules]) nrules++;
     const char *rule = fuse_rule_names[(r >> 8) % (uint64_t)nrules];
@@ -375,8 +239,8 @@ static int begin_case(Case *c, Leg *leg)
 static void init_case(Case *c, uint64_t seed)
 {
     *c = (Case){.a = arena_new(), .seed = seed};
-    c->kind = seed % 3 == 0 ? WHOLE : seed % 4 == 1 ? INFERENCE : TRAINING;
-    net_random(&c->net, seed, c->kind == WHOLE);
+    c->kind = seed % 3 == 0 ? DATA_WHOLE : seed % 4 == 1 ? DATA_INFERENCE : DATA_TRAINING;
+    net_random(&c->net, seed, c->kind == DATA_WHOLE);
 }
 
 /* All of them, with one link. -> number that failed */
@@ -423,8 +287,8 @@ static int try_net(const Case *c, bool quiet)
     int unfair = 0;
     own.a = arena_new();
     if (quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
-        exit(ILLEGAL);
-    exit(run_cases(&own, 1, &unfair) ? EXIT_CHECK : unfair ? ILLEGAL : 0);
+        leave(ILLEGAL);
+    leave(run_cases(&own, 1, &unfair) ? EXIT_CHECK : unfair ? ILLEGAL : 0);
 }
 
 static void minimise(Case *c)
@@ -446,9 +310,9 @@ static bool report(Case *c)
     net_yaml(&b, &c->net);
     printf("FAIL fuzz: seed %llu, %s, batch %lld. Again: FUZZ_SEED=%llu FUZZ_COUNT=1. Cut down:\n",
            (unsigned long long)c->seed,
-           c->kind == WHOLE      ? "whole numbers"
-           : c->kind == TRAINING ? "training"
-                                 : "inference",
+           c->kind == DATA_WHOLE      ? "whole numbers"
+           : c->kind == DATA_TRAINING ? "training"
+                                      : "inference",
            (long long)c->net.batch, (unsigned long long)c->seed);
     printf("%s", b.s);
     buf_free(&b);
@@ -457,32 +321,49 @@ static bool report(Case *c)
     return true;
 }
 
-/* Networks [from, to). -> number that failed; *unfair: number without fair numbers */
-static int run_batch(uint64_t from, uint64_t to, int *unfair)
+typedef struct Batch { /* networks [from, to), in a process of its own */
+    uint64_t from, to;
+    pid_t pid;
+    int pipe; /* the process says how many had no fair numbers */
+} Batch;
+
+static Batch start_batch(uint64_t from, uint64_t end)
 {
+    Batch b = {.from = from, .to = (from / BATCH + 1) * BATCH};
     Case c[BATCH];
-    int n = 0, failed = 0, pipes[2], skipped = 0;
+    int n = 0, pipes[2], skipped = 0;
+    if (b.to > end) b.to = end;
     if (pipe(pipes)) fatal(EXIT_CHECK, "pipe:");
-    for (uint64_t s = from; s < to; s++) init_case(&c[n++], s);
     fflush(stdout);
-    pid_t pid = fork();
-    if (!pid) {
+    b.pid = fork();
+    if (b.pid < 0) fatal(EXIT_CHECK, "fork:");
+    if (!b.pid) {
+        for (uint64_t s = from; s < b.to; s++) init_case(&c[n++], s);
         int bad = run_cases(c, n, &skipped);
         if (write(pipes[1], &skipped, sizeof skipped) != sizeof skipped) bad++;
-        exit(bad ? EXIT_CHECK : 0);
+        leave(bad ? EXIT_CHECK : 0);
     }
-    int end = end_of(pid);
     close(pipes[1]);
-    if (read(pipes[0], &skipped, sizeof skipped) == sizeof skipped) *unfair += skipped;
-    close(pipes[0]);
-    for (int i = 0; i < n && end; i++) failed += report(&c[i]);
-    if (end && !failed) {
-        printf("FAIL fuzz: seeds %llu to %llu end with status %d, but not one by one\n",
-               (unsigned long long)from, (unsigned long long)to - 1, end);
-        failed = 1;
+    b.pipe = pipes[0];
+    return b;
+}
+
+/* -> number that failed; adds to *unfair those without fair numbers */
+static int finish_batch(const Batch *b, int *unfair)
+{
+    int failed = 0, skipped, end = end_of(b->pid);
+    if (read(b->pipe, &skipped, sizeof skipped) == sizeof skipped) *unfair += skipped;
+    close(b->pipe);
+    for (uint64_t s = b->from; s < b->to && end; s++) {
+        Case c;
+        init_case(&c, s);
+        failed += report(&c);
+        arena_free(c.a);
     }
-    for (int i = 0; i < n; i++) arena_free(c[i].a);
-    return failed;
+    if (!end || failed) return failed;
+    printf("FAIL fuzz: seeds %llu to %llu end with status %d, but not one by one\n",
+           (unsigned long long)b->from, (unsigned long long)b->to - 1, end);
+    return 1;
 }
 
 static uint64_t number(const char *name, uint64_t otherwise)
@@ -493,17 +374,19 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 int main(void)
 {
-    uint64_t seed = number("FUZZ_SEED", 1), count = number("FUZZ_COUNT", 160), end = seed + count;
+    uint64_t seed = number("FUZZ_SEED", 1), count = number("FUZZ_COUNT", 200), end = seed + count;
     int failed = 0, unfair = 0, done = 0;
     Arena *a = arena_new();
     dir = file_temp_dir(a);
     printf("FUZZ_SEED=%llu FUZZ_COUNT=%llu\n", (unsigned long long)seed, (unsigned long long)count);
     while (seed < end && failed < MOST_FAILURES) {
-        uint64_t to = (seed / BATCH + 1) * BATCH;
-        if (to > end) to = end;
-        failed += run_batch(seed, to, &unfair);
-        done += (int)(to - seed);
-        seed = to;
+        Batch b[PROCESSES];
+        int n = 0;
+        for (; n < PROCESSES && seed < end; seed = b[n++].to) b[n] = start_batch(seed, end);
+        for (int i = 0; i < n; i++) {
+            failed += finish_batch(&b[i], &unfair);
+            done += (int)(b[i].to - b[i].from);
+        }
     }
     file_remove_tree(dir);
     if (unfair)
