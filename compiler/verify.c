@@ -63,6 +63,7 @@ static void check_program(Arena *a, const Compiled *c, int i, const VerifyKernel
     VerifyKernel *fn = NEWN(a, VerifyKernel, r.loops->kernel.n + 1);
     for (int k = 0; k < r.loops->kernel.n; k++) fn[k] = table[c->program[i].kernel[k]];
     r.fn = fn;
+    r.naive = 2e8; /* a second or two */
     r.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     verify_open(a, &r, option, noption);
     char *saved = save_states(&r);

@@ -53,6 +53,7 @@ typedef struct VerifyRun {
     char *arena[PLAN_NARENAS];
     uint64_t seed;
     int threads;
+    double naive;      /* multiplications that naive references of contractions may still take */
     const Node **flat; /* by node id: the Pack or State group as whose parts it lies; NULL: it is
                           one tensor */
     uint64_t *mark;    /* by node id: checksum of the value as its kernel left it; 0: not known */

@@ -30,6 +30,7 @@ typedef struct Probe {
 typedef struct Move {
     const State *s;
     const double *gradient; /* of the tensor */
+    float **element;        /* where its elements lie */
     int64_t count, at;      /* at -1: all elements, along the gradient */
     double norm;            /* of the gradient */
 } Move;
@@ -68,18 +69,25 @@ static double run_loss(Probe *p)
     return loss;
 }
 
-static void restore(Probe *p)
+/* The states before the run: `s`, NULL: all; what the loss overwrites in passing are statistics. */
+static void restore(Probe *p, const State *s)
 {
-    memcpy(p->r->arena[PLAN_STATE], p->saved, (size_t)p->r->plan->size[PLAN_STATE]);
+    const Plan *plan = p->r->plan;
+    for (int i = 0; i < p->r->g->state.n; i++) {
+        const State *t = p->r->g->state.v[i];
+        const Place *at = &plan->state[t->id];
+        if (t->part || (s && t != s && t->kind != STATE_BUFFER)) continue;
+        memcpy(p->r->arena[PLAN_STATE] + at->offset, p->saved + at->offset, (size_t)at->bytes);
+    }
 }
 
 /* -> the loss after a step of length h; *change: what the gradient says it changes by. */
 static double loss_at(Probe *p, const Move *m, double h, double *change)
 {
-    restore(p);
+    restore(p, m->s);
     *change = 0;
     for (int64_t i = m->at < 0 ? 0 : m->at; i < (m->at < 0 ? m->count : m->at + 1); i++) {
-        float *w = verify_state_element(p->r, m->s, i), old = *w;
+        float *w = m->element[i], old = *w;
         *w = (float)((double)old + (m->at < 0 ? h * m->gradient[i] / m->norm : h));
         *change += m->gradient[i] * ((double)*w - (double)old);
     }
@@ -101,11 +109,11 @@ static void move_last_bits(VerifyRun *r, const State *s, uint64_t seed)
 static void measure_noise(Probe *p)
 {
     enum { RUNS = 3 };
-    restore(p);
+    restore(p, NULL);
     p->base = run_loss(p);
     p->noise = fmax(fabs(p->base), 1e-6) * 0x1p-23;
     for (int k = 0; k < RUNS; k++) {
-        restore(p);
+        restore(p, NULL);
         for (int i = 0; i < p->r->g->state.n; i++) {
             const State *s = p->r->g->state.v[i];
             if (!s->part && s->kind == STATE_PARAM)
@@ -113,6 +121,7 @@ static void measure_noise(Probe *p)
         }
         p->noise = fmax(p->noise, fabs(run_loss(p) - p->base));
     }
+    restore(p, NULL);
 }
 
 /* ---- one slope ---- */
@@ -159,7 +168,6 @@ static VerifyGradient check_move(Probe *p, const Move *m)
      * 1 / (sqrt 2 - 1) times what half the step changes */
     static const double exact = 0.02, many = 2.5;
     double blurred = m->at < 0 ? 0.02 : 0.15;
-    restore(p);
     double h = first_step(p, m);
     double usual = m->norm / sqrt((double)m->count); /* size of an element of this gradient */
     VerifyGradient row = {.param = m->s, .at = m->at, .verdict = GRADIENT_KINK};
@@ -222,14 +230,19 @@ static void add(Probe *p, const Move *m, VerifyGradients *out)
 
 static void check_tensor(Probe *p, const State *s, const double *gradient, VerifyGradients *out)
 {
+    Arena *own = arena_new();
     Move m = {.s = s, .gradient = gradient, .count = shape_count(s->shape), .at = -1};
     int64_t at[ELEMENTS];
+    m.element = NEWN(own, float *, m.count);
+    for (int64_t i = 0; i < m.count; i++) m.element[i] = verify_state_element(p->r, s, i);
     m.norm = root_mean_square(gradient, m.count) * sqrt((double)m.count);
     if (m.norm > 0 && isfinite(m.norm)) add(p, &m, out);
     for (int k = 0, n = choose_elements(p, &m, at); k < n; k++) {
         m.at = at[k];
         add(p, &m, out);
     }
+    restore(p, s);
+    arena_free(own);
 }
 
 static const State *trained(const Graph *g)

@@ -35,7 +35,9 @@ static double *space(Check *c, const Node *n)
 static void second_opinion(Check *c, const Node *n, const double *const *in, const double *x)
 {
     static const double small = 1e7, agree = 1e-10;
-    if (c->variant || verify_contract_size(n) > small) return;
+    double size = verify_contract_size(n);
+    if (c->variant || size > small || size > c->r->naive) return;
+    c->r->naive -= size;
     double *y = space(c, n);
     n->op->ref(n, in, y);
     if (!verify_compare(x, y, NULL, shape_count(n->shape), agree).ok)
