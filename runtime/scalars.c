@@ -1,4 +1,5 @@
-/* Scalars by name: lr, seed, step, bias_correction1, bias_correction2.
+/* Scalars by name: lr, seed, step, bias_correction1, bias_correction2, dataset_size (of the training
+ * split, or of the rows given to `step`; l2 divides by it).
  *
  * Rule: bias corrections are 1 - beta^step in double, rounded once: in float the power would drift.
  */
@@ -33,6 +34,7 @@ void rt_scalars_start(RtState *s, const RtOptions *o)
 {
     if (rt_option_known(o, "train.lr")) rt_scalars_set(s, "lr", rt_option_num(o, "train.lr", 0));
     rt_scalars_set(s, "seed", (double)rt_option_int(o, "train.seed", 0));
+    rt_scalars_set(s, "dataset_size", 1);
 }
 
 void rt_scalars_step(RtState *s, const RtOptions *o, int64_t step)

@@ -48,6 +48,7 @@ static char *run_steps(RtSession *s, RtExec *e, const RtRaw *input, const RtRaw 
     FILE *f = open_memstream(&log, &size);
     if (!f) rt_fail(RT_EXIT_MEMORY, "E003", "cannot allocate the log");
     int64_t steps = rt_option_int(&s->opt, "run.steps", 1), batches = input->rows / input->batch;
+    rt_scalars_set(s->state, "dataset_size", (double)input->rows);
     for (int64_t i = 0; i < steps; i++) {
         int64_t first = i % batches * input->batch;
         rt_raw_put(input, e, "input", first, input->batch);

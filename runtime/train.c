@@ -103,6 +103,7 @@ static void open_data(RtTrain *t)
     if (n < b) rt_fail(RT_EXIT_DATA, "D026", "batch %lld > %lld items", (long long)b, (long long)n);
     t->batches = n / b;
     t->items = n;
+    rt_scalars_set(t->s->state, "dataset_size", (double)n);
     t->val_items = rt_data_count(t->data, RT_SPLIT_VAL);
     if (n % b) {
         rt_progress_line("%lld items make %lld batches of %lld; the last %lld of each epoch's "
