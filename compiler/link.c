@@ -129,10 +129,12 @@ void link_executable(Arena *a, const Object *obj, int nobj, const char *out, boo
     argv[n] = NULL;
     run_cc(a, argv);
     move_into_place(a, exe, out);
-    if (keep_temps)
-        fprintf(stderr, "sinter: kept %s\n", dir);
-    else
+    if (!keep_temps) {
         file_remove_tree(dir);
+        return;
+    }
+    file_keep_dir(dir);
+    fprintf(stderr, "sinter: kept %s\n", dir);
 }
 
 char *link_shared(Arena *a, const Object *obj, int nobj, const char *dir)

@@ -113,13 +113,9 @@ bool file_write_atomic(const char *path, const void *p, size_t n, int mode)
     return ok;
 }
 
-char *file_temp_dir(Arena *a)
-{
-    const char *base = getenv("TMPDIR");
-    char *path = arena_printf(a, "%s/sinter.XXXXXX", base && *base ? base : "/tmp");
-    if (!mkdtemp(path)) fatal(EXIT_WRITE, "cannot create a folder like '%s':", path);
-    return path;
-}
+/* Folders that go when the program ends, however it does: a failed link leaves nothing behind. */
+enum { MOST_TEMP_DIRS = 8 };
+static char *temp_dirs[MOST_TEMP_DIRS];
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
 {
@@ -127,9 +123,41 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return remove(path);
 }
 
+static void remove_temp_dirs(void)
+{
+    for (int i = 0; i < MOST_TEMP_DIRS; i++)
+        if (temp_dirs[i]) file_remove_tree(temp_dirs[i]);
+}
+
+char *file_temp_dir(Arena *a)
+{
+    static bool registered;
+    const char *base = getenv("TMPDIR");
+    char *path = arena_printf(a, "%s/sinter.XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(path)) fatal(EXIT_WRITE, "cannot create a folder like '%s':", path);
+    if (!registered) atexit(remove_temp_dirs);
+    registered = true;
+    for (int i = 0; i < MOST_TEMP_DIRS; i++)
+        if (!temp_dirs[i]) {
+            temp_dirs[i] = strdup(path);
+            break;
+        }
+    return path;
+}
+
+void file_keep_dir(const char *path)
+{
+    for (int i = 0; i < MOST_TEMP_DIRS; i++)
+        if (temp_dirs[i] && !strcmp(temp_dirs[i], path)) {
+            free(temp_dirs[i]);
+            temp_dirs[i] = NULL;
+        }
+}
+
 void file_remove_tree(const char *path)
 {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    file_keep_dir(path);
 }
 
 /* Everything that the child says, up to a bound; the rest is read and dropped so that it can end.
