@@ -20,6 +20,12 @@
 enum { BATCH = 8, PROCESSES = 2, DRAWS = 6, MOST_FAILURES = 3, MOST_KERNELS = 4096, ILLEGAL = 99 };
 static const double exact_sum = 1 << 24, tolerance = 1e-5, rounding = 1e-6;
 
+#ifdef __SANITIZE_ADDRESS__
+enum { USUAL_COUNT = 60 };
+#else
+enum { USUAL_COUNT = 200 };
+#endif
+
 static char *dir;
 
 /* ---- graphs ---- */
@@ -374,7 +380,8 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 int main(void)
 {
-    uint64_t seed = number("FUZZ_SEED", 1), count = number("FUZZ_COUNT", 200), end = seed + count;
+    uint64_t seed = number("FUZZ_SEED", 1), count = number("FUZZ_COUNT", USUAL_COUNT),
+             end = seed + count;
     int failed = 0, unfair = 0, done = 0;
     Arena *a = arena_new();
     dir = file_temp_dir(a);
@@ -389,6 +396,7 @@ int main(void)
         }
     }
     file_remove_tree(dir);
+    arena_free(a);
     if (unfair)
         printf("SKIP fuzz: %d of %d: single precision cannot tell their results\n", unfair, done);
     for (int i = 0; i < done - failed - unfair; i++) printf("PASS fuzz\n");
