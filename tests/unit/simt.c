@@ -68,6 +68,7 @@ static void emit_entry(Buf *b, const Func *f)
 
 KernelFn *simt_load(Func *const *f, int n)
 {
+    static Arena *tables; /* they stay, and stay reachable */
     Arena *a = arena_new();
     Buf text = {0};
     char *err, *dir = file_temp_dir(a), *cpp = arena_printf(a, "%s/k.cpp", dir),
@@ -83,7 +84,8 @@ KernelFn *simt_load(Func *const *f, int n)
     bug_if(file_run(a, argv, &err) != 0, "g++: %s", err);
     void *lib = dlopen(so, RTLD_NOW);
     bug_if(!lib, "%s", dlerror());
-    KernelFn *fn = calloc((size_t)n + 1, sizeof *fn);
+    if (!tables) tables = arena_new();
+    KernelFn *fn = NEWN(tables, KernelFn, n + 1);
     for (int i = 0; i < n; i++)
         *(void **)&fn[i] = dlsym(lib, arena_printf(a, "run_%s", f[i]->name));
     file_remove_tree(dir);
