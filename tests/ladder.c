@@ -151,12 +151,12 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         int level;
         RunMode mode;
     } rungs[] = {
-        {"loops, not simplified", 0, {"x86-64-v3", false, false, true}},
-        {"loops, unfused", 1, {"x86-64-v4", false, false, false}},
-        {"loops, fused", 2, {"x86-64-v3", true, false, true}},
-        {"compiled, unfused", 1, {"native", false, true, true}},
-        {"compiled, fused", 2, {"native", true, true, true}},
-        {"compiled, fused, no reuse", 2, {"native", true, true, false}},
+        {"loops, not simplified", 0, {"x86-64-v3", false, false, true, false}},
+        {"loops, unfused", 1, {"x86-64-v4", false, false, false, false}},
+        {"loops, fused", 2, {"x86-64-v3", true, false, true, false}},
+        {"compiled, unfused", 1, {"native", false, true, true, false}},
+        {"compiled, fused", 2, {"native", true, true, true, false}},
+        {"compiled, fused, no reuse", 2, {"native", true, true, false, false}},
         {"CUDA C on the host",
          2,
          {.machine = "x86-64-v4", .fused = true, .reuse = true, .simt = true}},
