@@ -25,18 +25,21 @@ static Expr *open_channels(Row *r)
     return c;
 }
 
+/* Sums in float64: a row may be long, and its terms alike. */
 static void reduce_row(Row *r, const Node *v)
 {
     LB *b = r->n->b;
     bool max = v->op->reduce(v).kind == REDUCE_MAX;
-    LBuf *acc = lb_alloc(b, BUF_REGISTER, LT_F32, 1);
-    lb_store(b, acc, x_i64(b, 0), x_f32(b, max ? -INFINITY : 0));
+    Expr *zero = x_i64(b, 0);
+    LBuf *acc = lb_alloc(b, BUF_REGISTER, max ? LT_F32 : LT_F64, 1);
+    lb_store(b, acc, zero, max ? x_f32(b, -INFINITY) : x_f64(b, 0));
     open_channels(r);
-    Expr *x = nest_value(r->n, v->in[0]), *old = x_load(b, acc, x_i64(b, 0));
-    lb_store(b, acc, x_i64(b, 0), max ? x_bin(b, B_MAX, old, x) : x_add(b, old, x));
+    Expr *x = nest_value(r->n, v->in[0]), *old = x_load(b, acc, zero);
+    lb_store(b, acc, zero, max ? x_bin(b, B_MAX, old, x) : x_add(b, old, x_cast(b, LT_F64, x)));
     lb_end(b);
+    Expr *sum = x_load(b, acc, zero);
     r->n->in_row = true;
-    nest_set(r->n, v, lb_let(b, x_load(b, acc, x_i64(b, 0)), "s"));
+    nest_set(r->n, v, lb_let(b, max ? sum : x_cast(b, LT_F32, sum), "s"));
     r->n->in_row = false;
 }
 

@@ -21,7 +21,7 @@ uint64_t data_key(uint64_t seed, const char *s)
 
 static double finish(const Data *d, uint64_t key, uint64_t i, double x)
 {
-    if (d->nudged) x *= 1 + nudge * noise(key + 1, i);
+    if (d->nudge) x *= 1 + nudge * noise(key + (uint64_t)d->nudge, i);
     return (double)(float)x;
 }
 

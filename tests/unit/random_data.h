@@ -10,7 +10,7 @@ typedef enum DataKind { DATA_TRAINING, DATA_INFERENCE, DATA_WHOLE } DataKind;
 typedef struct Data {
     DataKind kind; /* DATA_WHOLE: small whole numbers */
     uint64_t seed;
-    bool nudged; /* every number a little beside itself */
+    int nudge;   /* not 0: every number a little beside itself, in one of many ways */
     bool single; /* every result of the reference rounded to single precision */
 } Data;
 
