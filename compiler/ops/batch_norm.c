@@ -4,11 +4,14 @@
  *
  * Statistics in one pass over x, shifted by the running mean m so that nothing cancels once it has
  * settled: d = x - m,  mean = m + E[d],  var = E[d^2] - E[d]^2  (biased; the running variance is
- * unbiased). The gradient builds the same nodes again; CSE finds them. */
+ * unbiased). Where there are few values (a pooled branch over a small batch) their spread may be far below their
+ * distance from m, and E[d^2] - E[d]^2 would have no digits left: a second pass, which costs little there, takes
+ * var = E[(x - mean)^2]. The gradient builds the same nodes again; CSE finds them. */
 #include "ops/common.h"
 #include <math.h>
 
 enum { FEATURES, EPS, MOMENTUM, AFFINE, TRACK };
+enum { FEW_VALUES = 1024 }; /* per channel: two passes */
 
 static unsigned batch_axes(Shape x)
 {
@@ -42,9 +45,11 @@ static Stats statistics(Graph *g, Node *x, Node *running_mean, double eps)
     double k = 1.0 / per_channel(x->shape);
     Node *d = g_sub(g, x, running_mean);
     Node *mean_d = g_scale(g, g_sum(g, d, axes), k);
-    Node *mean_dd = g_scale(g, g_sum(g, g_mul(g, d, d), axes), k);
     Stats s = {.mean = g_add(g, running_mean, mean_d)};
-    s.var = g_op(g, "ReLU", 1, g_sub(g, mean_dd, g_mul(g, mean_d, mean_d)));
+    bool few = per_channel(x->shape) <= FEW_VALUES;
+    if (few) d = g_sub(g, x, s.mean);
+    Node *mean_dd = g_scale(g, g_sum(g, g_mul(g, d, d), axes), k);
+    s.var = few ? mean_dd : g_op(g, "ReLU", 1, g_sub(g, mean_dd, g_mul(g, mean_d, mean_d)));
     Node *std = g_op(g, "Sqrt", 1, g_add(g, s.var, g_const(g, eps)));
     s.rstd = g_div(g, g_const(g, 1), std);
     return s;
