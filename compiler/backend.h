@@ -29,6 +29,12 @@ typedef struct CodegenOptions {
     bool want_ir, want_asm; /* texts wanted for --dump / --emit */
 } CodegenOptions;
 
+/* How a kernel of a GPU is started: blocks of the grid, threads of a block, dynamic shared memory of a block. */
+typedef struct Geometry {
+    unsigned grid[3], block[3];
+    size_t shared; /* bytes */
+} Geometry;
+
 typedef struct Backend {
     const char *name; /* "cpu", "cuda" */
     /* Compiles the kernels into objects (*out and their data are malloc'ed) and returns how many. Every Func f
@@ -41,6 +47,7 @@ typedef struct Backend {
      * fatal() on failure. */
     int (*compile)(Func *const *f, int nfunc, const void *blob, size_t blob_size, const Machine *m,
                    const CodegenOptions *o, Object **out, Buf *ir, Buf *as);
+    Geometry (*launch)(const Func *f); /* NULL: kernels run tasks [begin, end), which threads claim */
 } Backend;
 
 extern const Backend backend_llvm, backend_nvrtc;

@@ -131,7 +131,7 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     return n;
 }
 
-const Backend backend_llvm = {"cpu", compile};
+const Backend backend_llvm = {.name = "cpu", .compile = compile};
 
 void llvm_host(char **triple, char **cpu, char **features)
 {

@@ -26,4 +26,10 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     return 1;
 }
 
-const Backend backend_nvrtc = {.name = "cuda", .compile = compile};
+static Geometry launch(const Func *f)
+{
+    unsigned blocks = (unsigned)((f->ntasks + CUDA_TASKS - 1) / CUDA_TASKS);
+    return (Geometry){{blocks, 1, 1}, {CUDA_LANES, CUDA_TASKS, 1}, 0};
+}
+
+const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = launch};
