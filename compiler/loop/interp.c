@@ -3,7 +3,7 @@
  * fused multiply-add computes, except for the calls (here: libm in double, rounded). Rule: anything
  * undefined (an index out of range, a shift past the width, a negative division) is a bug in the
  * kernel, reported with its text. Allocations hold NaN or -1 until stored to. */
-#include "loop/loop.h"
+#include "loop/half.h"
 #include "support/diag.h"
 #include <math.h>
 #include <stdio.h>
@@ -42,6 +42,7 @@ static Value load(LType t, const void *p)
 {
     Value v = {.i = 0};
     int32_t i;
+    uint16_t h;
     switch (t) {
     case LT_F32:
         memcpy(&v.f, p, 4);
@@ -60,6 +61,11 @@ static Value load(LType t, const void *p)
     case LT_BOOL:
         v.i = *(const uint8_t *)p;
         break;
+    case LT_F16:
+    case LT_BF16:
+        memcpy(&h, p, 2);
+        v.i = h;
+        break;
     }
     return v;
 }
@@ -67,6 +73,7 @@ static Value load(LType t, const void *p)
 static void store(LType t, void *p, Value v)
 {
     int32_t i = (int32_t)(uint32_t)(uint64_t)v.i;
+    uint16_t h = (uint16_t)v.i;
     switch (t) {
     case LT_F32:
         memcpy(p, &v.f, 4);
@@ -83,6 +90,10 @@ static void store(LType t, void *p, Value v)
     case LT_U8:
     case LT_BOOL:
         *(uint8_t *)p = (uint8_t)v.i;
+        break;
+    case LT_F16:
+    case LT_BF16:
+        memcpy(p, &h, 2);
         break;
     }
 }
@@ -202,7 +213,11 @@ static Value cast(LType to, LType from, Value x)
     Value v = {.i = 0};
     bool fromf = from == LT_F32 || from == LT_F64;
     double d = from == LT_F32 ? (double)x.f : x.d;
-    if (to == LT_F32)
+    if (ltype_is_half(to))
+        v.i = half_from_f32(to, x.f);
+    else if (ltype_is_half(from))
+        v.f = half_to_f32(from, (uint16_t)x.i);
+    else if (to == LT_F32)
         v.f = fromf ? (float)d : (float)x.i;
     else if (to == LT_F64)
         v.d = fromf ? d : (double)x.i;

@@ -15,6 +15,9 @@
  *                A register array is best read as it was written: at the same multiples of the same extent.
  *   Arguments    do not overlap unless neither is written: what is updated in place is one argument, not two.
  *   SELECT       computes both sides: a LOAD in either must be in bounds.
+ *   F16, BF16    are how a buffer's elements are stored, no more: a value of theirs is a LOAD or a CAST from f32,
+ *                and goes into a STORE or a CAST to f32. Casts round to nearest even (loop/half.h); NaN stays NaN,
+ *                with no more said of its bits.
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
@@ -24,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum LType { LT_F32, LT_F64, LT_I32, LT_I64, LT_U8, LT_BOOL } LType;
+typedef enum LType { LT_F32, LT_F64, LT_I32, LT_I64, LT_U8, LT_BOOL, LT_F16, LT_BF16 } LType;
 
 typedef enum BufScope { BUF_ARG, BUF_REGISTER, BUF_LOCAL } BufScope;
 typedef struct LBuf {
@@ -144,6 +147,7 @@ Expr *x_cast(LB *b, LType t, Expr *x); /* float -> integer truncates; out of ran
 Expr *x_call(LB *b, CallFn fn, Expr *x);
 
 int ltype_size(LType t);
+bool ltype_is_half(LType t); /* F16, BF16 */
 const char *ltype_name(LType t);
 
 /* loop/affine.c: index = c0 + sum coef[k] * var[k] + rest, where rest holds non-linear parts (div, mod). */

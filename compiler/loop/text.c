@@ -5,6 +5,7 @@
  * an expression that a statement uses more than once, and that is not small, is printed once before
  * the statement as `tN := ...`; the text is never larger than the DAG by more than a constant. */
 #include "loop/loop.h"
+#include "support/diag.h"
 
 enum { SMALL = 6 }; /* nodes of a tree that may be printed again */
 
@@ -64,6 +65,9 @@ static void print_const(Text *t, const Expr *x)
     case LT_BOOL:
         buf_puts(t->out, x->c.i ? "true" : "false");
         break;
+    case LT_F16:
+    case LT_BF16:
+        bug_if(true, "a constant of type %s", ltype_name(x->type));
     }
 }
 

@@ -12,6 +12,7 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     Buf source = {0}, log = {0};
     Object ptx;
     (void)blob, (void)blob_size, (void)o;
+    cuda_prelude(&source);
     for (int i = 0; i < nfunc; i++) {
         if (i) buf_putc(&source, '\n');
         cuda_emit(&source, f[i]);

@@ -88,6 +88,9 @@ static const char *type_name(const Cuda *c, LType t)
         return c->index_type;
     case LT_U8:
         return "unsigned char";
+    case LT_F16:
+    case LT_BF16:
+        return "unsigned short";
     default:
         return "bool";
     }
@@ -152,6 +155,10 @@ static const char *call(Cuda *c, const Expr *x)
 
 static const char *cast(Cuda *c, const Expr *x)
 {
+    LType from = x->x[0]->type;
+    if (ltype_is_half(x->type) || ltype_is_half(from))
+        return arena_printf(c->a, "%s_of_%s(%s)", ltype_name(x->type), ltype_name(from),
+                            expr(c, x->x[0]));
     bool byte = x->type == LT_U8; /* through int: floats below zero are not defined for bytes */
     return arena_printf(c->a, "(%s)%s(%s)", type_name(c, x->type), byte ? "(int)" : "",
                         expr(c, x->x[0]));
@@ -326,6 +333,37 @@ static void signature(Cuda *c)
                    type_name(c, u->type), u->id);
     }
     buf_puts(c->out, ")\n{\n");
+}
+
+#define HELPER "static __device__ __forceinline__ "
+static const char prelude[] =
+    HELPER "float f32_of_f16(unsigned short h)\n"
+    "{\n"
+    "    float x;\n"
+    "    asm(\"cvt.f32.f16 %0, %1;\" : \"=f\"(x) : \"h\"(h));\n"
+    "    return x;\n"
+    "}\n\n"
+    HELPER "unsigned short f16_of_f32(float x)\n"
+    "{\n"
+    "    unsigned short h;\n"
+    "    asm(\"cvt.rn.f16.f32 %0, %1;\" : \"=h\"(h) : \"f\"(x));\n"
+    "    return h;\n"
+    "}\n\n"
+    HELPER "float f32_of_bf16(unsigned short h)\n"
+    "{\n"
+    "    return __int_as_float((int)((unsigned)h << 16));\n"
+    "}\n\n"
+    HELPER "unsigned short bf16_of_f32(float x)\n"
+    "{\n"
+    "    unsigned short h;\n"
+    "    asm(\"cvt.rn.bf16.f32 %0, %1;\" : \"=h\"(h) : \"f\"(x));\n"
+    "    return h;\n"
+    "}\n\n";
+#undef HELPER
+
+void cuda_prelude(Buf *out)
+{
+    buf_puts(out, prelude);
 }
 
 void cuda_emit(Buf *out, const Func *f)

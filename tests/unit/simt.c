@@ -23,6 +23,17 @@ static const char prelude[] =
     "static void (*body)(void *const *);\nstatic void *const *body_args;\n"
     "static float __int_as_float(int x) { float f; memcpy(&f, &x, 4); return f; }\n"
     "static double __longlong_as_double(long long x) { double f; memcpy(&f, &x, 8); return f; }\n"
+    "static float f32_of_f16(unsigned short h) { _Float16 f; memcpy(&f, &h, 2); return f; }\n"
+    "static unsigned short f16_of_f32(float x) { _Float16 f = x; unsigned short h; memcpy(&h, &f, 2); return h; }\n"
+    "static float f32_of_bf16(unsigned short h) { return __int_as_float(h << 16); }\n"
+    "static unsigned short bf16_of_f32(float x) { /* the nearest of two neighbours */\n"
+    "    if (x != x) return 0x7fff;\n"
+    "    unsigned u; memcpy(&u, &x, 4); unsigned short lo = u >> 16, hi = lo + 1;\n"
+    "    double a = f32_of_bf16(lo), b = (hi & 0x7fff) == 0x7f80 ? copysign(0x1p128, x) : f32_of_bf16(hi);\n"
+    "    if (u << 16 == 0) return lo;\n"
+    "    double to_lo = fabs(x - a), to_hi = fabs(b - x);\n"
+    "    return to_lo < to_hi || (to_lo == to_hi && !(lo & 1)) ? lo : hi;\n"
+    "}\n"
     "static void __syncwarp(unsigned) { passed[lane_now]++; swapcontext(&fiber[lane_now], &home); "
     "}\n"
     "static void enter() { body(body_args); over[lane_now] = 1; swapcontext(&fiber[lane_now], "
@@ -55,8 +66,8 @@ static const char prelude[] =
 /* extern "C" void run_k00(args, begin, end): unpacks the arguments for every lane. */
 static void emit_entry(Buf *b, const Func *f)
 {
-    static const char *const types[] = {"float",     "double",        "int",
-                                        "long long", "unsigned char", "bool"};
+    static const char *const types[] = {"float",         "double", "int",            "long long",
+                                        "unsigned char", "bool",   "unsigned short", "unsigned short"};
     buf_printf(b, "static void call_%s(void *const *a) { %s(", f->name, f->name);
     for (int i = 0; i < f->nargs; i++)
         buf_printf(b, "%s(%s *)a[%d]", i ? ", " : "", types[f->buf.v[i]->type], i);

@@ -31,6 +31,7 @@ static const Loops *training_kernels(Arena *a, const char *file)
 
 static void emit_all(Buf *out, const Loops *l)
 {
+    cuda_prelude(out);
     for (int i = 0; i < l->kernel.n; i++) cuda_emit(out, l->kernel.v[i].func);
 }
 

@@ -287,6 +287,32 @@ static void wrong_type(void)
     lb_store(b, u, x_task(b), x);
 }
 
+static void half_in_arithmetic(void)
+{
+    LB *b = begin("k00", "");
+    LBuf *u = lb_arg(b, LT_F32, 64), *h = lb_arg(b, LT_F16, 64);
+    Expr *x = x_add(b, x_load(b, u, x_task(b)), x_load(b, u, x_task(b)));
+    x->x[0] = x->x[1] = x_load(b, h, x_task(b));
+    x->type = LT_F16;
+    lb_store(b, h, x_task(b), x);
+}
+
+static void half_in_a_variable(void)
+{
+    LB *b = begin("k00", "");
+    LBuf *h = lb_arg(b, LT_BF16, 64);
+    lb_let(b, x_load(b, h, x_task(b)), "x");
+}
+
+static void half_of_another_kind(void)
+{
+    LB *b = begin("k00", "");
+    LBuf *h = lb_arg(b, LT_BF16, 64), *u = lb_arg(b, LT_F32, 64);
+    Expr *x = x_cast(b, LT_F32, x_load(b, h, x_task(b)));
+    x->type = LT_F64;
+    lb_store(b, u, x_task(b), x_cast(b, LT_F32, x));
+}
+
 static void finds_errors(void **state)
 {
     (void)state;
@@ -302,6 +328,9 @@ static void finds_errors(void **state)
     assert_true(dies(alloc_out_of_scope));
     assert_true(dies(foreign_variable));
     assert_true(dies(wrong_type));
+    assert_true(dies(half_in_arithmetic));
+    assert_true(dies(half_in_a_variable));
+    assert_true(dies(half_of_another_kind));
 }
 
 /* Right, though not at first sight. */
