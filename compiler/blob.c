@@ -1,5 +1,5 @@
 /* The model table: tensors, programs, launches, options, as one position-independent blob.
- * Kernels whose loop IR prints equally are one kernel. */
+ * Kernels of one device whose loop IR prints equally are one kernel. */
 #include "blob.h"
 #include "../runtime/abi.h"
 #include <stdlib.h>
@@ -9,21 +9,25 @@ typedef struct Writer {
     Arena *a;
     const BlobInput *in;
     Blob *out;
-    VEC(const char *) key;    /* of every kernel: its text */
+    VEC(const char *) key[2]; /* by device, of every kernel: its text */
     VEC(const Node *) scalar; /* all programs' scalars, one node each */
 } Writer;
 
 /* ---- raw writing ---- */
 
-static RtRef put(Writer *w, const void *p, size_t n)
+static RtRef append(Buf *b, const void *p, size_t n)
 {
     static const char zero[64];
-    Buf *b = &w->out->data;
     if (b->n % 8) buf_write(b, zero, 8 - b->n % 8);
     bug_if(b->n + n > UINT32_MAX, "the model table is larger than 4 GiB");
     RtRef at = (RtRef)b->n;
     buf_write(b, p, n);
     return at;
+}
+
+static RtRef put(Writer *w, const void *p, size_t n)
+{
+    return append(&w->out->data, p, n);
 }
 
 static RtRef put_str(Writer *w, const char *s)
@@ -43,15 +47,25 @@ static const char *kernel_text(Writer *w, const Func *f)
     return key;
 }
 
-static uint32_t kernel_index(Writer *w, Func *f)
+static uint32_t kernel_index(Writer *w, Func *f, uint32_t device)
 {
     const char *key = kernel_text(w, f);
-    for (int i = 0; i < w->key.n; i++)
-        if (!strcmp(w->key.v[i], key)) return (uint32_t)i;
-    f->name = arena_printf(w->a, "k%02d", w->key.n);
-    vec_push(w->a, &w->key, key);
-    vec_push(w->a, &w->out->kernel, f);
-    return (uint32_t)w->key.n - 1;
+    int n = w->key[device].n;
+    for (int i = 0; i < n; i++)
+        if (!strcmp(w->key[device].v[i], key)) return (uint32_t)i;
+    f->name = arena_printf(w->a, "k%02d", n);
+    vec_push(w->a, &w->key[device], key);
+    vec_push(w->a, &w->out->kernel[device], f);
+    return (uint32_t)n;
+}
+
+/* Names of the kernels of GPUs, by which images are searched. */
+static RtRef put_kernel_names(Writer *w)
+{
+    int n = w->out->kernel[RT_CUDA].n;
+    RtRef *name = NEWN(w->a, RtRef, n + 1);
+    for (int i = 0; i < n; i++) name[i] = put_str(w, w->out->kernel[RT_CUDA].v[i]->name);
+    return put(w, name, sizeof *name * (size_t)n);
 }
 
 /* ---- scalars: one numbering for all programs ---- */
@@ -209,13 +223,26 @@ static RtRef put_args(Writer *w, const Kernel *k, const Plan *p)
     return put(w, a, sizeof *a * (size_t)k->arg.n);
 }
 
-static RtRef put_steps(Writer *w, const Loops *l, bool prep, uint32_t *count)
+/* How the machine's backend starts the kernel; CPUs have no geometry, their threads claim tasks. */
+static void put_geometry(RtStep *s, const Func *f, const Machine *m)
 {
+    const Backend *b = backend_find(m->backend);
+    if (!b->launch) return;
+    Geometry g = b->launch(f);
+    memcpy(s->grid, g.grid, sizeof s->grid);
+    memcpy(s->block, g.block, sizeof s->block);
+    s->shared = (uint32_t)g.shared;
+}
+
+static RtRef put_steps(Writer *w, const BlobProgram *p, bool prep, uint32_t *count)
+{
+    const Loops *l = p->loops;
     VEC(RtStep) v = {0};
     for (int i = 0; i < l->kernel.n; i++) {
         const Kernel *k = &l->kernel.v[i];
         if (k->prep != prep) continue;
-        RtStep s = {.kernel = kernel_index(w, k->func), .nargs = (uint32_t)k->arg.n};
+        RtStep s = {.kernel = kernel_index(w, k->func, p->device), .nargs = (uint32_t)k->arg.n};
+        put_geometry(&s, k->func, l->plan->schedule->machine);
         s.args = put_args(w, k, l->plan);
         s.ntasks = (uint32_t)k->func->ntasks;
         s.layers = put_str(w, k->layers);
@@ -239,8 +266,9 @@ static RtRef put_programs(Writer *w)
         r[i].variant = p->variant;
         r[i].batch = (uint32_t)p->batch;
         r[i].tensors = put_program_tensors(w, p->loops->plan, &r[i].ntensors);
-        r[i].prepare = put_steps(w, p->loops, true, &r[i].nprepare);
-        r[i].steps = put_steps(w, p->loops, false, &r[i].nsteps);
+        r[i].device = p->device;
+        r[i].prepare = put_steps(w, p, true, &r[i].nprepare);
+        r[i].steps = put_steps(w, p, false, &r[i].nsteps);
         r[i].prep_size = (uint64_t)p->loops->plan->size[PLAN_PREP];
         r[i].slab_size = (uint64_t)p->loops->plan->size[PLAN_SLAB];
     }
@@ -294,9 +322,33 @@ Blob *blob_build(Arena *a, const BlobInput *in)
     m.options = put_options(&w);
     m.nprograms = (uint32_t)in->nprogram;
     m.programs = put_programs(&w);
-    m.nkernels = (uint32_t)out->kernel.n;
+    m.nkernels = (uint32_t)out->kernel[RT_CPU].n;
+    m.ndevice_kernels = (uint32_t)out->kernel[RT_CUDA].n;
+    m.device_kernels = put_kernel_names(&w);
     m.state_size = (uint64_t)first->size[PLAN_STATE];
     m.size = out->data.n;
     memcpy(out->data.s, &m, sizeof m);
     return out;
+}
+
+static RtImage put_image(Buf *b, const Image *x, uint32_t kind, const Object *o)
+{
+    return (RtImage){
+        .arch = x->arch, .kind = kind, .data = append(b, o->data, o->size), .size = o->size};
+}
+
+void blob_add_images(Blob *b, const Images *images)
+{
+    RtImage r[MOST_ARCHS + 1];
+    RtModel m;
+    int n = 0;
+    for (; n < images->n; n++)
+        r[n] = put_image(&b->data, &images->v[n], RT_CUBIN, &images->v[n].cubin);
+    r[n++] = put_image(&b->data, &images->v[0], RT_PTX, &images->v[0].ptx);
+    RtRef at = append(&b->data, r, sizeof *r * (size_t)n);
+    memcpy(&m, b->data.s, sizeof m);
+    m.nimages = (uint32_t)n;
+    m.images = at;
+    m.size = b->data.n;
+    memcpy(b->data.s, &m, sizeof m);
 }

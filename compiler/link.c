@@ -29,16 +29,16 @@ const char *link_runtime_path(Arena *a)
     return access(installed, R_OK) ? NULL : installed;
 }
 
-/* Programs of ours hold the model table, which begins with a magic number and the table's version.
- */
+/* Programs of ours hold the model table, which begins with a magic number and the table's version; those of an
+ * earlier sinter are ours as well. */
 static bool is_ours(const char *path)
 {
     Arena *a = arena_new();
     size_t len = 0;
     const char *why, *text = file_read(a, path, MOST_FILE, &len, &why);
-    uint32_t mark[2] = {RT_MAGIC, RT_ABI_VERSION};
-    bool ours =
-        text && len > 4 && !memcmp(text, "\177ELF", 4) && memmem(text, len, mark, sizeof mark);
+    bool ours = false, elf = text && len > 4 && !memcmp(text, "\177ELF", 4);
+    for (uint32_t v = 1; elf && v <= RT_ABI_VERSION && !ours; v++)
+        ours = memmem(text, len, (uint32_t[2]){RT_MAGIC, v}, sizeof(uint32_t[2])) != NULL;
     arena_free(a);
     return ours;
 }

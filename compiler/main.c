@@ -2,6 +2,7 @@
 #include "../runtime/weights.h"
 #include "init.h"
 #include "link.h"
+#include "nvrtc/cubin.h"
 #include "pipeline.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
@@ -28,6 +29,7 @@ typedef enum FlagKind {
     FLAG_REAL,
     FLAG_SET,
     FLAG_TARGET,
+    FLAG_EMIT,
     FLAG_NO_FUSE,
     FLAG_DIAG
 } FlagKind;
@@ -39,9 +41,13 @@ typedef struct Flag {
 #define AT(member) offsetof(CompileOptions, member)
 static const Flag flags[] = {
     {"-o", "OUT", "where the program goes", FLAG_TEXT, AT(out)},
-    {"--target", "cpu[:NAME]",
-     "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64; or cuda:sm_80, sm_90, sm_120",
+    {"--target", "cpu[:NAME]", "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64",
      FLAG_TARGET, 0},
+    {"--target", "cuda[:ARCH,..]", "a program for GPUs as well: sm_80 (default), sm_90, sm_120",
+     FLAG_TARGET, 0},
+    {"--emit", "WHAT,..", "exe (default); cuda, ptx, cubin: a GPU's kernels beside OUT", FLAG_EMIT,
+     0},
+    {"--no-cache", NULL, "compiles GPU kernels again that the cache has", FLAG_BOOL, AT(no_cache)},
     {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
      0},
     {"--batch", "N", "batch size instead of train.batch_size", FLAG_INT, AT(batch)},
@@ -112,8 +118,7 @@ static void print_help(void)
     print_flags();
     printf("\nStages: ");
     for (int i = 0; stage_names[i]; i++) printf("%s%s", i ? ", " : "", stage_names[i]);
-    printf(".\nThe built program explains itself: OUT --help. For cuda, OUT.cu, OUT.sm_80.ptx and\n"
-           "OUT.sm_80.cubin are written, the kernels alone: programs do not run on GPUs yet.\n");
+    printf(".\nThe built program explains itself: OUT --help.\n");
 }
 
 /* Wrong use of the command line: C001 options and their values, C002 numbers, C003 verbs. */
@@ -174,22 +179,73 @@ static void add_setting(Args *a, char *text)
     a->set[a->o.nset++] = (Setting){text, eq + 1};
 }
 
-/* "cpu", "cpu:x86-64-v3", "x86-64-v3", "cuda", "cuda:sm_90". */
-static void set_target(Args *a, const char *text)
+static _Noreturn void unknown_word(const char *what, const char *kind, const char *word,
+                                   const char *const *names)
 {
-    bool cuda = !strncmp(text, "cuda", 4);
-    const char *const *names = cuda ? machine_cuda_names : machine_names;
-    const char *colon = strchr(text, ':'), *name = colon ? colon + 1 : text;
-    if (!strcmp(text, "cpu") || !strcmp(text, "cuda")) name = names[0];
-    for (int i = 0; names[i]; i++)
-        if (!strcmp(names[i], name)) {
-            a->o.machine = names[i];
-            return;
-        }
     Buf all = {0};
     for (int i = 0; names[i]; i++) buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
-    usage("C001", diag_nearest(name, names), "unknown target '%s': %s:NAME with NAME of %s", text,
-          cuda ? "cuda" : "cpu", all.s);
+    usage("C001", diag_nearest(word, names), "unknown %s '%s%s': %s", what, kind, word, all.s);
+}
+
+static int find_word(const char *word, const char *const *names)
+{
+    int i = 0;
+    while (names[i] && strcmp(names[i], word) != 0) i++;
+    return names[i] ? i : -1;
+}
+
+/* Keeps the list in the order of machine_cuda_names, each name once. */
+static void add_arch(CompileOptions *o, int index)
+{
+    int at = 0;
+    while (at < o->narch && find_word(o->arch[at], machine_cuda_names) < index) at++;
+    if (at < o->narch && !strcmp(o->arch[at], machine_cuda_names[index])) return;
+    if (o->narch == MOST_ARCHS)
+        usage("C001", NULL, "--target: more than %d architectures", MOST_ARCHS);
+    memmove(o->arch + at + 1, o->arch + at, sizeof *o->arch * (size_t)(o->narch - at));
+    o->arch[at] = machine_cuda_names[index];
+    o->narch++;
+}
+
+/* "cuda", "cuda:sm_80,sm_90" */
+static void set_gpus(Args *a, const char *list)
+{
+    char word[32];
+    for (const char *p = list; *p; p += *p == ',') {
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        int i = find_word(word, machine_cuda_names);
+        if (i < 0) unknown_word("target", "cuda:", word, machine_cuda_names);
+        add_arch(&a->o, i);
+        p += n;
+    }
+}
+
+/* "cpu", "cpu:x86-64-v3", "x86-64-v3", or GPUs. */
+static void set_target(Args *a, const char *text)
+{
+    const char *colon = strchr(text, ':'), *name = colon ? colon + 1 : text;
+    if (!strcmp(text, "cuda") || !strncmp(text, "cuda:", 5)) {
+        set_gpus(a, colon && colon[1] ? colon + 1 : machine_cuda_names[0]);
+        return;
+    }
+    if (!strcmp(text, "cpu")) name = machine_names[0];
+    int i = find_word(name, machine_names);
+    if (i < 0) unknown_word("target", "cpu:", name, machine_names);
+    a->o.machine = machine_names[i];
+}
+
+static void set_emit(Args *a, const char *list)
+{
+    char word[32];
+    for (const char *p = list; *p; p += *p == ',') {
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        int i = find_word(word, emit_names);
+        if (i < 0) unknown_word("kind of output", "", word, emit_names);
+        a->o.emit |= 1u << i;
+        p += n;
+    }
 }
 
 static void apply_flag(Args *a, const Flag *f, char *value)
@@ -213,6 +269,9 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         break;
     case FLAG_TARGET:
         set_target(a, value);
+        break;
+    case FLAG_EMIT:
+        set_emit(a, value);
         break;
     case FLAG_NO_FUSE:
         a->o.no_fuse = true;
@@ -306,6 +365,8 @@ static int verb_build(Args *a)
     if (!a->o.out && !a->o.stop_after) usage("C001", NULL, "'build' needs -o OUT");
     if (a->o.out && !strcmp(a->o.out, a->o.spec))
         usage("C001", NULL, "OUT is the description itself: '%s'", a->o.out);
+    if (a->o.emit & ~(unsigned)EMIT_EXE && !a->o.narch)
+        usage("C001", NULL, "--emit=cuda, ptx and cubin need --target=cuda");
     return compile(&a->o);
 }
 
@@ -320,6 +381,8 @@ static int verb_verify(Args *a)
     take_spec(a);
     if (a->o.out) usage("C001", NULL, "'verify' writes no program: leave out -o");
     if (a->o.stop_after) usage("C001", NULL, "'verify' takes no --stop-after");
+    if (a->o.narch)
+        usage("C001", NULL, "'verify' looks at the CPU's kernels: leave out --target=cuda");
     return verify(&a->o);
 }
 
@@ -382,6 +445,7 @@ static int verb_doctor(Args *a)
     printf("cpu      %s, %d float lanes, %d vector registers (%s)\n", m->name, m->lanes, m->vregs,
            m->isa);
     printf("llvm     %s\n", llvm_version());
+    printf("nvrtc    %s\n", cuda_missing() ? cuda_missing() : "there: --target=cuda works");
     printf("runtime  %s\n", rt ? rt : "libsinter_rt.a is missing: run make, or make install");
     bad += !rt;
     bool cc = !access("/usr/bin/cc", X_OK) || getenv("SINTER_CC");

@@ -2,10 +2,11 @@
  *
  *   each program:  description -> Spec -> Graph -> autodiff -> simplify -> Groups -> Schedule
  *                  -> Plan -> Loops
- *   all programs:  Blob + kernels -> objects -> executable
+ *   all programs:  Blob, GPUs' kernels -> images in the blob, Blob + CPU's kernels -> objects -> executable
  *
  * A model is several programs: the training step and inference, at the description's batch and at
- * 1, and the unfused variants that `bench` compares with. After each stage `after` dumps, times and
+ * 1, and the unfused variants that `bench` compares with; all of them for the CPU and, if one was asked for,
+ * once more for a GPU (its architectures share the schedule of the lowest). After each stage `after` dumps, times and
  * tells whether to stop. */
 #include "pipeline.h"
 #include "../runtime/abi.h"
@@ -20,13 +21,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule",
-                                   "plan", "loop",  "llvm", "asm",      "link", NULL};
+const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule", "plan",
+                                   "loop", "cuda",  "ptx",  "llvm",     "asm",  "link",     NULL};
+const char *const emit_names[] = {"exe", "cuda", "ptx", "cubin", NULL};
 
 typedef struct Pipeline {
     Arena *perm;
     const CompileOptions *o;
-    const Machine *m;
+    const Machine *cpu, *gpu[MOST_ARCHS];
+    const Machine *m; /* of the program at work */
     const Spec *spec;
     const char *program; /* name of the one at work; NULL outside */
     double t0;
@@ -96,6 +99,11 @@ static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const voi
     }
     p->t0 = time_now();
     return p->o->stop_after && !strcmp(p->o->stop_after, stage);
+}
+
+static bool wants_exe(const CompileOptions *o)
+{
+    return !o->emit || o->emit & EMIT_EXE;
 }
 
 static void print_spec(Buf *b, const void *x)
@@ -257,8 +265,8 @@ static Blob *make_blob(Pipeline *p, const BlobProgram *prog, int n)
                     .program = prog,
                     .nprogram = n};
     in.compiler = arena_printf(p->perm, "sinter %s, LLVM %s", SINTER_VERSION, llvm_version());
-    in.target = p->m->name;
-    in.isa = p->m->isa;
+    in.target = p->cpu->name;
+    in.isa = p->cpu->isa;
     spec_texts(p->spec, &in.loss, &in.optimizer);
     in.hash = model_hash(p, in.loss, in.optimizer);
     in.option = spec_options(p->spec, &in.noption);
@@ -271,28 +279,61 @@ static void write_beside(const Pipeline *p, const char *suffix, const void *data
     if (!file_write_atomic(path, data, n, 0644)) fatal(EXIT_WRITE, "cannot write '%s':", path);
 }
 
-/* Kernels for a GPU: source, PTX and cubin beside OUT. */
-static void write_cuda(const Pipeline *p, const Object *cubin, const Buf *source, const Buf *ptx)
+/* Kernels for GPUs, as far as they were asked for, beside OUT. */
+static void write_kernels(const Pipeline *p, const Images *images)
 {
-    write_beside(p, "cu", source->s, source->n);
-    write_beside(p, arena_printf(p->perm, "%s.ptx", p->m->cpu), ptx->s, ptx->n);
-    write_beside(p, arena_printf(p->perm, "%s.cubin", p->m->cpu), cubin->data, cubin->size);
+    unsigned emit = p->o->emit;
+    if (emit & EMIT_CUDA) write_beside(p, "cu", images->source.s, images->source.n);
+    for (int i = 0; i < images->n; i++) {
+        const Image *x = &images->v[i];
+        const char *arch = x->machine->cpu;
+        if (emit & EMIT_PTX)
+            write_beside(p, arena_printf(p->perm, "%s.ptx", arch), x->ptx.data, x->ptx.size - 1);
+        if (emit & EMIT_CUBIN)
+            write_beside(p, arena_printf(p->perm, "%s.cubin", arch), x->cubin.data, x->cubin.size);
+    }
+}
+
+static CodegenOptions codegen_options(const Pipeline *p)
+{
+    CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+                        .source = base_name(p->o->spec),
+                        .no_cache = p->o->no_cache};
+    if (p->o->narch) c.driver = backend_find(p->gpu[0]->backend)->driver;
+    c.want_ir = wants_dump(p, "llvm");
+    c.want_asm = wants_dump(p, "asm");
+    return c;
+}
+
+/* The GPUs' kernels, if there are any, compiled into the blob. -> false: stop here */
+static bool emit_images(Pipeline *p, Blob *blob)
+{
+    Images images = {0};
+    CodegenOptions c = codegen_options(p);
+    p->program = NULL;
+    if (p->o->narch) {
+        images_compile(&images, blob->kernel[RT_CUDA].v, blob->kernel[RT_CUDA].n, p->gpu,
+                       p->o->narch, &c);
+        blob_add_images(blob, &images);
+    }
+    Buf none = {0}, ptx = {images.v[0].ptx.data, 0, 0};
+    bool stop = after(p, "cuda", print_text, p->o->narch ? &images.source : &none);
+    stop = after(p, "ptx", print_text, &ptx) || stop;
+    if (!stop) write_kernels(p, &images);
+    images_free(&images);
+    return !stop;
 }
 
 static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
 {
     Buf ir = {0}, as = {0};
-    const Backend *be = backend_find(p->m->backend);
-    CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
-                        .source = base_name(p->o->spec)};
-    c.want_ir = wants_dump(p, "llvm");
-    c.want_asm = wants_dump(p, "asm");
+    CodegenOptions c = codegen_options(p);
     p->program = NULL;
-    *nobj = be->compile(blob->kernel.v, blob->kernel.n, blob->data.s, blob->data.n, p->m, &c, obj,
-                        &ir, &as);
+    *nobj = backend_find(p->cpu->backend)
+                ->compile(blob->kernel[RT_CPU].v, blob->kernel[RT_CPU].n, blob->data.s,
+                          blob->data.n, p->cpu, &c, obj, &ir, &as);
     bool stop = after(p, "llvm", print_text, &ir);
     stop = after(p, "asm", print_text, &as) || stop;
-    if (be == &backend_nvrtc && !stop) write_cuda(p, *obj, &ir, &as);
     buf_free(&ir);
     buf_free(&as);
     return !stop;
@@ -312,24 +353,60 @@ static int operation_count(const Groups *gs)
     return n;
 }
 
+/* "native (znver5), cuda sm_80 sm_90" */
+static const char *machines(const Pipeline *p)
+{
+    const char *all = wants_exe(p->o) ? p->cpu->name : "";
+    for (int i = 0; i < p->o->narch; i++)
+        all = arena_printf(p->perm, "%s%s%s", all,
+                           i      ? " "
+                           : *all ? ", cuda "
+                                  : "cuda ",
+                           p->gpu[i]->name);
+    return all;
+}
+
 /* "cnn: training step 65 operations -> 21 kernels; inference 27 -> 7; native (znver5); 445 kB" */
 static void report(const Pipeline *p, const BlobProgram *prog, int n, double seconds)
 {
     const char *word = " operations";
     struct stat st = {0};
-    bool cuda = !strcmp(p->m->backend, backend_nvrtc.name);
-    const char *file =
-        cuda ? arena_printf(p->perm, "%s.%s.cubin", p->o->out, p->m->cpu) : p->o->out;
-    stat(file, &st);
-    printf("%s: ", file);
+    FILE *f = p->o->quiet ? stderr : stdout;
+    fprintf(f, "%s: ", p->o->quiet ? p->o->spec : p->o->out);
     for (int i = 0; i < n; i++) {
-        if (prog[i].variant == RT_UNFUSED || (i && prog[i].batch != prog[0].batch)) continue;
+        if (prog[i].variant == RT_UNFUSED || prog[i].batch != prog[0].batch ||
+            prog[i].device != prog[0].device)
+            continue;
         const Groups *gs = prog[i].loops->plan->schedule->groups;
-        printf("%s %d%s -> %d%s; ", phase_name(prog[i].phase), operation_count(gs), word,
-               gs->group.n, *word ? " kernels" : "");
+        fprintf(f, "%s %d%s -> %d%s; ", phase_name(prog[i].phase), operation_count(gs), word,
+                gs->group.n, *word ? " kernels" : "");
         word = "";
     }
-    printf("%s; %lld kB; %.2f s\n", p->m->name, (long long)st.st_size / 1000, seconds);
+    fprintf(f, "%s; ", machines(p));
+    if (wants_exe(p->o) && !stat(p->o->out, &st))
+        fprintf(f, "%lld kB; ", (long long)st.st_size / 1000);
+    fprintf(f, "%.2f s\n", seconds);
+}
+
+/* The programs of one machine, behind those in prog. -> false: errors were reported */
+static bool compile_programs(Pipeline *p, const Machine *m, BlobProgram *prog, int *n)
+{
+    int64_t batch = p->o->batch ? p->o->batch : spec_batch(p->spec);
+    bool gpu = m != p->cpu;
+    p->m = m;
+    for (int i = 0; i < NKINDS; i++) {
+        const ProgramKind *k = &kinds[i];
+        if (!wanted(p, k, batch)) continue;
+        bool stopped;
+        p->program = gpu ? arena_printf(p->perm, "cuda.%s", k->name) : k->name;
+        Loops *l = compile_program(p, k, k->single ? 1 : batch, &stopped);
+        if (!l && !stopped) return false;
+        if (!l) continue;
+        prog[(*n)++] = (BlobProgram){.loops = l, .phase = k->phase, .variant = k->variant};
+        prog[*n - 1].device = gpu ? RT_CUDA : RT_CPU;
+        prog[*n - 1].batch = k->single ? 1 : batch;
+    }
+    return true;
 }
 
 /* Everything but reading the description: every program, then the executable. */
@@ -337,26 +414,17 @@ static int build_model(Pipeline *p)
 {
     const CompileOptions *o = p->o;
     double start = p->t0;
-    int64_t batch = o->batch ? o->batch : spec_batch(p->spec);
-    BlobProgram prog[NKINDS];
-    int n = 0;
-    for (int i = 0; i < NKINDS; i++) {
-        if (!wanted(p, &kinds[i], batch)) continue;
-        int64_t b = kinds[i].single ? 1 : batch;
-        bool stopped;
-        p->program = kinds[i].name;
-        Loops *l = compile_program(p, &kinds[i], b, &stopped);
-        if (!l && !stopped) return diag_flush();
-        if (l) prog[n++] = (BlobProgram){l, kinds[i].phase, kinds[i].variant, b};
-    }
+    BlobProgram prog[2 * NKINDS];
+    int n = 0, nobj = 0;
+    if (wants_exe(o) && !compile_programs(p, p->cpu, prog, &n)) return diag_flush();
+    if (o->narch && !compile_programs(p, p->gpu[0], prog, &n)) return diag_flush();
     if (!n) return diag_flush();
     Object *obj = NULL;
-    int nobj = 0;
     Blob *blob = make_blob(p, prog, n);
-    bool go_on = emit(p, blob, &obj, &nobj);
+    bool go_on = emit_images(p, blob);
+    if (wants_exe(o)) go_on = go_on && emit(p, blob, &obj, &nobj);
     buf_free(&blob->data);
-    if (go_on && !strcmp(p->m->backend, backend_llvm.name))
-        link_executable(p->perm, obj, nobj, o->out, o->save_temps);
+    if (go_on && wants_exe(o)) link_executable(p->perm, obj, nobj, o->out, o->save_temps);
     for (int i = 0; i < nobj; i++) free(obj[i].data);
     free(obj);
     if (!go_on) return EXIT_OK;
@@ -372,8 +440,9 @@ static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
     *p = (Pipeline){.perm = a, .o = o, .t0 = time_now()};
     if (o->dump_dir && mkdir(o->dump_dir, 0777) && errno != EEXIST)
         fatal(EXIT_WRITE, "cannot create '%s':", o->dump_dir);
-    p->m = machine_find(p->perm, o->machine);
-    if (!p->m) fatal(EXIT_USAGE, "unknown target cpu '%s'", o->machine);
+    p->m = p->cpu = machine_find(p->perm, o->machine);
+    if (!p->cpu) fatal(EXIT_USAGE, "unknown target cpu '%s'", o->machine);
+    for (int i = 0; i < o->narch; i++) p->gpu[i] = machine_find(p->perm, o->arch[i]);
     p->spec = spec_read(p->perm, o->spec, o->set, o->nset);
     return p->spec && !diag_errors() ? EXIT_OK : diag_flush();
 }
@@ -381,7 +450,7 @@ static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
 int compile(const CompileOptions *o)
 {
     Pipeline p;
-    if (!o->stop_after && !link_may_write(o->out, o->force)) return diag_flush();
+    if (wants_exe(o) && !o->stop_after && !link_may_write(o->out, o->force)) return diag_flush();
     int code = open_pipeline(&p, arena_new(), o);
     if (code == EXIT_OK && !after(&p, "spec", print_spec, p.spec)) code = build_model(&p);
     arena_free(p.perm);
@@ -407,7 +476,7 @@ int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
     BlobProgram prog[NKINDS];
     int code = open_pipeline(&p, a, o), n = 0;
     if (code != EXIT_OK) return code;
-    *out = (Compiled){.spec = p.spec, .machine = p.m};
+    *out = (Compiled){.spec = p.spec, .machine = p.cpu};
     int64_t batch = o->batch ? o->batch : spec_batch(p.spec);
     for (int i = 0; i < NKINDS; i++) {
         bool stopped;
@@ -415,7 +484,8 @@ int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
             continue;
         Loops *l = compile_program(&p, &kinds[i], batch, &stopped);
         if (!l) return diag_flush();
-        prog[n] = (BlobProgram){l, kinds[i].phase, kinds[i].variant, batch};
+        prog[n] = (BlobProgram){
+            .loops = l, .phase = kinds[i].phase, .variant = kinds[i].variant, .batch = batch};
         out->program[n++] = (CompiledProgram){
             .what = phase_name(kinds[i].phase), .training = kinds[i].phase == RT_TRAIN, .loops = l};
     }

@@ -1,20 +1,28 @@
 /* The compiler as one call. */
 #ifndef PIPELINE_H
 #define PIPELINE_H
+#include "images.h"
 #include "loops.h"
 #include "stages.h"
 
 #define SINTER_VERSION "0.1.0"
 
+/* What `build` writes: the program, or a GPU's kernels beside OUT as OUT.cu, OUT.sm_80.ptx, OUT.sm_80.cubin. */
+enum { EMIT_EXE = 1, EMIT_CUDA = 2, EMIT_PTX = 4, EMIT_CUBIN = 8 };
+extern const char *const emit_names[]; /* by bit, ends with NULL */
+
 typedef struct CompileOptions {
     const char *spec, *out;
     const char *machine; /* "native", "x86-64-v3", ... */
+    const char *arch[MOST_ARCHS]; /* "sm_80", ... by rising number: GPUs that the program can use too */
+    int narch;
+    unsigned emit;       /* EMIT_..; 0: EMIT_EXE */
     const Setting *set;
     int nset;
     int64_t batch; /* 0: the description's */
     bool infer_only, no_fuse, no_reuse, no_simplify, no_variants;
     const char *no_fuse_rule; /* --no-fuse=RULE */
-    bool explain, time, force, save_temps, verbose;
+    bool explain, time, force, save_temps, verbose, no_cache;
     const char *dump;       /* "graph,fuse", "all" or NULL */
     const char *dump_dir;   /* NULL: stdout */
     const char *stop_after; /* stage name or NULL */
@@ -25,6 +33,7 @@ typedef struct CompileOptions {
     int64_t seed;           /* verify; 0: its own */
     double tolerance;       /* verify; 0: its own */
     bool json;              /* results as JSON instead of tables */
+    bool quiet;             /* the report of `build` to stderr: stdout is the program's */
 } CompileOptions;
 
 extern const char *const stage_names[]; /* in order, ends with NULL */

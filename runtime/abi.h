@@ -1,14 +1,15 @@
 /* The contract between the compiler and every program it builds: the only header that both include.
  *
  * The compiler emits two symbols: `rt_model`, one read-only blob that begins with an RtModel, and
- * `rt_kernels`, the table of kernels. Inside the blob there are no pointers: a RtRef is a byte offset from the
- * blob's start (0 = absent), so the blob needs no relocation and can be checked. All numbers are little-endian.
+ * `rt_kernels`, the table of the CPU's kernels. Inside the blob there are no pointers: a RtRef is a byte offset from
+ * the blob's start (0 = absent), so the blob needs no relocation and can be checked. All numbers are little-endian.
+ * The kernels of a GPU lie in the blob's images, machine code for one architecture each, and are found there by name.
  */
 #ifndef RUNTIME_ABI_H
 #define RUNTIME_ABI_H
 #include <stdint.h>
 
-#define RT_ABI_VERSION 1u
+#define RT_ABI_VERSION 2u
 #define RT_MAGIC 0x746e6973u /* the blob's first four bytes: "sint" */
 #define RT_MAX_RANK 5
 
@@ -21,7 +22,8 @@ typedef void (*RtKernel)(void *const *args, int64_t begin, int64_t end);
 
 enum { RT_F32, RT_I32, RT_U8 };
 
-/* Memory. Every arena is one allocation, zeroed once; sizes are in RtModel and RtProgram. */
+/* Memory. Every arena is one allocation, zeroed once; sizes are in RtModel and RtProgram. A program of a GPU has them
+ * on the device; the state's layout is the same for all programs, so that weights do not depend on the device. */
 enum {
     RT_STATE,  /* parameters, running statistics, optimizer moments: one for all programs */
     RT_PREP,   /* values computed from state alone (folded weights): one per program, filled by its prepare steps */
@@ -61,7 +63,7 @@ typedef struct RtArg {
 } RtArg;
 
 typedef struct RtStep { /* one kernel launch: all tasks, then a barrier */
-    uint32_t kernel;        /* index in rt_kernels */
+    uint32_t kernel;        /* index in rt_kernels; of a GPU's program: in RtModel.device_kernels */
     uint32_t nargs;
     RtRef args;             /* RtArg[nargs] */
     uint32_t ntasks;
@@ -71,11 +73,13 @@ typedef struct RtStep { /* one kernel launch: all tasks, then a barrier */
     uint32_t nowait;        /* 1: the next step does not depend on this one; no barrier is needed between them */
     double flops, bytes;    /* per run, as counted from the loops' specification */
     RtRef writes;           /* RtArg-like list for --poison: uint32 count, then {arena, offset, bytes} triples; may be 0 */
-    uint32_t pad;
+    uint32_t grid[3], block[3]; /* of a GPU's program: blocks, threads of a block. The kernel's parameters are the */
+    uint32_t shared;            /* arguments' addresses; shared: bytes of dynamic shared memory a block */
 } RtStep;
 
 enum { RT_TRAIN, RT_INFER };
 enum { RT_FUSED, RT_UNFUSED };
+enum { RT_CPU, RT_CUDA }; /* RtProgram.device */
 
 typedef struct RtProgram {
     uint32_t phase, variant;
@@ -84,8 +88,19 @@ typedef struct RtProgram {
     RtRef tensors;           /* RtTensor[]: inputs, targets, outputs, gradients of this program */
     uint32_t nprepare, nsteps;
     RtRef prepare, steps;    /* RtStep[] */
+    uint32_t device;         /* RT_CPU.. */
     uint64_t prep_size, slab_size;
 } RtProgram;
+
+enum { RT_CUBIN, RT_PTX };
+
+typedef struct RtImage { /* all kernels of the GPU's programs */
+    uint32_t arch;  /* 80: compute capability 8.0 */
+    uint32_t kind;  /* RT_CUBIN: for that capability's major and minors from its own on. RT_PTX: for all from it on */
+    RtRef data;     /* in the blob, the image's only place; aligned to 8. PTX: text that ends with a 0 byte */
+    uint32_t pad;
+    uint64_t size;  /* bytes, the 0 included */
+} RtImage;
 
 typedef struct RtScalar {
     RtRef name;     /* "lr", "step", "seed", "bias_correction1", ... see runtime/scalars.c */
@@ -112,6 +127,9 @@ typedef struct RtModel {
     uint32_t nstates, nprograms, nscalars, noptions, nkernels;
     RtRef states, programs, scalars, options; /* RtTensor[], RtProgram[], RtScalar[], RtOption[] */
     uint64_t state_size;
+    uint32_t ndevice_kernels, nimages;
+    RtRef device_kernels;    /* RtRef[]: names of the kernels in every image */
+    RtRef images;            /* RtImage[]: cubins by rising arch, then the PTX of the lowest */
 } RtModel;
 
 extern const RtModel rt_model;

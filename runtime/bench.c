@@ -230,7 +230,7 @@ static int batches(const RtSession *s, uint32_t phase, uint32_t *out)
         snprintf(text, sizeof text, "%u", p->batch);
         int at = 0;
         while (at < n && out[at] < p->batch) at++;
-        if (p->phase != phase || (at < n && out[at] == p->batch) ||
+        if (p->device != s->device || p->phase != phase || (at < n && out[at] == p->batch) ||
             !listed(&s->opt, "run.batch", text))
             continue;
         memmove(out + at + 1, out + at, sizeof *out * (size_t)(n - at));
@@ -260,7 +260,7 @@ static void bench_one(RtSession *s, RtPool *pool, uint32_t phase, uint32_t batch
     RtBench b = {
         .model = s->model, .phase = phase, .batch = batch, .threads = rt_pool_threads(pool)};
     for (uint32_t v = RT_FUSED; v <= RT_UNFUSED; v++) {
-        const RtProgram *p = rt_model_program(s->model, phase, v, batch);
+        const RtProgram *p = rt_model_program(s->model, s->device, phase, v, batch);
         if (p && listed(&s->opt, "run.variants", rt_variant_name(v)))
             open_lane(&b.lane[b.nlanes++], s, pool, p, v);
     }

@@ -5,6 +5,7 @@
 #include "options.h"
 #include "verbs.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text(const RtModel *m, RtRef ref)
@@ -42,6 +43,26 @@ static const char *variant(const RtProgram *p)
     return p->variant == RT_FUSED ? "fused" : "unfused";
 }
 
+static const char *device(const RtProgram *p)
+{
+    return p->device == RT_CPU ? "cpu" : "cuda";
+}
+
+/* "cubin sm_80 sm_90, PTX sm_80" */
+static char *images(const RtModel *m)
+{
+    char *all = rt_strdup("");
+    const RtImage *x = RT_AT(m, RtImage, m->images);
+    for (uint32_t i = 0; i < m->nimages; i++) {
+        bool first = i == 0 || x[i].kind != x[i - 1].kind;
+        const char *kind = !first ? "" : x[i].kind == RT_PTX ? "PTX " : "cubin ";
+        char *more = rt_format("%s%s%ssm_%u", all, !i ? "" : first ? ", " : " ", kind, x[i].arch);
+        free(all);
+        all = more;
+    }
+    return all;
+}
+
 static void line(const char *key, const char *value)
 {
     if (value && *value) printf("%-11s %s\n", key, value);
@@ -54,22 +75,39 @@ static void print_text(const RtModel *m)
     line("compiler", text(m, m->compiler));
     line("target", text(m, m->target));
     line("needs", text(m, m->isa));
+    char *gpu = images(m);
+    line("cuda", gpu);
+    free(gpu);
     line("loss", text(m, m->loss));
     line("optimizer", text(m, m->optimizer));
     printf("%-11s %lld\n%-11s %u in %u programs\n", "parameters", (long long)parameters(m),
-           "kernels", m->nkernels, m->nprograms);
+           "kernels", m->nkernels + m->ndevice_kernels, m->nprograms);
     printf("%-11s %.2f MiB\n\n", "state", (double)m->state_size / 1048576);
-    printf("%-6s %-8s %6s %6s %8s %16s %13s %9s %9s\n", "phase", "variant", "batch", "steps",
-           "prepare*", "activations MiB", "prepared MiB", "GFLOP", "MB moved");
+    printf("%-6s %-6s %-8s %6s %6s %8s %16s %13s %9s %9s\n", "device", "phase", "variant", "batch",
+           "steps", "prepare*", "activations MiB", "prepared MiB", "GFLOP", "MB moved");
     const RtProgram *p = rt_model_programs(m);
     for (uint32_t i = 0; i < m->nprograms; i++, p++) {
         double flops, bytes;
         totals(m, p, &flops, &bytes);
-        printf("%-6s %-8s %6u %6u %8u %16.2f %13.2f %9.3f %9.1f\n", phase(p), variant(p), p->batch,
-               p->nsteps, p->nprepare, (double)p->slab_size / 1048576,
+        printf("%-6s %-6s %-8s %6u %6u %8u %16.2f %13.2f %9.3f %9.1f\n", device(p), phase(p),
+               variant(p), p->batch, p->nsteps, p->nprepare, (double)p->slab_size / 1048576,
                (double)p->prep_size / 1048576, flops * 1e-9, bytes * 1e-6);
     }
     puts("\n* steps that run once for given weights; what they compute is kept");
+}
+
+static void json_images(RtJson *j, const RtModel *m)
+{
+    const RtImage *x = RT_AT(m, RtImage, m->images);
+    rt_json_array(j, "images");
+    for (uint32_t i = 0; i < m->nimages; i++) {
+        rt_json_object(j, NULL);
+        rt_json_str(j, "kind", x[i].kind == RT_PTX ? "ptx" : "cubin");
+        rt_json_int(j, "arch", x[i].arch);
+        rt_json_int(j, "bytes", (int64_t)x[i].size);
+        rt_json_end_object(j);
+    }
+    rt_json_end_array(j);
 }
 
 static void print_json(const RtModel *m, const char *path)
@@ -86,6 +124,8 @@ static void print_json(const RtModel *m, const char *path)
     rt_json_str(&j, "optimizer", text(m, m->optimizer));
     rt_json_int(&j, "parameters", parameters(m));
     rt_json_int(&j, "kernels", m->nkernels);
+    rt_json_int(&j, "device_kernels", m->ndevice_kernels);
+    json_images(&j, m);
     rt_json_int(&j, "state_bytes", (int64_t)m->state_size);
     rt_json_array(&j, "programs");
     const RtProgram *p = rt_model_programs(m);
@@ -93,6 +133,7 @@ static void print_json(const RtModel *m, const char *path)
         double flops, bytes;
         totals(m, p, &flops, &bytes);
         rt_json_object(&j, NULL);
+        rt_json_str(&j, "device", device(p));
         rt_json_str(&j, "phase", phase(p));
         rt_json_str(&j, "variant", variant(p));
         rt_json_int(&j, "batch", p->batch);

@@ -41,12 +41,13 @@ static void check_tensors(const RtModel *m, const RtTensor *t, uint32_t n, const
     }
 }
 
-static void check_steps(const RtModel *m, RtRef ref, uint32_t n, const uint64_t *size)
+static void check_steps(const RtModel *m, uint32_t device, RtRef ref, uint32_t n,
+                        const uint64_t *size)
 {
     check_list(m, ref, n, sizeof(RtStep), "steps");
     const RtStep *s = RT_AT(m, RtStep, ref);
     for (uint32_t i = 0; i < n; i++, s++) {
-        need(s->kernel < m->nkernels, "kernel number");
+        need(s->kernel < (device == RT_CPU ? m->nkernels : m->ndevice_kernels), "kernel number");
         check_list(m, s->args, s->nargs, sizeof(RtArg), "arguments");
         const RtArg *a = RT_AT(m, RtArg, s->args);
         for (uint32_t k = 0; k < s->nargs; k++) {
@@ -61,11 +62,23 @@ static void check_steps(const RtModel *m, RtRef ref, uint32_t n, const uint64_t 
 static void check_program(const RtModel *m, const RtProgram *p)
 {
     uint64_t size[RT_NARENAS] = {m->state_size, p->prep_size, p->slab_size, 64ull * m->nscalars};
-    need(p->batch > 0, "batch");
+    need(p->batch > 0 && p->device <= RT_CUDA, "batch or device");
     check_list(m, p->tensors, p->ntensors, sizeof(RtTensor), "tensors");
     check_tensors(m, rt_program_tensors(m, p), p->ntensors, size);
-    check_steps(m, p->prepare, p->nprepare, size);
-    check_steps(m, p->steps, p->nsteps, size);
+    check_steps(m, p->device, p->prepare, p->nprepare, size);
+    check_steps(m, p->device, p->steps, p->nsteps, size);
+}
+
+static void check_images(const RtModel *m)
+{
+    check_list(m, m->device_kernels, m->ndevice_kernels, sizeof(RtRef), "names of kernels");
+    const RtRef *name = RT_AT(m, RtRef, m->device_kernels);
+    for (uint32_t i = 0; i < m->ndevice_kernels; i++) check_str(m, name[i], "name of a kernel");
+    check_list(m, m->images, m->nimages, sizeof(RtImage), "images");
+    const RtImage *x = RT_AT(m, RtImage, m->images);
+    for (uint32_t i = 0; i < m->nimages; i++)
+        need(x[i].data % 8 == 0 && x[i].data <= m->size && x[i].size <= m->size - x[i].data,
+             "image");
 }
 
 void rt_model_check(const RtModel *m)
@@ -90,6 +103,7 @@ void rt_model_check(const RtModel *m)
         check_str(m, o[i].key, "option");
         check_str(m, o[i].value, "option");
     }
+    check_images(m);
     for (uint32_t i = 0; i < m->nprograms; i++) check_program(m, rt_model_programs(m) + i);
 }
 
@@ -100,8 +114,9 @@ void rt_model_check(const RtModel *m)
     F("ssse3")                                                                                     \
     F("sse4.1")                                                                                    \
     F("sse4.2")                                                                                    \
-    F("popcnt") F("avx") F("avx2") F("fma") F("bmi") F("bmi2") F("avx512f") F("avx512bw")          \
-        F("avx512cd") F("avx512dq") F("avx512vl")
+    F("popcnt")                                                                                    \
+    F("avx") F("avx2") F("fma") F("bmi") F("bmi2") F("avx512f") F("avx512bw") F("avx512cd")        \
+        F("avx512dq") F("avx512vl")
 
 static bool cpu_has(const char *name)
 {
@@ -191,12 +206,14 @@ const char *rt_model_option(const RtModel *m, const char *key, uint32_t *line)
     return NULL;
 }
 
-const RtProgram *rt_model_program(const RtModel *m, uint32_t phase, uint32_t variant,
-                                  uint32_t batch)
+const RtProgram *rt_model_program(const RtModel *m, uint32_t device, uint32_t phase,
+                                  uint32_t variant, uint32_t batch)
 {
     const RtProgram *best = NULL, *p = rt_model_programs(m);
     for (uint32_t i = 0; i < m->nprograms; i++, p++) {
-        if (p->phase != phase || p->variant != variant || (batch && p->batch != batch)) continue;
+        if (p->device != device || p->phase != phase || p->variant != variant ||
+            (batch && p->batch != batch))
+            continue;
         if (!best || p->batch > best->batch) best = p;
     }
     return best;

@@ -18,8 +18,8 @@ const RtTensor *rt_model_state(const RtModel *m, const char *name);
 const RtTensor *rt_program_tensor(const RtModel *m, const RtProgram *p, const char *name);
 const char *rt_model_option(const RtModel *m, const char *key, uint32_t *line);
 /* batch 0: the program with the largest batch. */
-const RtProgram *rt_model_program(const RtModel *m, uint32_t phase, uint32_t variant,
-                                  uint32_t batch);
+const RtProgram *rt_model_program(const RtModel *m, uint32_t device, uint32_t phase,
+                                  uint32_t variant, uint32_t batch);
 
 int64_t rt_tensor_count(const RtTensor *t); /* elements, without padding */
 #endif

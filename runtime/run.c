@@ -101,8 +101,8 @@ static double run_all(RtExec *e, const RtRaw *input, const RtRaw *target, Output
 /* Batch 1 if the build has it, else the largest. */
 static RtExec *pick(RtSession *s)
 {
-    return rt_session_exec(s, RT_INFER,
-                           rt_model_program(s->model, RT_INFER, s->variant, 1) ? 1 : 0);
+    bool single = rt_model_program(s->model, s->device, RT_INFER, s->variant, 1) != NULL;
+    return rt_session_exec(s, RT_INFER, single ? 1 : 0);
 }
 
 int rt_verb_run(const RtVerb *v)

@@ -58,11 +58,11 @@ void rt_session_close(RtSession *s)
 
 RtExec *rt_session_exec(RtSession *s, uint32_t phase, uint32_t batch)
 {
-    const RtProgram *p = rt_model_program(s->model, phase, s->variant, batch);
+    const RtProgram *p = rt_model_program(s->model, s->device, phase, s->variant, batch);
     if (!p && rt_option_given(&s->opt, "run.variant")) {
         rt_fail(RT_EXIT_USAGE, "C003", "this build has no such variant");
     }
-    if (!p) p = rt_model_program(s->model, phase, !s->variant, batch);
+    if (!p) p = rt_model_program(s->model, s->device, phase, !s->variant, batch);
     if (!p) {
         rt_fail(RT_EXIT_USAGE, "C003", "this build has no %s program%s",
                 phase == RT_TRAIN ? "training" : "inference",

@@ -12,7 +12,7 @@ typedef struct RtSession {
     RtOptions opt;
     RtPool *pool;
     RtState *state; /* initialised from the seed */
-    uint32_t variant;
+    uint32_t device, variant;
 } RtSession;
 
 /* Parses the verb's options; checks the CPU; starts the pool and the state. */

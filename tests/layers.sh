@@ -17,7 +17,8 @@ compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h c
 compiler/schedule.h     | compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan.h         | compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/loops.h        | compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
-compiler/blob.*         | compiler/blob.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
+compiler/images.*       | compiler/images.h compiler/backend.h compiler/support/*
+compiler/blob.*         | compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/link.*         | compiler/link.h compiler/backend.h runtime/abi.h compiler/support/*
 compiler/backend.c      | compiler/backend.h compiler/support/*
 compiler/machine.c      | compiler/backend.h compiler/support/*
@@ -39,6 +40,7 @@ runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
 '
 # Rows of the folders of compiler/.
 folders='
+compiler/support/cache.c | compiler/support/* runtime/sha256.h
 compiler/support/*      | compiler/support/*
 compiler/graph/*        | compiler/graph/* compiler/support/*
 compiler/loop/*         | compiler/loop/* compiler/support/*

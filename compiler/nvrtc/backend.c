@@ -1,8 +1,9 @@
-/* The CUDA backend: kernels -> CUDA C -> one cubin. The model's table has no place in it: the run side reads that
- * from the executable. */
+/* The CUDA backend: kernels -> CUDA C -> one cubin and its PTX. The model's table has no place in them: the run side
+ * reads that from the executable. */
 #include "backend.h"
-#include "nvrtc/cubin.h"
+#include "nvrtc/cache.h"
 #include "nvrtc/emit.h"
+#include "support/diag.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,21 +11,20 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
                    const CodegenOptions *o, Object **out, Buf *ir, Buf *as)
 {
     Buf source = {0}, log = {0};
-    Object ptx;
-    (void)blob, (void)blob_size, (void)o;
+    (void)blob, (void)blob_size;
     cuda_prelude(&source);
     for (int i = 0; i < nfunc; i++) {
         if (i) buf_putc(&source, '\n');
         cuda_emit(&source, f[i]);
     }
-    *out = calloc(1, sizeof **out);
-    cuda_compile(source.s, m->cpu, *out, &ptx, &log);
-    buf_puts(ir, source.s);
-    buf_puts(as, ptx.data);
-    free(ptx.data);
+    *out = calloc(2, sizeof **out);
+    if (!*out) fatal(EXIT_MEMORY, "out of memory");
+    cuda_compile_cached(source.s, m->cpu, !o->no_cache, &(*out)[0], &(*out)[1], &log);
+    if (ir) buf_puts(ir, source.s);
+    if (as) buf_puts(as, (*out)[1].data);
     buf_free(&source);
     buf_free(&log);
-    return 1;
+    return 2;
 }
 
 static Geometry launch(const Func *f)

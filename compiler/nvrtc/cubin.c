@@ -1,6 +1,7 @@
 #include "nvrtc/cubin.h"
 #include "support/diag.h"
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,13 +31,18 @@ static const char *load_api(void)
     return NULL;
 }
 
+static const char *why_missing;
+
+static void open_api(void)
+{
+    why_missing = load_api();
+}
+
 const char *cuda_missing(void)
 {
-    static bool tried;
-    static const char *why;
-    if (!tried) why = load_api();
-    tried = true;
-    return why;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, open_api);
+    return why_missing;
 }
 
 static void check(int result, const char *what)
@@ -66,6 +72,19 @@ static Object take(NvrtcProgram p, int (*size)(NvrtcProgram, size_t *),
     return o;
 }
 
+/* --fmad=false: multiplications and additions are fused where the loop IR says so, and nowhere else */
+static const char *const fixed[] = {"--fmad=false", "--ptxas-options=-v", "--std=c++17"};
+enum { NFIXED = sizeof fixed / sizeof fixed[0] };
+
+void cuda_describe(Buf *out, const char *arch)
+{
+    int major = 0, minor = 0;
+    check(api.nvrtcVersion(&major, &minor), "version");
+    buf_printf(out, "NVRTC %d.%d %s", major, minor, arch);
+    for (int i = 0; i < NFIXED; i++) buf_printf(out, " %s", fixed[i]);
+    buf_putc(out, 0);
+}
+
 void cuda_compile(const char *source, const char *arch, Object *cubin, Object *ptx, Buf *log)
 {
     const char *why = cuda_missing();
@@ -73,10 +92,10 @@ void cuda_compile(const char *source, const char *arch, Object *cubin, Object *p
     char target[32];
     NvrtcProgram p;
     snprintf(target, sizeof target, "--gpu-architecture=%s", arch);
-    /* --fmad=false: multiplications and additions are fused where the loop IR says so, and nowhere else */
-    const char *const options[] = {target, "--fmad=false", "--ptxas-options=-v", "--std=c++17"};
+    const char *options[NFIXED + 1] = {target};
+    memcpy(options + 1, fixed, sizeof fixed);
     check(api.nvrtcCreateProgram(&p, source, "kernels.cu", 0, NULL, NULL), "create");
-    int result = api.nvrtcCompileProgram(p, sizeof options / sizeof options[0], options);
+    int result = api.nvrtcCompileProgram(p, NFIXED + 1, options);
     append_log(p, log);
     bug_if(result, "NVRTC rejects generated code: %s\n%s", api.nvrtcGetErrorString(result), log->s);
     *cubin = take(p, api.nvrtcGetCUBINSize, api.nvrtcGetCUBIN);

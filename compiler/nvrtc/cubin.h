@@ -7,6 +7,8 @@
  * (registers, spills, shared memory) is appended to log. fatal(EXIT_TOOL) without NVRTC; a source it rejects is a bug
  * of ours and ends with its log. */
 void cuda_compile(const char *source, const char *arch, Object *cubin, Object *ptx, Buf *log);
+/* All that the result depends on but the source: NVRTC's version and the options. */
+void cuda_describe(Buf *out, const char *arch);
 /* NULL, or why NVRTC cannot be used here. */
 const char *cuda_missing(void);
 #endif

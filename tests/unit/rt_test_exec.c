@@ -86,9 +86,9 @@ static void programs(void **state)
     RtState *s = rt_state_new(m);
     rt_init_state(s, 5);
     rt_unpack(rt_model_state(m, "fc.weight"), rt_state_at(s, rt_model_state(m, "fc.weight")), w);
-    RtExec *e = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_INFER, RT_FUSED, 0), s);
-    RtExec *u = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_INFER, RT_UNFUSED, 0), s);
-    RtExec *single = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_INFER, RT_FUSED, 1), s);
+    RtExec *e = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_INFER, RT_FUSED, 0), s);
+    RtExec *u = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_INFER, RT_UNFUSED, 0), s);
+    RtExec *single = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_INFER, RT_FUSED, 1), s);
     assert_int_equal(rt_exec_program(e)->batch, FB);
     rt_exec_set(e, "input", x);
     rt_exec_set(e, "target", t);
@@ -135,7 +135,7 @@ static void training(void **state)
         RtPool *pool = rt_pool_new(run ? 3 : 1);
         RtState *s = rt_state_new(m);
         rt_init_state(s, 5);
-        RtExec *e = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_TRAIN, RT_FUSED, 0), s);
+        RtExec *e = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_TRAIN, RT_FUSED, 0), s);
         rt_exec_set(e, "input", x);
         rt_exec_set(e, "target", t);
         for (int i = 0; i < 50; i++) {

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Building for GPUs: the program holds images for every architecture and runs on the CPU as before; kernels beside OUT
+# on demand; the cache gives the same bytes, and a damaged entry is written again.
+. "$(dirname "$0")/lib.sh"
+f=$fixtures/cnn_small
+build() { "$sinter" build "$f.yaml" --infer-only --no-variants "$@"; }
+
+refuses "unknown architecture" 2 "error\[C001\].*cuda:sm_91.*sm_90" build -o "$work/q" --target=cuda:sm_91
+refuses "unknown kind of output" 2 "error\[C001\].*'cubim'.*cubin" build -o "$work/q" --target=cuda --emit=cubim
+refuses "kernels of no GPU" 2 'error\[C001\].*--target=cuda' build -o "$work/q" --emit=cubin
+check "nothing was written" test ! -e "$work/q"
+
+why=$("$sinter" doctor | sed -n 's/^nvrtc *\(.*is.*\)/\1/p')
+if [ -n "$why" ]; then
+    skip "builds for GPUs" "$why"
+    finish
+fi
+export XDG_CACHE_HOME=$work/cache
+must "builds for two architectures" build --target=cuda:sm_90,sm_80 -o "$work/a"
+check "info names the images" grep -q 'cuda .*cubin sm_80 sm_90, PTX sm_80' <("$work/a" info)
+check "info lists both devices' programs" sh -c "'$work/a' info | grep -q '^cuda .*infer' && '$work/a' info | grep -q '^cpu .*infer'"
+if [ "${BUILD:-build}" = build ]; then
+    check "ldd shows only the C library" sh -c "! ldd '$work/a' | grep -vE 'linux-vdso|ld-linux|lib(c|m|pthread)\.so'"
+else
+    skip "ldd shows only the C library" "the sanitizers' libraries are beside it"
+fi
+
+entries() { find "$XDG_CACHE_HOME/sinter" -type f "$@"; }
+check "the cache holds an entry for each" test "$(entries | wc -l)" = 2
+check "its entries are private" test -z "$(entries -perm /077)"
+must "builds from the cache" build --target=cuda:sm_80,sm_90 -o "$work/b"
+same "which gives the same bytes" "$work/a" "$work/b"
+entry=$(entries | sort | head -n 1)
+printf 'damaged' | dd of="$entry" bs=1 seek=4000 conv=notrunc status=none
+must "builds over a damaged entry" build --target=cuda:sm_80,sm_90 -o "$work/c"
+same "which gives the same bytes too" "$work/a" "$work/c"
+check "and repairs the entry" sh -c "! grep -q damaged '$entry'"
+must "builds without a cache" env HOME=/nowhere XDG_CACHE_HOME= "$sinter" build "$f.yaml" --infer-only --target=cuda:sm_80 -o "$work/d"
+check "a target is the architectures asked for" grep -q 'cuda .*cubin sm_80, PTX sm_80' <("$work/d" info)
+
+must "writes kernels beside OUT" build --target=cuda:sm_80,sm_90 --emit=cuda,ptx,cubin -o "$work/k"
+check "and no program" test ! -e "$work/k"
+for file in k.cu k.sm_80.ptx k.sm_80.cubin k.sm_90.ptx k.sm_90.cubin; do
+    check "$file was written" test -s "$work/$file"
+done
+check "the source is CUDA C" grep -q '__global__' "$work/k.cu"
+check "a PTX of its architecture" grep -q '^.target sm_90' "$work/k.sm_90.ptx"
+check "a stage of its own in dumps" sh -c "'$sinter' build '$f.yaml' --infer-only --target=cuda -o '$work/n' --stop-after=cuda --dump=cuda | grep -q __global__"
+check "a stopped build leaves no program" test ! -e "$work/n"
+
+# On the CPU it is the program that it was.
+must "builds for the CPU" build -o "$work/cpu"
+for program in a cpu; do
+    check "$program runs" "$work/$program" run --input "$f.input.safetensors" --weights "$f.init.safetensors" \
+        --output "$work/$program.output.safetensors"
+done
+same "the CPU's programs compute the same" "$work/a.output.safetensors" "$work/cpu.output.safetensors"
+finish
