@@ -2,9 +2,10 @@
  * loop is a thread, and what stands outside of VECTOR loops is computed by all of them alike (one of them stores).
  *
  * In: a verified Func. Out: text. REGISTER arrays become registers of the thread when a lane only meets its own
- * elements, and shared memory when lanes read each other's (`place`). Index arithmetic is 32 bits wide where all
+ * elements, and shared memory when lanes read each other's (place.h). Index arithmetic is 32 bits wide where all
  * buffers allow it. Tensor-core kernels are not made here: they come from templates. */
 #include "nvrtc/emit.h"
+#include "nvrtc/place.h"
 #include "support/diag.h"
 #include <inttypes.h>
 #include <math.h>
@@ -12,54 +13,17 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum Kept { KEPT_SCALAR, KEPT_LANE, KEPT_SHARED } Kept; /* where a REGISTER array lives */
-
 typedef struct Cuda {
     Buf *out;
     const Func *f;
     const LVar *lane; /* of the open VECTOR loop, or NULL */
     int depth;
-    Kept *kept;       /* by LBuf.id */
-    bool *seen;       /* by LBuf.id: some access has been looked at */
+    Places at;
     int *uses, *temp; /* by Expr.id, of the current statement */
     int ntemp;
     const char *index_type;
     Arena *a;
 } Cuda;
-
-/* ---- where REGISTER arrays live ---- */
-
-static void note_access(Cuda *c, const LBuf *u, const Expr *index)
-{
-    int64_t coef = 0;
-    if (u->scope == BUF_ARG) return;
-    bool linear = !c->lane || expr_coef(index, c->lane, &coef);
-    Kept k = linear && coef == 0 ? KEPT_SCALAR : linear && coef == 1 ? KEPT_LANE : KEPT_SHARED;
-    if (c->seen[u->id] && c->kept[u->id] != k) k = KEPT_SHARED;
-    if (u->scope == BUF_LOCAL) k = KEPT_SHARED;
-    c->kept[u->id] = k;
-    c->seen[u->id] = true;
-}
-
-static void note_expr(Cuda *c, const Expr *x)
-{
-    if (x->kind == E_LOAD) note_access(c, x->buf, x->x[0]);
-    for (int i = 0; i < 3; i++)
-        if (x->x[i]) note_expr(c, x->x[i]);
-}
-
-static void note_stmt(Cuda *c, const Stmt *s)
-{
-    if (!s) return;
-    if (s->kind == S_FOR && s->fkind == FOR_VECTOR) c->lane = s->var;
-    if (s->x) note_expr(c, s->x);
-    if (s->index) note_expr(c, s->index);
-    if (s->kind == S_STORE) note_access(c, s->buf, s->index);
-    for (int i = 0; i < s->seq.n; i++) note_stmt(c, s->seq.v[i]);
-    note_stmt(c, s->body);
-    note_stmt(c, s->other);
-    if (s->kind == S_FOR && s->fkind == FOR_VECTOR) c->lane = NULL;
-}
 
 /* ---- text ---- */
 
@@ -113,9 +77,9 @@ static const char *expr(Cuda *c, const Expr *x);
 static const char *element(Cuda *c, const LBuf *u, const Expr *index)
 {
     const char *i = expr(c, index);
-    if (u->scope == BUF_ARG || c->kept[u->id] == KEPT_SCALAR)
+    if (u->scope == BUF_ARG || c->at.kept[u->id] == KEPT_SCALAR)
         return arena_printf(c->a, "%s[%s]", buf_name(c, u), i);
-    if (c->kept[u->id] == KEPT_LANE) return arena_printf(c->a, "%s[%s - lane]", buf_name(c, u), i);
+    if (c->at.kept[u->id] == KEPT_LANE) return arena_printf(c->a, "%s[%s - lane]", buf_name(c, u), i);
     return arena_printf(c->a, "%s[threadIdx.y][%s]", buf_name(c, u), i);
 }
 
@@ -229,6 +193,8 @@ static void end_statement(Cuda *c, const Stmt *s)
 
 /* ---- statements ---- */
 
+static const char fence[] = "__syncwarp(row);"; /* lanes of a task wait for each other */
+
 static void stmt(Cuda *c, const Stmt *s);
 
 /* Bodies in braces of their own: a name holds to the end of its block. */
@@ -243,12 +209,14 @@ static void block(Cuda *c, const Stmt *s)
 static void loop(Cuda *c, const Stmt *s)
 {
     if (s->fkind == FOR_VECTOR) {
+        bool crosses = cuda_crosses(&c->at, s->body);
+        if (crosses) line(c, fence);
         bug_if(s->extent->c.i > CUDA_LANES, "a vector of %" PRId64 " lanes", s->extent->c.i);
         line(c, "if (lane < %" PRId64 ") {", s->extent->c.i);
         c->lane = s->var;
         block(c, s->body);
         c->lane = NULL;
-        line(c, "__syncwarp(row);");
+        if (crosses) line(c, fence);
         return;
     }
     const char *v = arena_printf(c->a, "v%d", s->var->id);
@@ -262,19 +230,21 @@ static void loop(Cuda *c, const Stmt *s)
 
 static void store(Cuda *c, const Stmt *s)
 {
+    bool crosses = !c->lane && c->at.crossing[s->buf->id];
+    if (crosses) line(c, fence);
     begin_statement(c, s);
     const char *x = expr(c, s->x), *at = element(c, s->buf, s->index);
-    bool mine = !c->lane && (s->buf->scope == BUF_ARG || c->kept[s->buf->id] == KEPT_SHARED);
+    bool mine = !c->lane && (s->buf->scope == BUF_ARG || c->at.kept[s->buf->id] == KEPT_SHARED);
     for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
     buf_printf(c->out, "%s%s = %s;\n", mine ? "if (lane == 0) " : "", at, x);
-    if (mine) line(c, "__syncwarp(row);");
+    if (crosses) line(c, fence);
     end_statement(c, s);
 }
 
 static void allocate(Cuda *c, const LBuf *u)
 {
     const char *t = type_name(c, u->type), *n = buf_name(c, u);
-    if (c->kept[u->id] == KEPT_SHARED)
+    if (c->at.kept[u->id] == KEPT_SHARED)
         line(c, "__shared__ %s %s[%d][%" PRId64 "];", t, n, CUDA_TASKS, u->count);
     else
         line(c, "%s %s[%" PRId64 "];", t, n, u->count);
@@ -370,13 +340,11 @@ void cuda_emit(Buf *out, const Func *f)
 {
     Cuda c = {.out = out, .f = f, .depth = 1, .index_type = "int", .a = arena_new()};
     Arena *keep = arena_new();
-    c.kept = NEWN(keep, Kept, f->buf.n + 1);
-    c.seen = NEWN(keep, bool, f->buf.n + 1);
+    c.at = cuda_places(keep, f);
     c.uses = NEWN(keep, int, f->nexprs + 1);
     c.temp = NEWN(keep, int, f->nexprs + 1);
     for (int i = 0; i < f->buf.n; i++)
         if (f->buf.v[i]->count > INT32_MAX) c.index_type = "long long";
-    note_stmt(&c, f->body);
     signature(&c);
     line(&c, "const int lane = threadIdx.x;");
     line(&c,
