@@ -8,6 +8,7 @@
 BUILD       := build$(if $(SAN),/san)
 CC           = gcc
 LLVM_CONFIG ?= llvm-config-19
+CUDA_HOME   ?= /usr/local/cuda
 PREFIX      ?= /usr/local
 PACKAGES    := gcc g++ libc6-dev binutils llvm-19-dev libyaml-dev libstb-dev zlib1g-dev libjansson-dev \
                libcmocka-dev dataset-fashion-mnist
@@ -46,6 +47,7 @@ objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMPILER    := $(call objects,$(wildcard compiler/*.c compiler/*/*.c))
 RUNTIME     := $(call objects,$(wildcard runtime/*.c runtime/*/*.c))
 LIBRARY     := $(filter-out %/compiler/main.o,$(COMPILER))
+VIRTUAL     := $(call objects,$(wildcard cuda/virtual/*.c))
 # Tests: test_*.c stand on the compiler, rt_test_*.c on the runtime, each a program; ops.c and ladder.c beside
 # tests/run are programs as well. The other files of tests/unit help: rt_*.c and fake_*.c the runtime's tests.
 UNIT        := $(wildcard tests/unit/test_*.c tests/*.c)
@@ -55,7 +57,7 @@ HELP        := $(filter-out $(UNIT) $(RT_UNIT) $(RT_HELP),$(wildcard tests/unit/
 TOOLS       := $(wildcard tests/e2e/*.c)
 programs     = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
 
-all: $(BUILD)/sinter $(BUILD)/libsinter_rt.a
+all: $(BUILD)/sinter $(BUILD)/libsinter_rt.a $(BUILD)/libsinter_cuda_virtual.so
 
 $(BUILD)/sinter: $(COMPILER) $(BUILD)/libsinter_rt.a
 	@echo '  LD  $@'
@@ -68,6 +70,16 @@ $(BUILD)/libsinter_rt.a: $(RUNTIME)
 	$Qprintf 'create %s\naddlib %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
 	    "$$($(CC) -print-file-name=libz.a)" "$$($(CC) -print-file-name=libjansson.a)" | ar -M
 
+# A CUDA driver of ours: named libcuda.so.1 and found before another, it is the one that programs load.
+$(BUILD)/libsinter_cuda_virtual.so: $(VIRTUAL)
+	@echo '  LD  $@'
+	$Q$(CC) $(LDFLAGS) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ -lm -pthread
+
+$(BUILD)/obj/cuda/virtual/%.o: cuda/virtual/%.c Makefile
+	@mkdir -p $(@D)
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
 $(BUILD)/obj/compiler/llvm/%.o: CPPFLAGS += -isystem $(LLVM_INC)
 $(BUILD)/obj/compiler/%.o: compiler/%.c Makefile
 	@mkdir -p $(@D)
@@ -79,6 +91,8 @@ $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 	@echo '  CC  $<'
 	$Q$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/tests/test_virtual: $(VIRTUAL)
+$(BUILD)/obj/tests/unit/test_virtual_abi.o: CPPFLAGS += -idirafter $(CUDA_HOME)/include
 $(BUILD)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
@@ -147,6 +161,7 @@ install: all
 	install -d $(DEST)/bin $(DEST)/lib/sinter $(DEST)/share/sinter
 	install -m 755 $(BUILD)/sinter $(DEST)/bin/sinter
 	install -m 644 $(BUILD)/libsinter_rt.a $(DEST)/lib/sinter/libsinter_rt.a
+	install -m 755 $(BUILD)/libsinter_cuda_virtual.so $(DEST)/lib/sinter/libsinter_cuda_virtual.so
 	cp -R $(wildcard models templates) $(DEST)/share/sinter/
 
 clean:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds every #include of compiler/ and runtime/ against the table of layers, and refuses cycles among headers.
+# Holds every #include of compiler/, runtime/ and cuda/ against the table of layers, and refuses cycles among headers.
 # Prints PASS or FAIL lines. Ends with a test of itself: planted violations must be found.
 #   in: the tree at $1 (default: the repository)
 set -u
@@ -37,6 +37,7 @@ compiler/init.*         | compiler/init.h compiler/spec/unit.h runtime/data/inte
 compiler/summary.*      | compiler/summary.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
+cuda/virtual/*          | cuda/virtual/*
 '
 # Rows of the folders of compiler/.
 folders='
@@ -77,7 +78,7 @@ allowed_for() { # file rows
 
 # Prints "from line to" for every #include; a quoted name is looked for beside the file, then where -I points.
 includes() { # root
-    (cd "$1" && grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' compiler runtime 2>/dev/null) |
+    (cd "$1" && grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' compiler runtime cuda 2>/dev/null) |
         sed -E 's/^([^:]+):([0-9]+):[^"<]*(["<][^">]+[">]).*/\1 \2 \3/' |
         while read -r from line name; do
             case $name in
@@ -134,7 +135,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 while read -r file include; do
     rm -rf "${root:?}"/*
-    mkdir -p "$root"/compiler/{support,graph,loop,ops,nests,spec,llvm,stray} "$root"/runtime
+    mkdir -p "$root"/compiler/{support,graph,loop,ops,nests,spec,llvm,stray} "$root"/runtime "$root"/cuda/virtual
     touch "$root"/compiler/{graph/text.h,loop/loop.h,ops/relu.c,ops/op.h,stages.h,support/buf.h} "$root"/runtime/abi.h
     printf '#include "support/buf.h"\n#include "graph/text.h"\n' >"$root/compiler/graph/graph.h"
     printf '/* x */\n#include %s\n' "$include" >"$root/$file"
@@ -157,6 +158,8 @@ compiler/link.c "graph/graph.h"
 compiler/stray/new.c "support/buf.h"
 compiler/support/buf.h "graph/graph.h"
 runtime/main.c "../compiler/support/buf.h"
+cuda/virtual/driver.c <cuda.h>
+cuda/virtual/driver.c "../../runtime/abi.h"
 compiler/graph/text.h "graph.h"
 PLANTED
 exit $status
