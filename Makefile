@@ -49,11 +49,12 @@ RUNTIME     := $(call objects,$(wildcard runtime/*.c runtime/*/*.c))
 LIBRARY     := $(filter-out %/compiler/main.o,$(COMPILER))
 VIRTUAL     := $(call objects,$(wildcard cuda/virtual/*.c))
 # Tests: test_*.c stand on the compiler, rt_test_*.c on the runtime, each a program; ops.c and ladder.c beside
-# tests/run are programs as well. The other files of tests/unit help: rt_*.c and fake_*.c the runtime's tests.
+# tests/run are programs as well. The other files of tests/unit and tests/simt help: rt_*.c and fake_*.c the runtime's
+# tests. What tests/simt loads calls back into the program, hence -rdynamic.
 UNIT        := $(wildcard tests/unit/test_*.c tests/*.c)
 RT_UNIT     := $(wildcard tests/unit/rt_test_*.c)
 RT_HELP     := $(filter-out $(RT_UNIT),$(wildcard tests/unit/rt_*.c tests/unit/fake_*.c))
-HELP        := $(filter-out $(UNIT) $(RT_UNIT) $(RT_HELP),$(wildcard tests/unit/*.c))
+HELP        := $(filter-out $(UNIT) $(RT_UNIT) $(RT_HELP),$(wildcard tests/unit/*.c tests/simt/*.c))
 TOOLS       := $(wildcard tests/e2e/*.c)
 programs     = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
 
@@ -96,24 +97,24 @@ $(BUILD)/obj/tests/unit/test_virtual_abi.o: CPPFLAGS += -idirafter $(CUDA_HOME)/
 $(BUILD)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
-	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -Itests/unit -MMD -MP -c -o $@ $<
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -Itests -Itests/unit -MMD -MP -c -o $@ $<
 
 $(call objects,$(RT_UNIT) $(RT_HELP)): $(BUILD)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
-	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests/unit -MMD -MP -c -o $@ $<
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests -Itests/unit -MMD -MP -c -o $@ $<
 
 $(call programs,$(filter tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY) $(BUILD)/libsinter_rt.a
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$Q$(CC) $(LDFLAGS) -rdynamic -o $@ $^ -lcmocka $(LIBS)
 
 $(call programs,$(filter-out tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY) $(BUILD)/libsinter_rt.a
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$Q$(CC) $(LDFLAGS) -rdynamic -o $@ $^ -lcmocka $(LIBS)
 
 $(call programs,$(RT_UNIT)): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/unit/%.o $(call objects,$(RT_HELP)) $(filter-out %/runtime/main.o,$(RUNTIME))

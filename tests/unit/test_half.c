@@ -3,7 +3,7 @@
  * what the code looks like. */
 #include "kernel_load.h"
 #include "loop/half.h"
-#include "simt.h"
+#include "simt/simt.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -196,7 +196,7 @@ static void kernels(void **state)
         bool x86 = !strncmp(m->triple, "x86", 3) == !strncmp(native->triple, "x86", 3);
         if (x86 && m->lanes <= native->lanes) check_kernels(&k, m->name, kernels_load(k.f, 8, m));
     }
-    check_kernels(&k, "CUDA C", simt_load(k.f, 8));
+    check_kernels(&k, "CUDA C", simt_load(k.f, 8, false));
     free(k.x[0]), free(k.x[1]), free(k.wide), free(k.h), free(k.all);
 }
 
