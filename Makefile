@@ -45,7 +45,7 @@ $(addprefix $(BUILD)/obj/runtime/,image.o image_resize.o image_png.o image_jpeg.
 
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMPILER    := $(call objects,$(wildcard compiler/*.c compiler/*/*.c))
-RUNTIME     := $(call objects,$(wildcard runtime/*.c runtime/*/*.c))
+RUNTIME     := $(call objects,$(wildcard runtime/*.c runtime/*/*.c cuda/*.c))
 LIBRARY     := $(filter-out %/compiler/main.o,$(COMPILER))
 VIRTUAL     := $(call objects,$(wildcard cuda/virtual/*.c))
 # Tests: test_*.c stand on the compiler, rt_test_*.c on the runtime, each a program; ops.c and ladder.c beside
@@ -94,6 +94,12 @@ $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 
 $(BUILD)/tests/test_virtual: $(VIRTUAL)
 $(BUILD)/obj/tests/unit/test_virtual_abi.o: CPPFLAGS += -idirafter $(CUDA_HOME)/include
+
+$(BUILD)/obj/cuda/%.o: cuda/%.c Makefile
+	@mkdir -p $(@D)
+	@echo '  CC  $<'
+	$Q$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
+
 $(BUILD)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC  $<'

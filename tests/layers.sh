@@ -36,6 +36,7 @@ compiler/schedule*      | compiler/schedule*.h compiler/cost.h compiler/groups.h
 compiler/init.*         | compiler/init.h compiler/spec/unit.h runtime/data/internal.h compiler/support/*
 compiler/summary.*      | compiler/summary.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+cuda/cudnn*             | cuda/cudnn*
 runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
 cuda/virtual/*          | cuda/virtual/*
 '
@@ -52,7 +53,7 @@ compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* c
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
 compiler/nvrtc/*        | compiler/nvrtc/* compiler/loop/* compiler/backend.h compiler/support/*
 '
-guarded='<llvm-c/*> <llvm/*> <yaml.h> <jansson.h> <zlib.h> <stb/*> <stb_*> <cuda*> <nvrtc*>'
+guarded='<llvm-c/*> <llvm/*> <yaml.h> <jansson.h> <zlib.h> <stb/*> <stb_*> <cuda*> <cudnn*> <nvrtc*>'
 
 matches() { # text pattern...
     local text=$1 pattern
@@ -161,5 +162,7 @@ runtime/main.c "../compiler/support/buf.h"
 cuda/virtual/driver.c <cuda.h>
 cuda/virtual/driver.c "../../runtime/abi.h"
 compiler/graph/text.h "graph.h"
+cuda/cudnn.c "../runtime/abi.h"
+cuda/cudnn.c <cudnn.h>
 PLANTED
 exit $status
