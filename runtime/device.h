@@ -6,7 +6,7 @@
 #ifndef RUNTIME_DEVICE_H
 #define RUNTIME_DEVICE_H
 #include "abi.h"
-#include "data/data.h"
+#include "err.h"
 #include "thread.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -33,4 +33,4 @@ static Geometry launch(const Func *f)
     return (Geometry){{blocks, 1, 1}, {CUDA_LANES, CUDA_TASKS, 1}, 0};
 }
 
-const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = launch};
+const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = launch, .toolkit = cuda_toolkit, .driver = "rt_driver_cuda"};
