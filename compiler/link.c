@@ -13,9 +13,9 @@
 
 enum { MOST_FILE = 1 << 28 };
 
-const char *link_runtime_path(Arena *a)
+const char *link_library_path(Arena *a, const char *file, const char *variable)
 {
-    const char *own = getenv("SINTER_RT");
+    const char *own = getenv(variable);
     if (own) return access(own, R_OK) ? NULL : own;
     char exe[4096];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -23,9 +23,9 @@ const char *link_runtime_path(Arena *a)
     exe[n] = 0;
     char *slash = strrchr(exe, '/');
     if (slash) *slash = 0;
-    char *beside = arena_printf(a, "%s/libsinter_rt.a", exe);
+    char *beside = arena_printf(a, "%s/%s", exe, file);
     if (!access(beside, R_OK)) return beside;
-    char *installed = arena_printf(a, "%s/../lib/sinter/libsinter_rt.a", exe);
+    char *installed = arena_printf(a, "%s/../lib/sinter/%s", exe, file);
     return access(installed, R_OK) ? NULL : installed;
 }
 
@@ -108,7 +108,7 @@ void link_executable(Arena *a, const Object *obj, int nobj, const char *out, boo
     enum { MOST_ARGS = 64 };
     char *argv[MOST_ARGS];
     int n = 0;
-    const char *rt = link_runtime_path(a);
+    const char *rt = link_library_path(a, "libsinter_rt.a", "SINTER_RT");
     if (!rt) fatal(EXIT_TOOL, "the runtime library libsinter_rt.a is not installed beside sinter");
     const char *cc = getenv("SINTER_CC");
     char *dir = file_temp_dir(a), *exe = arena_printf(a, "%s/program", dir);

@@ -8,9 +8,9 @@
 void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps);
 /* Links the objects alone into a shared object in dir, for this process. -> its path */
 char *link_shared(Arena *a, const Object *obj, int nobj, const char *dir);
-/* Where the runtime library lies: $SINTER_RT, beside this program, or ../lib/sinter. NULL: nowhere.
- */
-const char *link_runtime_path(Arena *a);
+/* Where a library of ours lies: what the environment variable names, beside this program, or in ../lib/sinter.
+ * NULL: nowhere. */
+const char *link_library_path(Arena *a, const char *file, const char *variable);
 /* Looks before anything is compiled: may `out` be written? false after a diag_error (C004, C005).
  */
 bool link_may_write(const char *out, bool force);

@@ -1,8 +1,8 @@
 /* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library. */
 #include "../runtime/weights.h"
+#include "doctor.h"
 #include "init.h"
 #include "link.h"
-#include "nvrtc/cubin.h"
 #include "pipeline.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
@@ -438,21 +438,7 @@ static int verb_ops(Args *a)
 static int verb_doctor(Args *a)
 {
     take_nothing(a);
-    Arena *arena = arena_new();
-    const Machine *m = machine_find(arena, "native");
-    const char *rt = link_runtime_path(arena);
-    int bad = 0;
-    printf("cpu      %s, %d float lanes, %d vector registers (%s)\n", m->name, m->lanes, m->vregs,
-           m->isa);
-    printf("llvm     %s\n", llvm_version());
-    printf("nvrtc    %s\n", cuda_missing() ? cuda_missing() : "there: --target=cuda works");
-    printf("runtime  %s\n", rt ? rt : "libsinter_rt.a is missing: run make, or make install");
-    bad += !rt;
-    bool cc = !access("/usr/bin/cc", X_OK) || getenv("SINTER_CC");
-    printf("linker   %s\n", cc ? "cc" : "cc is missing: apt-get install gcc libc6-dev");
-    bad += !cc;
-    arena_free(arena);
-    return bad ? EXIT_TOOL : EXIT_OK;
+    return doctor();
 }
 
 typedef struct Verb {

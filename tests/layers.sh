@@ -33,6 +33,7 @@ compiler/fuse*          | compiler/fuse*.h compiler/cost.h compiler/groups.h com
 compiler/explain*       | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/cost*          | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/schedule*      | compiler/schedule*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/doctor.*       | compiler/doctor.h compiler/link.h compiler/backend.h compiler/nvrtc/cubin.h compiler/support/*
 compiler/init.*         | compiler/init.h compiler/spec/unit.h runtime/data/internal.h compiler/support/*
 compiler/summary.*      | compiler/summary.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
