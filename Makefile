@@ -87,6 +87,9 @@ $(BUILD)/obj/compiler/%.o: compiler/%.c Makefile
 	@echo '  CC  $<'
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Icompiler -I. -MMD -MP -c -o $@ $<
 
+# Holds files that no #include names.
+$(BUILD)/obj/compiler/nvrtc/text.o: $(wildcard templates/kernels/*.cu cuda/*.cuh)
+
 $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC  $<'

@@ -14,21 +14,21 @@ enum { KIB = 1024, MIB = 1024 * 1024 };
 
 static const Machine machines[] = {
     {"x86-64-v2", "x86_64-pc-linux-gnu", "x86-64-v2", "", "sse4.2", 4, 16, 8, 1, 32 * KIB,
-     256 * KIB, 8 * MIB, "cpu"},
+     256 * KIB, 8 * MIB, "cpu", 0},
     {"x86-64-v3", "x86_64-pc-linux-gnu", "x86-64-v3", "", "avx2 fma", 8, 16, 4, 2, 32 * KIB,
-     512 * KIB, 16 * MIB, "cpu"},
+     512 * KIB, 16 * MIB, "cpu", 0},
     {"x86-64-v4", "x86_64-pc-linux-gnu", "x86-64-v4", "",
      "avx2 fma avx512f avx512vl avx512bw avx512dq", 16, 32, 4, 2, 32 * KIB, 1 * MIB, 16 * MIB,
-     "cpu"},
+     "cpu", 0},
     {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon", "", 4, 32, 4, 2, 64 * KIB, 1 * MIB,
-     16 * MIB, "cpu"},
+     16 * MIB, "cpu", 0},
     /* GPUs: a lane is a thread, which keeps its own accumulators; NVIDIA's data sheets */
     {"sm_80", "nvptx64-nvidia-cuda", "sm_80", "", "", 16, 64, 4, 1, 192 * KIB, 1 * MIB, 40 * MIB,
-     "cuda"},
+     "cuda", 108},
     {"sm_90", "nvptx64-nvidia-cuda", "sm_90", "", "", 16, 64, 4, 1, 256 * KIB, 1 * MIB, 50 * MIB,
-     "cuda"},
+     "cuda", 132},
     {"sm_120", "nvptx64-nvidia-cuda", "sm_120", "", "", 16, 64, 4, 1, 128 * KIB, 1 * MIB, 48 * MIB,
-     "cuda"},
+     "cuda", 170},
 };
 
 const char *const machine_names[] = {"native",    "x86-64-v2", "x86-64-v3",

@@ -230,6 +230,7 @@ static void print_contract(Buf *b, const GroupSchedule *gs)
             buf_printf(b, "  strides %lld %lld %lld%s\n", (long long)l->sa, (long long)l->sb,
                        (long long)l->so, l->parallel ? " parallel" : "");
         }
+        schedule_print_tile(b, c);
     }
     if (gs->pack_b) {
         buf_puts(b, "  B packed as ");

@@ -29,6 +29,26 @@ typedef struct ConLoop {
     int64_t sa, sb, so; /* element strides in A, B (or packed B) and Out */
 } ConLoop;
 
+/* A contraction on the shared memory of a GPU: blocks of threads make tiles of bm rows by bn columns, their warps wm x
+ * wn of them, from `stages` buffers of `step` blocks of 16 of the reduction (templates/kernels/contract.cu). */
+typedef enum TileMath { TILE_SIMT, TILE_TF32, TILE_F16, TILE_BF16 } TileMath; /* the template's MATH */
+typedef struct TileConfig {
+    TileMath math;
+    int bm, bn, wm, wn, stages, step;
+    int rate; /* of the best configuration's speed on large tiles, in percent */
+} TileConfig;
+
+enum { TILE_LOOPS = 3 }; /* that rows, and the reduction, may count through */
+typedef struct ConTile {
+    const TileConfig *config; /* NULL: this phase runs as loops */
+    bool a_columns;           /* lanes of A are rows (gradients of weights), else they are summed */
+    int nrow, row[CON_MAX_LOOPS];  /* loops that make rows, in order */
+    int64_t unit[CON_MAX_LOOPS];   /* of these: rows that stay together (a window of pooling; 16 lanes) */
+    int nred, red[TILE_LOOPS];     /* loops of the reduction, outermost first; without lanes */
+    int red_lane, blk, lane, batch; /* loops: summed lanes; blocks and lanes of columns; side by side. -1: none */
+    int64_t rows, tiles_m, tiles_n, nz;
+} ConTile;
+
 typedef struct ConSchedule { /* of one phase of a contraction */
     Contract con;
     bool general;  /* no vector axis could be found: scalar loops with full index arithmetic */
@@ -41,6 +61,7 @@ typedef struct ConSchedule { /* of one phase of a contraction */
     int rows, cols;    /* accumulator tile: rows x cols*lane_extent */
     double efficiency; /* modelled fraction of the FMA peak */
     int64_t ntasks;
+    ConTile tile;
 } ConSchedule;
 
 typedef struct GroupSchedule {
@@ -68,6 +89,10 @@ typedef struct Schedule {
 
 /* schedule_contract.c */
 void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs);
+/* schedule_tile.c: con[].tile of all phases, for machines that have tiles */
+void schedule_tiles(const Schedule *s, GroupSchedule *gs);
+const TileConfig *tile_configs(int *n); /* the table they are chosen from */
+void schedule_print_tile(Buf *b, const ConSchedule *c);
 /* Offset of the packed B and of the partial sums in the group's workspace, in bytes. */
 int64_t schedule_partial_offset(const GroupSchedule *gs);
 #endif

@@ -522,6 +522,7 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
     if (gs->split > 1) gs->workspace += gs->split * lo->count * FLOAT_BYTES;
     for (int p = 0; p < gs->nphase; p++)
         if (!gs->con[p].general) choose_tasks(&gs->con[p], gs->split);
+    schedule_tiles(s, gs);
 }
 
 int64_t schedule_partial_offset(const GroupSchedule *gs)

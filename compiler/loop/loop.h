@@ -85,7 +85,24 @@ struct Stmt {
     Stmt *body, *other; /* FOR, IF */
 };
 
-typedef struct Func {
+/* The same kernel as a template that is specialised, for backends that have the template (templates/kernels/NAME.cu): what
+ * the body says task by task, blocks of threads do on shared memory. The body stays the kernel's meaning. The only code
+ * in a skeleton is `tail`, what becomes of sums: its task is one 16-column piece of the rows that belong together. */
+typedef struct Func Func;
+typedef struct Define {
+    const char *name;
+    int64_t value;
+} Define;
+typedef struct Skeleton {
+    const char *name;
+    VEC(Define) define;
+    int a, b;              /* arguments that are the operands */
+    Func *tail;            /* its arguments: the kernel's, then sums f32, places i32, tile i32, as the template says */
+    unsigned grid[3], threads;
+    int64_t shared;        /* bytes of a block */
+} Skeleton;
+
+struct Func {
     const char *name;      /* k07: never from a description */
     const char *comment;   /* "conv2+relu+pool" and place; printed escaped, never compiled */
     int nargs;
@@ -95,7 +112,8 @@ typedef struct Func {
     int64_t ntasks;
     Stmt *body;
     int line;              /* YAML line of the first layer, for DWARF; 0: none */
-} Func;
+    const Skeleton *skeleton; /* NULL: there is only the body */
+};
 
 /* ---- building (loop/build.c). Builders fold constants and identities (x+0, x*1, x*0 for integers,
  * (x+c)+d, min/max of constants), so that index arithmetic stays small. ---- */

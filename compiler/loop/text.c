@@ -302,6 +302,16 @@ static void print_comment(Buf *out, const char *s)
     }
 }
 
+static void print_skeleton(Buf *out, const Skeleton *s)
+{
+    buf_printf(out, "  skeleton %s a%d a%d grid %u,%u,%u threads %u shared %lld\n", s->name, s->a, s->b, s->grid[0],
+               s->grid[1], s->grid[2], s->threads, (long long)s->shared);
+    for (int i = 0; i < s->define.n; i++)
+        buf_printf(out, "%s%s=%lld%s", i % 8 ? " " : "    ", s->define.v[i].name, (long long)s->define.v[i].value,
+                   i % 8 == 7 || i == s->define.n - 1 ? "\n" : "");
+    func_print(out, s->tail);
+}
+
 void func_print(Buf *out, const Func *f)
 {
     Arena *a = arena_new();
@@ -323,5 +333,6 @@ void func_print(Buf *out, const Func *f)
                    u->written ? " written" : "");
     }
     print_body(&t, f->body);
+    if (f->skeleton) print_skeleton(out, f->skeleton);
     arena_free(a);
 }

@@ -14,7 +14,7 @@ static int64_t loop_extent(const Con *c, int k)
     return l->part == PART_LANE && c->lane_limit[l->axis] ? c->lane_limit[l->axis] : l->extent;
 }
 
-static Expr *linear(Con *c, int operand)
+Expr *con_address(Con *c, int operand)
 {
     LB *b = c->n.b;
     const ConSchedule *s = c->s;
@@ -77,6 +77,8 @@ int con_open_cols(Con *c, Expr **j, Expr **v)
 Expr *con_acc(Con *c, Expr *row, Expr *j, Expr *v)
 {
     LB *b = c->n.b;
+    if (c->acc_base)
+        return x_add(b, x_add(b, c->acc_base, x_muli(b, row, c->acc_row)), v); /* of a tile in shared memory */
     Expr *i = x_add(b, x_muli(b, row, c->cols), j);
     return x_add(b, x_muli(b, i, c->lanes), v);
 }
@@ -237,11 +239,11 @@ static void emit_tile(Con *c)
         if (c->s->loop[k].role == ROLE_LANE && c->s->loop[k].part == PART_WHOLE)
             c->lanes = (int)c->size[k];
     }
-    Expr *ra = lb_let(b, linear(c, 0), "a"), *rb = lb_let(b, linear(c, 1), "b");
+    Expr *ra = lb_let(b, con_address(c, 0), "a"), *rb = lb_let(b, con_address(c, 1), "b");
     clear_acc(c);
     if (!empty_sum(c->s)) reduce_from(c, 0, ra, rb);
     if (c->chunk)
-        con_store_partial(c, linear(c, 2));
+        con_store_partial(c, con_address(c, 2));
     else
         con_epilogue(c);
 }
@@ -379,6 +381,7 @@ static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
                             : nest_buf(&c.n, g->anchor->in[1]);
     int64_t tasks = decode_tasks(&c);
     emit_loops(&c, 0);
+    con_skeleton(&c);
     nest_end(&c.n, tasks);
 }
 

@@ -1,5 +1,5 @@
-/* A contraction kernel under construction; shared by contract.c (loops and tile) and
- * contract_tail.c (what becomes of accumulators). */
+/* A contraction kernel under construction; shared by contract.c (loops and tile),
+ * contract_tail.c (what becomes of accumulators) and contract_tile.c (the same on shared memory). */
 #ifndef NESTS_CONTRACT_H
 #define NESTS_CONTRACT_H
 #include "nests/nest.h"
@@ -16,8 +16,12 @@ typedef struct Con {
     int64_t lane_limit[CON_MAX_AXES]; /* lanes of the current block of an axis; 0: all */
     int cols, lanes;                  /* of this tile */
     Expr *chunk;                      /* chunk of the split reduction; NULL: not split */
+    Expr *acc_base; /* skeletons: acc is a tile of sums, which begins here; NULL: acc is this tile's own */
+    int64_t acc_row;
 } Con;
 
+/* Of operand 0 A, 1 B, 2 Out at the tile's first element. */
+Expr *con_address(Con *c, int operand);
 int64_t con_rows(const Con *c);
 int con_open_rows(Con *c, Expr **r);
 Expr *con_row_number(Con *c, Expr *const *r);
@@ -30,5 +34,7 @@ void con_store_partial(
     Con *c, Expr *base); /* accumulators -> this chunk's partial sums, at Out's address */
 void con_combine(Arena *a, Loops *out,
                  const Group *g); /* kernel: partial sums -> group's outputs */
+/* contract_tile.c */
+void con_skeleton(Con *c); /* gives the kernel its skeleton, if the schedule has a tile for it */
 int64_t con_general(Con *c);      /* scalar loops with full index arithmetic; -> tasks */
 #endif

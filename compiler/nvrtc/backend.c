@@ -2,7 +2,7 @@
  * reads that from the executable. */
 #include "backend.h"
 #include "nvrtc/cache.h"
-#include "nvrtc/emit.h"
+#include "nvrtc/skeleton.h"
 #include "support/diag.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +13,7 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     Buf source = {0}, log = {0};
     (void)blob, (void)blob_size;
     cuda_prelude(&source);
-    for (int i = 0; i < nfunc; i++) {
-        if (i) buf_putc(&source, '\n');
-        cuda_emit(&source, f[i]);
-    }
+    cuda_kernels(&source, f, nfunc);
     *out = calloc(2, sizeof **out);
     if (!*out) fatal(EXIT_MEMORY, "out of memory");
     cuda_compile_cached(source.s, m->cpu, !o->no_cache, &(*out)[0], &(*out)[1], &log);
@@ -27,10 +24,4 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     return 2;
 }
 
-static Geometry launch(const Func *f)
-{
-    unsigned blocks = (unsigned)((f->ntasks + CUDA_TASKS - 1) / CUDA_TASKS);
-    return (Geometry){{blocks, 1, 1}, {CUDA_LANES, CUDA_TASKS, 1}, 0};
-}
-
-const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = launch, .toolkit = cuda_toolkit, .driver = "rt_driver_cuda"};
+const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = cuda_launch};

@@ -76,16 +76,11 @@ static Object take(NvrtcProgram p, int (*size)(NvrtcProgram, size_t *),
 static const char *const fixed[] = {"--fmad=false", "--ptxas-options=-v", "--std=c++17"};
 enum { NFIXED = sizeof fixed / sizeof fixed[0] };
 
-unsigned cuda_toolkit(void)
+void cuda_describe(Buf *out, const char *arch)
 {
     int major = 0, minor = 0;
     check(api.nvrtcVersion(&major, &minor), "version");
-    return (unsigned)(1000 * major + 10 * minor);
-}
-
-void cuda_describe(Buf *out, const char *arch)
-{
-    buf_printf(out, "NVRTC %u %s", cuda_toolkit(), arch);
+    buf_printf(out, "NVRTC %d.%d %s", major, minor, arch);
     for (int i = 0; i < NFIXED; i++) buf_printf(out, " %s", fixed[i]);
     buf_putc(out, 0);
 }

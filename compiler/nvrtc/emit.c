@@ -293,69 +293,71 @@ static void stmt(Cuda *c, const Stmt *s)
 
 /* ---- a kernel ---- */
 
-static void signature(Cuda *c)
+static const char *index_type(const Func *f)
 {
-    buf_printf(c->out, "extern \"C\" __global__ void __launch_bounds__(%d) %s(",
-               CUDA_LANES * CUDA_TASKS, c->f->name);
-    for (int i = 0; i < c->f->nargs; i++) {
-        const LBuf *u = c->f->buf.v[i];
-        buf_printf(c->out, "%s%s%s *__restrict__ a%d", i ? ", " : "", u->written ? "" : "const ",
-                   type_name(c, u->type), u->id);
+    for (int i = 0; i < f->buf.n; i++)
+        if (f->buf.v[i]->count > INT32_MAX) return "long long";
+    return "int";
+}
+
+void cuda_parameters(Buf *out, const Func *f)
+{
+    Cuda c = {.f = f, .index_type = index_type(f)};
+    for (int i = 0; i < f->nargs; i++) {
+        const LBuf *u = f->buf.v[i];
+        buf_printf(out, "%s%s%s *__restrict__ a%d", i ? ", " : "", u->written ? "" : "const ",
+                   type_name(&c, u->type), u->id);
     }
-    buf_puts(c->out, ")\n{\n");
 }
 
-#define HELPER "static __device__ __forceinline__ "
-static const char prelude[] =
-    HELPER "float f32_of_f16(unsigned short h)\n"
-    "{\n"
-    "    float x;\n"
-    "    asm(\"cvt.f32.f16 %0, %1;\" : \"=f\"(x) : \"h\"(h));\n"
-    "    return x;\n"
-    "}\n\n"
-    HELPER "unsigned short f16_of_f32(float x)\n"
-    "{\n"
-    "    unsigned short h;\n"
-    "    asm(\"cvt.rn.f16.f32 %0, %1;\" : \"=h\"(h) : \"f\"(x));\n"
-    "    return h;\n"
-    "}\n\n"
-    HELPER "float f32_of_bf16(unsigned short h)\n"
-    "{\n"
-    "    return __int_as_float((int)((unsigned)h << 16));\n"
-    "}\n\n"
-    HELPER "unsigned short bf16_of_f32(float x)\n"
-    "{\n"
-    "    unsigned short h;\n"
-    "    asm(\"cvt.rn.bf16.f32 %0, %1;\" : \"=h\"(h) : \"f\"(x));\n"
-    "    return h;\n"
-    "}\n\n";
-#undef HELPER
-
-void cuda_prelude(Buf *out)
+/* `enter` prints what stands before the body: declares lane, row and task. */
+static void function(Buf *out, const Func *f, void (*enter)(Cuda *c))
 {
-    buf_puts(out, prelude);
-}
-
-void cuda_emit(Buf *out, const Func *f)
-{
-    Cuda c = {.out = out, .f = f, .depth = 1, .index_type = "int", .a = arena_new()};
+    Cuda c = {.out = out, .f = f, .depth = 1, .index_type = index_type(f), .a = arena_new()};
     Arena *keep = arena_new();
     c.at = cuda_places(keep, f);
     c.uses = NEWN(keep, int, f->nexprs + 1);
     c.temp = NEWN(keep, int, f->nexprs + 1);
-    for (int i = 0; i < f->buf.n; i++)
-        if (f->buf.v[i]->count > INT32_MAX) c.index_type = "long long";
-    signature(&c);
-    line(&c, "const int lane = threadIdx.x;");
-    line(&c,
-         "const unsigned row = 0xffffu << (threadIdx.y %% 2 * %d); /* this task's threads of the "
-         "warp */",
-         CUDA_LANES);
-    line(&c, "const %s task = (%s)blockIdx.x * %d + threadIdx.y;", c.index_type, c.index_type,
-         CUDA_TASKS);
-    line(&c, "if (task >= %" PRId64 ") return;", f->ntasks);
+    enter(&c);
     stmt(&c, f->body);
     buf_puts(out, "}\n");
     arena_free(keep);
     arena_free(c.a);
+}
+
+static void enter_kernel(Cuda *c)
+{
+    buf_printf(c->out, "extern \"C\" __global__ void __launch_bounds__(%d) %s(",
+               CUDA_LANES * CUDA_TASKS, c->f->name);
+    cuda_parameters(c->out, c->f);
+    buf_puts(c->out, ")\n{\n");
+    line(c, "const int lane = threadIdx.x;");
+    line(c,
+         "const unsigned row = 0xffffu << (threadIdx.y %% 2 * %d); /* this task's threads of the "
+         "warp */",
+         CUDA_LANES);
+    line(c, "const %s task = (%s)blockIdx.x * %d + threadIdx.y;", c->index_type, c->index_type,
+         CUDA_TASKS);
+    line(c, "if (task >= %" PRId64 ") return;", c->f->ntasks);
+}
+
+void cuda_emit(Buf *out, const Func *f)
+{
+    function(out, f, enter_kernel);
+}
+
+static void enter_tail(Cuda *c)
+{
+    for (int i = 0; i < c->f->buf.n; i++)
+        bug_if(c->at.kept[i] == KEPT_SHARED && c->f->buf.v[i]->scope != BUF_ARG, "lanes of a tail exchange values");
+    buf_puts(c->out, "DEVICE void tail(");
+    cuda_parameters(c->out, c->f);
+    buf_puts(c->out, ", const int task)\n{\n");
+    line(c, "const int lane = threadIdx.x %% %d;", CUDA_LANES);
+    line(c, "const unsigned row = 0xffffu << (threadIdx.x / %d %% 2 * %d);", CUDA_LANES, CUDA_LANES);
+}
+
+void cuda_emit_tail(Buf *out, const Func *f)
+{
+    function(out, f, enter_tail);
 }

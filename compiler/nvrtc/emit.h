@@ -5,10 +5,12 @@
 
 enum { CUDA_LANES = 16, CUDA_TASKS = 8 }; /* threads of a block: CUDA_LANES x CUDA_TASKS */
 
-/* What kernels call: conversions between f32 and the 16-bit storage types, without cuda_fp16.h. Once per program, in
- * front of the kernels. */
-void cuda_prelude(Buf *out);
 /* Appends one __global__ function f->name(args...), whose block runs CUDA_TASKS tasks and whose grid has
  * ceil(f->ntasks / CUDA_TASKS) blocks. Needs no header. */
 void cuda_emit(Buf *out, const Func *f);
+/* "const float *__restrict__ a0, float *__restrict__ a1" */
+void cuda_parameters(Buf *out, const Func *f);
+/* Appends a device function `tail` for kernels from templates: f's arguments, then the number of the task, which 16
+ * threads of a one-dimensional block run together. */
+void cuda_emit_tail(Buf *out, const Func *f);
 #endif

@@ -1,6 +1,6 @@
 /* Loop IR -> CUDA C -> functions that a test calls as it calls compiled ones. */
 #include "internal.h"
-#include "nvrtc/emit.h"
+#include "nvrtc/skeleton.h"
 #include "support/buf.h"
 #include "support/diag.h"
 #include <dlfcn.h>
@@ -29,10 +29,8 @@ KernelFn *simt_load(Func *const *f, int n, bool checked)
     Buf text = {0};
     Arena *a = arena_new();
     const char **name = NEWN(a, const char *, n + 1);
-    for (int i = 0; i < n; i++) {
-        cuda_emit(&text, f[i]);
-        name[i] = f[i]->name;
-    }
+    cuda_kernels(&text, f, n);
+    for (int i = 0; i < n; i++) name[i] = f[i]->name;
     SimtModule *m = simt_open(text.s ? text.s : "", name, n, checked);
     Func **kept = NEWN(m->a, Func *, n + 1);
     memcpy(kept, f, sizeof *kept * (size_t)n);

@@ -5,6 +5,9 @@
 #define SIMT_TWINS_H
 #include "device.h"
 
+#define DEVICE_MEMBER inline
+#define DEVICE static inline
+
 extern "C" {
 double rint(double), ldexp(double, int);
 int ilogb(double);

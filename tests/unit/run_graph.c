@@ -157,9 +157,9 @@ static double **results(Run *r)
 
 /* ---- the steps ---- */
 
-Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, const char *no_rule)
+Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, const char *no_rule,
+                  const Machine *m)
 {
-    const Machine *m = machine_find(a, mode->machine);
     Run *r = NEW(a, Run);
     Groups *gs = fuse(a, g, mode->fused, no_rule);
     groups_verify(gs);
@@ -169,6 +169,11 @@ Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, 
     loops_verify(l);
     *r = (Run){.a = a, .g = g, .env = env, .plan = p, .loops = l};
     return r;
+}
+
+Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, const char *no_rule)
+{
+    return run_plan_for(a, g, env, mode, no_rule, machine_find(a, mode->machine));
 }
 
 const Loops *run_loops(const Run *r)

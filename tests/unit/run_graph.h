@@ -25,6 +25,8 @@ double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *m
 typedef struct Run Run;
 Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode,
               const char *no_rule);
+Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode,
+                  const char *no_rule, const Machine *m); /* m: not the one that mode names */
 const Loops *run_loops(const Run *r);
 /* fn: the compiled kernels, NULL: the interpreter. backwards: the tasks of a kernel one at a time,
  * the last first; the bits must not differ. Every call begins with fresh memory. */

@@ -10,6 +10,7 @@
 #include "loops.h"
 #include "nvrtc/cubin.h"
 #include "nvrtc/emit.h"
+#include "nvrtc/skeleton.h"
 #include "stages.h"
 #include <stdio.h>
 #include <stdlib.h>
