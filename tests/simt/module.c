@@ -43,12 +43,12 @@ const char *simt_missing(bool checked)
     return checked ? "no clang to instrument kernels with (Debian: clang-19)" : "no g++";
 }
 
-/* Options: sums are rounded as written; checked, no access may be wider than ThreadSanitizer can tell, and a local
+/* Options: compilers take longer than what they make, so that nothing is optimised. Sums are rounded as written; checked, no access may be wider than ThreadSanitizer can tell, and a local
  * variable that is not written is NaN. */
 static void compile(Arena *a, bool checked, char *cpp, char *so)
 {
-    static char *const plain[] = {"-O1", NULL};
-    static char *const watch[] = {"-O1", "-gline-tables-only", "-gdwarf-4", "-fsanitize=thread", "-mllvm",
+    static char *const plain[] = {"-O0", NULL};
+    static char *const watch[] = {"-O0", "-gline-tables-only", "-gdwarf-4", "-fsanitize=thread", "-mllvm",
                                   "-tsan-instrument-func-entry-exit=0", "-fno-vectorize", "-fno-slp-vectorize",
                                   "-ftrivial-auto-var-init=pattern", "-Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset",
                                   NULL};

@@ -43,7 +43,7 @@ typedef struct SimtArg { /* a parameter of a kernel */
     void *p;             /* a buffer of `bytes`, whose address is the parameter; else the parameter's own bytes */
     size_t bytes;
     bool buffer;
-    bool real;           /* of float: all bits set is a NaN that only unwritten memory holds */
+    bool real;           /* of float: a NaN of all bits in it comes from a variable that nobody has written */
 } SimtArg;
 
 typedef struct SimtLaunch {

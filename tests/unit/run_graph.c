@@ -199,7 +199,7 @@ double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *m
     if (mode->compiled || mode->simt) {
         Func **f = NEWN(a, Func *, r->loops->kernel.n + 1);
         for (int i = 0; i < r->loops->kernel.n; i++) f[i] = r->loops->kernel.v[i].func;
-        fn = mode->simt ? simt_load(f, r->loops->kernel.n, false)
+        fn = mode->simt ? simt_load(f, r->loops->kernel.n, mode->checked)
                         : kernels_load(f, r->loops->kernel.n, machine_find(a, mode->machine));
     }
     return run_execute(r, fn, false);

@@ -10,7 +10,8 @@
 typedef struct RunMode {
     const char *machine; /* "native", "x86-64-v3"; compiled code must be able to run here */
     bool fused, compiled, reuse;
-    bool simt; /* instead: as CUDA C, on the host */
+    bool simt;    /* instead: as CUDA C, on the host */
+    bool checked; /* simt: every access is */
 } RunMode;
 
 /* g has been simplified; env has run it by the reference: inputs, states and scalars are taken from
