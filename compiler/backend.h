@@ -52,6 +52,7 @@ typedef struct Backend {
     int (*compile)(Func *const *f, int nfunc, const void *blob, size_t blob_size, const Machine *m,
                    const CodegenOptions *o, Object **out, Buf *ir, Buf *as);
     Geometry (*launch)(const Func *f); /* NULL: kernels run tasks [begin, end), which threads claim */
+    unsigned (*toolkit)(void); /* 13000: the images are CUDA 13.0's */
     const char *driver; /* symbol of the run side (runtime/device.h) of programs for it; NULL: the CPU */
 } Backend;
 

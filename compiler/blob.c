@@ -349,6 +349,7 @@ void blob_add_images(Blob *b, const Images *images)
     memcpy(&m, b->data.s, sizeof m);
     m.nimages = (uint32_t)n;
     m.images = at;
+    m.cuda_version = images->toolkit;
     m.size = b->data.n;
     memcpy(b->data.s, &m, sizeof m);
 }

@@ -52,6 +52,7 @@ void images_compile(Images *out, Func *const *f, int nfunc, const Machine *const
         job[i] = (Job){.f = f, .nfunc = nfunc, .o = o, .out = &out->v[i]};
     }
     compile_all(job, nm);
+    out->toolkit = backend_find(m[0]->backend)->toolkit();
     out->source = job[0].source;
     for (int i = 1; i < nm; i++) buf_free(&job[i].source);
 }

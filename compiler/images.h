@@ -15,6 +15,7 @@ typedef struct Images {
     int n;
     Image v[MOST_ARCHS]; /* in the order of the machines */
     Buf source;          /* the same for all */
+    unsigned toolkit;    /* 13000: CUDA 13.0 compiled them */
 } Images;
 
 /* Machines in rising order of architecture, all of one backend; they are compiled side by side. */

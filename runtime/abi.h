@@ -130,6 +130,8 @@ typedef struct RtModel {
     uint32_t ndevice_kernels, nimages;
     RtRef device_kernels;    /* RtRef[]: names of the kernels in every image */
     RtRef images;            /* RtImage[]: cubins by rising arch, then the PTX of the lowest */
+    uint32_t cuda_version;   /* 13000: CUDA 13.0 compiled the images, a driver of its major version runs them */
+    uint32_t pad;
 } RtModel;
 
 extern const RtModel rt_model;

@@ -75,13 +75,13 @@ static void first_weights(RtSession *s, RtState *state)
     rt_st_free(f);
 }
 
-static void open_lane(RtLane *l, RtSession *s, RtPool *pool, const RtProgram *p, uint32_t variant)
+static void open_lane(RtLane *l, RtSession *s, RtDevice *d, const RtProgram *p, uint32_t variant)
 {
     l->variant = variant;
     l->program = p;
-    l->state = rt_state_new(s->model);
+    l->state = rt_state_new(d, s->model);
     first_weights(s, l->state);
-    l->exec = rt_exec_new(pool, s->kernels, p, l->state);
+    l->exec = rt_exec_new(p, l->state);
     l->seconds = rt_alloc(MAX_SAMPLES, sizeof *l->seconds, "timings");
     const RtStep *st = RT_AT(s->model, RtStep, p->steps);
     for (uint32_t i = 0; i < p->nsteps; i++) {
@@ -129,8 +129,8 @@ static void compare_state(RtBench *b)
         if (t->dtype != RT_F32 || !(RT_WEIGHTS >> t->role & 1)) continue;
         size_t n = (size_t)rt_tensor_count(t);
         float *x = rt_alloc(2 * n, 4, "a comparison");
-        rt_unpack(t, rt_state_at(b->lane[0].state, t), x);
-        rt_unpack(t, rt_state_at(b->lane[1].state, t), x + n);
+        rt_unpack(t, rt_state_read(b->lane[0].state, t), x);
+        rt_unpack(t, rt_state_read(b->lane[1].state, t), x + n);
         compare(&b->diff, t, RT_STR(m, t->name), x, x + n);
         free(x);
     }
@@ -162,13 +162,6 @@ static void compare_lanes(RtBench *b)
 
 /* ---- timing ---- */
 
-static double time_run(RtExec *e)
-{
-    double begin = rt_now();
-    rt_exec_run(e);
-    return rt_now() - begin;
-}
-
 static void measure(RtBench *b, double duration)
 {
     for (int i = 0; i < b->nlanes; i++) {
@@ -178,7 +171,7 @@ static void measure(RtBench *b, double duration)
     double end = rt_now() + duration;
     while (b->samples < MAX_SAMPLES && (b->samples < LEAST_SAMPLES || rt_now() < end)) {
         for (int i = 0; i < b->nlanes; i++)
-            b->lane[i].seconds[b->samples] = time_run(b->lane[i].exec);
+            b->lane[i].seconds[b->samples] = rt_exec_time(b->lane[i].exec);
         b->samples++;
     }
     if (b->nlanes == 2) {
@@ -230,7 +223,7 @@ static int batches(const RtSession *s, uint32_t phase, uint32_t *out)
         snprintf(text, sizeof text, "%u", p->batch);
         int at = 0;
         while (at < n && out[at] < p->batch) at++;
-        if (p->device != s->device || p->phase != phase || (at < n && out[at] == p->batch) ||
+        if (p->device != s->device->kind || p->phase != phase || (at < n && out[at] == p->batch) ||
             !listed(&s->opt, "run.batch", text))
             continue;
         memmove(out + at + 1, out + at, sizeof *out * (size_t)(n - at));
@@ -254,15 +247,15 @@ static void report(Report *r, const RtBench *b, double peak)
     rt_bench_json(&r->json, b, peak);
 }
 
-static void bench_one(RtSession *s, RtPool *pool, uint32_t phase, uint32_t batch, double peak,
+static void bench_one(RtSession *s, RtDevice *d, const RtBench *like, uint32_t batch, double peak,
                       Report *r)
 {
-    RtBench b = {
-        .model = s->model, .phase = phase, .batch = batch, .threads = rt_pool_threads(pool)};
+    RtBench b = *like;
+    b.batch = batch;
     for (uint32_t v = RT_FUSED; v <= RT_UNFUSED; v++) {
-        const RtProgram *p = rt_model_program(s->model, s->device, phase, v, batch);
+        const RtProgram *p = rt_model_program(s->model, d->kind, b.phase, v, batch);
         if (p && listed(&s->opt, "run.variants", rt_variant_name(v)))
-            open_lane(&b.lane[b.nlanes++], s, pool, p, v);
+            open_lane(&b.lane[b.nlanes++], s, d, p, v);
     }
     if (b.nlanes == 0) return;
     compare_lanes(&b);
@@ -272,19 +265,29 @@ static void bench_one(RtSession *s, RtPool *pool, uint32_t phase, uint32_t batch
     for (int i = 0; i < b.nlanes; i++) close_lane(&b.lane[i]);
 }
 
-static int bench_threads(RtSession *s, int threads, Report *r)
+/* peak 0: not known */
+static int bench_device(RtSession *s, RtDevice *d, int threads, double peak, Report *r)
 {
-    RtPool *pool = rt_pool_new(threads);
-    double peak = rt_machine_peak(pool);
     int done = 0;
-    if (r->text) rt_bench_head(s->model, threads, peak);
+    if (r->text) rt_bench_head(s->model, d, threads, peak);
     for (int phase = RT_INFER; phase >= RT_TRAIN; phase--) {
         uint32_t batch[MAX_BATCHES];
+        RtBench like = {.model = s->model, .phase = (uint32_t)phase, .threads = threads};
         if (!listed(&s->opt, "run.phase", rt_phase_name((uint32_t)phase))) continue;
         int n = batches(s, (uint32_t)phase, batch);
-        for (int i = 0; i < n; i++) bench_one(s, pool, (uint32_t)phase, batch[i], peak, r);
+        for (int i = 0; i < n; i++) bench_one(s, d, &like, batch[i], peak, r);
         done += n;
     }
+    return done;
+}
+
+static int bench_threads(RtSession *s, int threads, Report *r)
+{
+    if (!s->device->host) return bench_device(s, s->device, threads, 0, r);
+    RtPool *pool = rt_pool_new(threads);
+    RtDevice *d = rt_cpu_device(pool, s->kernels);
+    int done = bench_device(s, d, threads, rt_machine_peak(pool), r);
+    d->close(d);
     rt_pool_free(pool);
     return done;
 }
@@ -293,7 +296,7 @@ int rt_verb_bench(const RtVerb *v)
 {
     RtSession s;
     Report r = {0};
-    rt_session_open(&s, v->model, v->kernels, RT_VERB_BENCH, v->argc, v->argv);
+    rt_session_open(&s, v, RT_VERB_BENCH);
     const char *json = rt_option_str(&s.opt, "run.json", NULL),
                *list = rt_option_str(&s.opt, "run.threads", NULL),
                *base = rt_option_str(&s.opt, "run.compare", NULL);
@@ -304,7 +307,7 @@ int rt_verb_bench(const RtVerb *v)
     rt_json_begin(&r.json, true);
     rt_json_int(&r.json, "version", 1);
     rt_json_str(&r.json, "model", RT_STR(s.model, s.model->name));
-    rt_machine_json(&r.json, s.model, n ? atoi(threads[0]) : rt_cpus());
+    rt_machine_json(&r.json, s.model, s.device, n ? atoi(threads[0]) : rt_cpus());
     rt_json_array(&r.json, "results");
     for (int i = 0; i < n; i++) done += bench_threads(&s, atoi(threads[i]), &r);
     if (!list) done = bench_threads(&s, rt_cpus(), &r);

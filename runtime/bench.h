@@ -34,8 +34,8 @@ typedef struct RtBench { /* one comparison: phase x batch x threads */
     RtDiff diff;
 } RtBench;
 
-void rt_bench_head(const RtModel *m, int threads,
-                   double peak); /* machine and table head, to stdout */
+/* Machine and table head, to stdout. peak here and below: FLOP/s that the device can do; 0: not known. */
+void rt_bench_head(const RtModel *m, const RtDevice *d, int threads, double peak);
 void rt_bench_print(const RtBench *b, double peak);
 void rt_bench_json(RtJson *j, const RtBench *b, double peak);
 

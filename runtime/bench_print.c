@@ -3,6 +3,7 @@
 #include "err.h"
 #include "machine.h"
 #include "model.h"
+#include <math.h>
 #include <stdio.h>
 
 const char *rt_variant_name(uint32_t variant)
@@ -20,11 +21,14 @@ static double rate(double amount, double seconds)
     return seconds > 0 ? amount / seconds : 0;
 }
 
-void rt_bench_head(const RtModel *m, int threads, double peak)
+void rt_bench_head(const RtModel *m, const RtDevice *d, int threads, double peak)
 {
-    printf("%s; %s; %d thread%s; peak %.1f GFLOP/s (measured)\n%s, target %s\n\n", rt_machine_cpu(),
-           rt_machine_isa(), threads, threads == 1 ? "" : "s", peak * 1e-9, RT_STR(m, m->compiler),
-           RT_STR(m, m->target));
+    if (d->host) {
+        printf("%s; %s; %d thread%s; peak %.1f GFLOP/s (measured)\n%s, target %s\n\n",
+               rt_machine_cpu(), rt_machine_isa(), threads, threads == 1 ? "" : "s", peak * 1e-9,
+               RT_STR(m, m->compiler), RT_STR(m, m->target));
+    } else
+        printf("%s; times are the device's own\n%s\n\n", rt_esc(d->name), RT_STR(m, m->compiler));
     printf("%-8s %-10s %5s %7s %9s %9s %9s %10s %8s %6s %8s %8s\n", "variant", "phase", "batch",
            "steps", "p50 ms", "p90 ms", "p99 ms", "images/s", "GFLOP/s", "%peak", "MB moved",
            "peak MiB");
@@ -33,10 +37,12 @@ void rt_bench_head(const RtModel *m, int threads, double peak)
 static void print_lane(const RtBench *b, const RtLane *l, double peak)
 {
     double speed = rate(l->flops, l->p50);
-    printf("%-8s %-10s %5u %7u %9.3f %9.3f %9.3f %10.0f %8.1f %6.1f %8.2f %8.1f\n",
+    char percent[16] = "-";
+    if (peak > 0) snprintf(percent, sizeof percent, "%.1f", 100 * speed / peak);
+    printf("%-8s %-10s %5u %7u %9.3f %9.3f %9.3f %10.0f %8.1f %6s %8.2f %8.1f\n",
            rt_variant_name(l->variant), rt_phase_name(b->phase), b->batch, l->program->nsteps,
-           1e3 * l->p50, 1e3 * l->p90, 1e3 * l->p99, rate(b->batch, l->p50), speed * 1e-9,
-           100 * speed / peak, l->bytes * 1e-6, (double)l->memory / 1048576);
+           1e3 * l->p50, 1e3 * l->p90, 1e3 * l->p99, rate(b->batch, l->p50), speed * 1e-9, percent,
+           l->bytes * 1e-6, (double)l->memory / 1048576);
 }
 
 static void print_profile(const RtModel *m, const RtLane *l)
@@ -104,7 +110,7 @@ static void json_lane(RtJson *j, const RtBench *b, const RtLane *l, double peak)
     rt_json_num(j, "p99_ms", 1e3 * l->p99);
     rt_json_num(j, "images_per_second", rate(b->batch, l->p50));
     rt_json_num(j, "gflops", rate(l->flops, l->p50) * 1e-9);
-    rt_json_num(j, "percent_of_peak", 100 * rate(l->flops, l->p50) / peak);
+    rt_json_num(j, "percent_of_peak", peak > 0 ? 100 * rate(l->flops, l->p50) / peak : NAN);
     rt_json_num(j, "flops", l->flops);
     rt_json_num(j, "bytes_moved", l->bytes);
     rt_json_int(j, "peak_memory_bytes", (int64_t)l->memory);
@@ -118,7 +124,7 @@ void rt_bench_json(RtJson *j, const RtBench *b, double peak)
     rt_json_str(j, "phase", rt_phase_name(b->phase));
     rt_json_int(j, "batch", b->batch);
     rt_json_int(j, "threads", b->threads);
-    rt_json_num(j, "peak_gflops", peak * 1e-9);
+    rt_json_num(j, "peak_gflops", peak > 0 ? peak * 1e-9 : NAN);
     rt_json_int(j, "samples", b->samples);
     rt_json_array(j, "variants");
     for (int i = 0; i < b->nlanes; i++) json_lane(j, b, &b->lane[i], peak);

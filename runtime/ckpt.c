@@ -18,10 +18,10 @@ bool rt_ckpt_is_counter(const char *name)
     return n >= k && !strcmp(name + n - k, last);
 }
 
-static const void *plain_values(const RtState *s, const RtTensor *t, RtStTensor *x)
+static const void *plain_values(RtState *s, const RtTensor *t, RtStTensor *x)
 {
     void *plain = rt_alloc((size_t)x->count, 4, "a checkpoint");
-    rt_unpack(t, rt_state_at(s, t), plain);
+    rt_unpack(t, rt_state_read(s, t), plain);
     if (t->dtype != RT_F32 || !rt_ckpt_is_counter(x->name)) return plain;
     int64_t *whole = rt_alloc((size_t)x->count, sizeof *whole, "a checkpoint");
     for (int64_t i = 0; i < x->count; i++) whole[i] = (int64_t)((const float *)plain)[i];
@@ -30,7 +30,7 @@ static const void *plain_values(const RtState *s, const RtTensor *t, RtStTensor 
     return whole;
 }
 
-void rt_ckpt_save(const RtState *s, unsigned roles, const char *path, const RtPair *meta, int nmeta,
+void rt_ckpt_save(RtState *s, unsigned roles, const char *path, const RtPair *meta, int nmeta,
                   const char *kept)
 {
     const RtModel *m = s->model;
@@ -52,11 +52,11 @@ void rt_ckpt_save(const RtState *s, unsigned roles, const char *path, const RtPa
     free(e);
 }
 
-const char *rt_ckpt_nonfinite(const RtState *s)
+const char *rt_ckpt_nonfinite(RtState *s)
 {
     const RtTensor *t = rt_model_states(s->model);
     for (uint32_t i = 0; i < s->model->nstates; i++, t++) {
-        const float *p = rt_state_at(s, t);
+        const float *p = rt_state_read(s, t);
         for (int64_t k = 0; t->dtype == RT_F32 && k < t->layout.count; k++) {
             if (!isfinite(p[k])) return RT_STR(s->model, t->name);
         }

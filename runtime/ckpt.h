@@ -32,10 +32,10 @@ enum { /* which tensors, as bits of their roles */
        RT_EVERYTHING = RT_WEIGHTS | 1 << RT_MOMENT
 };
 
-void rt_ckpt_save(const RtState *s, unsigned roles, const char *path, const RtPair *meta, int nmeta,
+void rt_ckpt_save(RtState *s, unsigned roles, const char *path, const RtPair *meta, int nmeta,
                   const char *kept);
 /* Name of the first tensor that holds a NaN or an infinity; NULL: all are finite. */
-const char *rt_ckpt_nonfinite(const RtState *s);
+const char *rt_ckpt_nonfinite(RtState *s);
 
 /* ---- ckpt_load.c ---- */
 

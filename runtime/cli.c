@@ -63,7 +63,8 @@ static int find_verb(const char *name)
     rt_fail(RT_EXIT_USAGE, "C003", "unknown verb '%s'\n--help lists the verbs", rt_esc(name));
 }
 
-int rt_main(const RtModel *m, const RtKernel *kernels, int argc, char **argv)
+int rt_main(const RtModel *m, const RtKernel *kernels, const RtDriver *const *drivers, int argc,
+            char **argv)
 {
     int code = RT_EXIT_OK;
     rt_model_check(m);
@@ -75,7 +76,7 @@ int rt_main(const RtModel *m, const RtKernel *kernels, int argc, char **argv)
     else if (!strcmp(argv[1], "--version"))
         printf("%s, %s\n", RT_STR(m, m->name), RT_STR(m, m->compiler));
     else {
-        RtVerb v = {m, kernels, argc - 2, argv + 2, argc, argv};
+        RtVerb v = {m, kernels, drivers, argc - 2, argv + 2, argc, argv};
         code = run_verb(find_verb(argv[1]), &v);
     }
     if (fflush(stdout) != 0)

@@ -20,6 +20,12 @@ enum {
     RT_EXIT_INTERRUPTED = 130
 };
 
+typedef struct RtError {
+    int exit;       /* exit code of the catalogue: 3 description, 4 data, 6 memory, 7 write */
+    const char *id; /* "D004" */
+    char text[512];
+} RtError;
+
 /* Prints "error[ID]: text" and exits. A text "file: ..." or "file:12: ..." puts its place first:
  * "file:12: error[ID]: ...". */
 _Noreturn void rt_fail(int exit_code, const char *id, const char *fmt, ...)

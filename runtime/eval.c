@@ -71,7 +71,7 @@ int rt_verb_eval(const RtVerb *v)
     RtSession s;
     RtFeed f;
     RtScore score;
-    rt_session_open(&s, v->model, v->kernels, RT_VERB_EVAL, v->argc, v->argv);
+    rt_session_open(&s, v, RT_VERB_EVAL);
     enum RtSplit split = rt_session_split(&s);
     RtSt *weights = rt_session_weights(&s);
     RtData *d = rt_session_data(&s);

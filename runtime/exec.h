@@ -1,42 +1,52 @@
 /* Programs of the model: memory, arguments, runs. */
 #ifndef RUNTIME_EXEC_H
 #define RUNTIME_EXEC_H
-#include "abi.h"
-#include "thread.h"
+#include "device.h"
+#include "mirror.h"
 
 typedef struct RtState { /* what all programs share: one set of weights, one set of scalars */
     const RtModel *model;
-    char *state;   /* zeroed */
-    char *scalars; /* defaults of the model */
+    RtDevice *device;
+    RtMirror state;      /* zeroed */
+    char *scalars;       /* the host's values: defaults of the model */
+    bool scalars_newer;  /* than the device's */
+    void *there_scalars; /* on the device */
+    RtChannel *to_scalars;
 } RtState;
 
 typedef struct RtExec RtExec;
 
-RtState *rt_state_new(const RtModel *m);
+RtState *rt_state_new(RtDevice *d, const RtModel *m);
 void rt_state_free(RtState *s);
-/* Where a state tensor lies. */
-void *rt_state_at(const RtState *s, const RtTensor *t);
+/* A state tensor's storage: as the last run left it; to be changed before the next. */
+const void *rt_state_read(RtState *s, const RtTensor *t);
+void *rt_state_write(RtState *s, const RtTensor *t);
 /* The scalar's storage: a float or an int32_t; NULL: the model has none of that name. */
-void *rt_state_scalar(const RtState *s, const char *name, uint32_t *dtype);
+const void *rt_state_scalar(const RtState *s, const char *name, uint32_t *dtype);
+void *rt_state_scalar_write(RtState *s, const char *name, uint32_t *dtype);
 
-RtExec *rt_exec_new(RtPool *pool, const RtKernel *kernels, const RtProgram *p, RtState *s);
+/* On the state's device, for which p must have been built. */
+RtExec *rt_exec_new(const RtProgram *p, RtState *s);
 void rt_exec_free(RtExec *e);
 const RtProgram *rt_exec_program(const RtExec *e);
 const RtModel *rt_exec_model(const RtExec *e);
 
 /* The weights changed: computes what the program derives from them. Before the first run too. */
 void rt_exec_prepare(RtExec *e);
+/* May return before the run is done: whoever reads waits. */
 void rt_exec_run(RtExec *e);
 /* As rt_exec_run; the nanoseconds of step i are added to ns[i]. */
 void rt_exec_run_profile(RtExec *e, double *ns);
+double rt_exec_time(RtExec *e); /* as rt_exec_run -> its seconds, by the device's clock */
 
-/* Where a tensor of the program or of the state lies. */
-void *rt_exec_at(const RtExec *e, const RtTensor *t);
 const RtTensor *rt_exec_tensor(const RtExec *e, const char *name); /* of the program; NULL: none */
-/* Plain row-major copies in and out of the program's tensors of 4-byte elements, by name. */
+/* A tensor's storage in its layout, as the last run left it. */
+const void *rt_exec_read(RtExec *e, const RtTensor *t);
+/* Plain row-major copies in and out of the program's tensors of 4-byte elements, by name. Inputs and targets are
+ * written, all rows of them between one run and the next; the others are read. */
 void rt_exec_set(RtExec *e, const char *name, const void *plain);
-void rt_exec_get(const RtExec *e, const char *name, void *plain);
+void rt_exec_get(RtExec *e, const char *name, void *plain);
 /* Rows [begin, end) of axis 0 only; plain points at row `begin`. */
 void rt_exec_set_rows(RtExec *e, const char *name, const void *plain, int64_t begin, int64_t end);
-void rt_exec_get_rows(const RtExec *e, const char *name, void *plain, int64_t begin, int64_t end);
+void rt_exec_get_rows(RtExec *e, const char *name, void *plain, int64_t begin, int64_t end);
 #endif

@@ -60,7 +60,7 @@ void rt_init_state(RtState *s, uint64_t seed)
     for (uint32_t i = 0; i < s->model->nstates; i++, t++) {
         void *plain = rt_alloc((size_t)rt_tensor_count(t), 4, "first weights");
         fill(t, RT_STR(s->model, t->name), seed, plain);
-        rt_pack(t, rt_state_at(s, t), plain);
+        rt_pack(t, rt_state_write(s, t), plain);
         free(plain);
     }
 }

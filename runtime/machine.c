@@ -131,8 +131,9 @@ double rt_machine_peak(RtPool *pool)
     return 2.0 * CHAINS * ROUNDS * TASKS * lanes / best;
 }
 
-void rt_machine_json(RtJson *j, const RtModel *m, int threads)
+void rt_machine_json(RtJson *j, const RtModel *m, const RtDevice *d, int threads)
 {
+    rt_json_str(j, "device", d->name);
     rt_json_str(j, "cpu", rt_machine_cpu());
     rt_json_str(j, "isa", rt_machine_isa());
     rt_json_int(j, "threads", threads);

@@ -3,5 +3,5 @@
 
 int main(int argc, char **argv)
 {
-    return rt_main(&rt_model, rt_kernels, argc, argv);
+    return rt_main(&rt_model, rt_kernels, rt_drivers, argc, argv);
 }

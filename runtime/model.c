@@ -115,8 +115,9 @@ void rt_model_check(const RtModel *m)
     F("sse4.1")                                                                                    \
     F("sse4.2")                                                                                    \
     F("popcnt")                                                                                    \
-    F("avx") F("avx2") F("fma") F("bmi") F("bmi2") F("avx512f") F("avx512bw") F("avx512cd")        \
-        F("avx512dq") F("avx512vl")
+    F("avx")                                                                                       \
+    F("avx2") F("fma") F("bmi") F("bmi2") F("avx512f") F("avx512bw") F("avx512cd") F("avx512dq")   \
+        F("avx512vl")
 
 static bool cpu_has(const char *name)
 {

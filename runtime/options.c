@@ -108,6 +108,8 @@ static const Row table[] = {
      "threads [CPUs of this process]"},
     {"threads", "run.threads", LIST, 1, 1024, "LIST", NULL, NULL, B,
      "thread counts to time [CPUs of this process]"},
+    {"device", "run.device", STR, 0, 0, "D", NULL, "auto", ALL,
+     "auto, cpu, cuda, cuda:N, cuda:virtual; auto: a GPU if this build and machine have one"},
     {"json", "run.json", STR, 0, 0, "F|-", NULL, NULL, ALL | I,
      "results as JSON, to a file or to stdout"},
 };

@@ -120,9 +120,9 @@ static void predict_item(Predict *x, int64_t i)
 
 static void open_predict(Predict *x, const RtVerb *v)
 {
-    rt_session_open(&x->s, v->model, v->kernels, RT_VERB_PREDICT, v->argc, v->argv);
+    rt_session_open(&x->s, v, RT_VERB_PREDICT);
     RtSt *weights = rt_session_weights(&x->s);
-    bool single = rt_model_program(v->model, x->s.device, RT_INFER, x->s.variant, 1) != NULL;
+    bool single = rt_model_program(v->model, x->s.device->kind, RT_INFER, x->s.variant, 1) != NULL;
     rt_feed_init(&x->feed, rt_session_exec(&x->s, RT_INFER, single ? 1 : 0), &x->s.opt);
     if (!x->feed.classes)
         rt_fail(RT_EXIT_USAGE, "C003", "this model does not classify\n`run` gives its raw output");

@@ -101,7 +101,7 @@ static double run_all(RtExec *e, const RtRaw *input, const RtRaw *target, Output
 /* Batch 1 if the build has it, else the largest. */
 static RtExec *pick(RtSession *s)
 {
-    bool single = rt_model_program(s->model, s->device, RT_INFER, s->variant, 1) != NULL;
+    bool single = rt_model_program(s->model, s->device->kind, RT_INFER, s->variant, 1) != NULL;
     return rt_session_exec(s, RT_INFER, single ? 1 : 0);
 }
 
@@ -110,7 +110,7 @@ int rt_verb_run(const RtVerb *v)
     RtSession s;
     RtRaw input = {0}, target = {0};
     Outputs o = {0};
-    rt_session_open(&s, v->model, v->kernels, RT_VERB_RUN, v->argc, v->argv);
+    rt_session_open(&s, v, RT_VERB_RUN);
     const char *in = rt_option_str(&s.opt, "run.input", NULL),
                *out = rt_option_str(&s.opt, "run.output", NULL);
     if (!in || !out) rt_fail(RT_EXIT_USAGE, "C001", "run needs --input and --output");

@@ -121,7 +121,7 @@ void rt_rundir_describe(const RtRunDir *d, const RtSession *s)
     rt_json_begin(&j, true);
     rt_json_str(&j, "model", RT_STR(m, m->name));
     rt_json_str(&j, "spec_hash", RT_STR(m, m->spec_hash));
-    rt_machine_json(&j, m, rt_pool_threads(s->pool));
+    rt_machine_json(&j, m, s->device, rt_pool_threads(s->pool));
     rt_json_save(&j, path);
     free(path);
 }

@@ -11,7 +11,7 @@
 void rt_scalars_set(RtState *s, const char *name, double value)
 {
     uint32_t dtype;
-    void *p = rt_state_scalar(s, name, &dtype);
+    void *p = rt_state_scalar_write(s, name, &dtype);
     if (!p) return;
     if (dtype == RT_I32)
         *(int32_t *)p = (int32_t)(uint32_t)(int64_t)value;

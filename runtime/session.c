@@ -32,43 +32,45 @@ static void check_batch(const RtSession *s)
             built, (long long)asked, RT_STR(s->model, s->model->spec_file), (long long)asked);
 }
 
-void rt_session_open(RtSession *s, const RtModel *m, const RtKernel *k, unsigned verb, int argc,
-                     char **argv)
+void rt_session_open(RtSession *s, const RtVerb *v, unsigned verb)
 {
     memset(s, 0, sizeof *s);
-    s->model = m;
-    s->kernels = k;
-    rt_options_parse(&s->opt, m, verb, argc, argv);
-    rt_model_check_cpu(m);
+    s->model = v->model;
+    s->kernels = v->kernels;
+    rt_options_parse(&s->opt, v->model, verb, v->argc, v->argv);
     check_batch(s);
     s->variant =
         strcmp(rt_option_str(&s->opt, "run.variant", "fused"), "fused") ? RT_UNFUSED : RT_FUSED;
-    s->pool = rt_pool_new((int)rt_option_int(&s->opt, "run.threads", rt_cpus()));
-    s->state = rt_state_new(m);
+    bool many = verb == RT_VERB_BENCH; /* which makes its own, for each number of threads */
+    s->pool = rt_pool_new(many ? 1 : (int)rt_option_int(&s->opt, "run.threads", rt_cpus()));
+    s->device = rt_device_open(s->model, v->drivers, rt_option_str(&s->opt, "run.device", "auto"),
+                               s->pool, s->kernels);
+    s->state = rt_state_new(s->device, s->model);
     rt_init_state(s->state, (uint64_t)rt_option_int(&s->opt, "train.seed", 0));
     rt_scalars_start(s->state, &s->opt);
 }
 
 void rt_session_close(RtSession *s)
 {
-    rt_pool_free(s->pool);
     rt_state_free(s->state);
+    s->device->close(s->device);
+    rt_pool_free(s->pool);
     rt_options_free(&s->opt);
 }
 
 RtExec *rt_session_exec(RtSession *s, uint32_t phase, uint32_t batch)
 {
-    const RtProgram *p = rt_model_program(s->model, s->device, phase, s->variant, batch);
+    const RtProgram *p = rt_model_program(s->model, s->device->kind, phase, s->variant, batch);
     if (!p && rt_option_given(&s->opt, "run.variant")) {
         rt_fail(RT_EXIT_USAGE, "C003", "this build has no such variant");
     }
-    if (!p) p = rt_model_program(s->model, s->device, phase, !s->variant, batch);
+    if (!p) p = rt_model_program(s->model, s->device->kind, phase, !s->variant, batch);
     if (!p) {
         rt_fail(RT_EXIT_USAGE, "C003", "this build has no %s program%s",
                 phase == RT_TRAIN ? "training" : "inference",
                 phase == RT_TRAIN ? "\nbuild it without --infer-only" : "");
     }
-    return rt_exec_new(s->pool, s->kernels, p, s->state);
+    return rt_exec_new(p, s->state);
 }
 
 char *rt_session_dir(const RtSession *s)

@@ -5,19 +5,20 @@
 #include "exec.h"
 #include "options.h"
 #include "safetensors.h"
+#include "verbs.h"
 
 typedef struct RtSession {
     const RtModel *model;
     const RtKernel *kernels;
     RtOptions opt;
     RtPool *pool;
+    RtDevice *device;
     RtState *state; /* initialised from the seed */
-    uint32_t device, variant;
+    uint32_t variant;
 } RtSession;
 
-/* Parses the verb's options; checks the CPU; starts the pool and the state. */
-void rt_session_open(RtSession *s, const RtModel *m, const RtKernel *k, unsigned verb, int argc,
-                     char **argv);
+/* Parses the verb's options; opens the device; starts the pool and the state. verb: RT_VERB_TRAIN.. */
+void rt_session_open(RtSession *s, const RtVerb *v, unsigned verb);
 void rt_session_close(RtSession *s);
 
 /* The program of the phase in the session's variant (or the other one, if the build has only that).

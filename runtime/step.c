@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void save_gradients(const RtExec *e, const char *path)
+static void save_gradients(RtExec *e, const char *path)
 {
     const RtProgram *p = rt_exec_program(e);
     const RtModel *m = rt_exec_model(e);
@@ -96,7 +96,7 @@ int rt_verb_step(const RtVerb *v)
     RtSession s;
     RtRaw input = {0}, target = {0};
     float loss = 0;
-    rt_session_open(&s, v->model, v->kernels, RT_VERB_STEP, v->argc, v->argv);
+    rt_session_open(&s, v, RT_VERB_STEP);
     const char *in = rt_option_str(&s.opt, "run.input", NULL),
                *to = rt_option_str(&s.opt, "run.target", NULL);
     RtExec *e = rt_session_exec(&s, RT_TRAIN, 0);

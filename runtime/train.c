@@ -157,14 +157,14 @@ static void close_run(RtTrain *t)
 
 /* ---- a step ---- */
 
-static const char *bad_gradient(const RtExec *e)
+static const char *bad_gradient(RtExec *e)
 {
     const RtProgram *p = rt_exec_program(e);
     const RtModel *m = rt_exec_model(e);
     const RtTensor *t = rt_program_tensors(m, p);
     for (uint32_t i = 0; i < p->ntensors; i++, t++) {
-        const float *g = rt_exec_at(e, t);
-        for (int64_t k = 0; t->role == RT_GRAD && k < t->layout.count; k++) {
+        const float *g = t->role == RT_GRAD ? rt_exec_read(e, t) : NULL;
+        for (int64_t k = 0; g && k < t->layout.count; k++) {
             if (!isfinite(g[k])) return RT_STR(m, t->name);
         }
     }
@@ -416,7 +416,7 @@ int rt_verb_train(const RtVerb *v)
 {
     RtSession s;
     RtTrain t;
-    rt_session_open(&s, v->model, v->kernels, RT_VERB_TRAIN, v->argc, v->argv);
+    rt_session_open(&s, v, RT_VERB_TRAIN);
     open_run(&t, &s);
     int64_t epochs = rt_option_int(&s.opt, "train.epochs", 10);
     catch_signals();

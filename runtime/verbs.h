@@ -1,11 +1,12 @@
 /* The verbs of the built program, one file each. */
 #ifndef RUNTIME_VERBS_H
 #define RUNTIME_VERBS_H
-#include "abi.h"
+#include "device.h"
 
 typedef struct RtVerb {
     const RtModel *model;
     const RtKernel *kernels;
+    const RtDriver *const *drivers;
     int argc; /* what follows the verb */
     char **argv;
     int all_argc; /* the whole command line */
@@ -13,7 +14,7 @@ typedef struct RtVerb {
 } RtVerb;
 
 /* The program: picks the verb, returns the exit code. */
-int rt_main(const RtModel *m, const RtKernel *kernels, int argc, char **argv);
+int rt_main(const RtModel *m, const RtKernel *kernels, const RtDriver *const *drivers, int argc, char **argv);
 
 int rt_verb_train(const RtVerb *v);
 int rt_verb_eval(const RtVerb *v);

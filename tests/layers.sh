@@ -40,6 +40,7 @@ compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h
 cuda/cudnn*             | cuda/cudnn*
 runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
 cuda/virtual/*          | cuda/virtual/*
+cuda/*                  | cuda/cuda_api.h cuda/internal.h cuda/api.def runtime/*.h
 '
 # Rows of the folders of compiler/.
 folders='
@@ -87,7 +88,7 @@ includes() { # root
             '"'*)
                 name=${name//\"/}
                 local to=$name place
-                for place in "${from%/*}" "${from%%/*}" .; do
+                for place in "${from%/*}" "${from%%/*}" runtime .; do
                     if [ -e "$1/$place/$name" ]; then
                         to=$(realpath -m --relative-to="$1" "$1/$place/$name")
                         break
@@ -161,6 +162,9 @@ compiler/stray/new.c "support/buf.h"
 compiler/support/buf.h "graph/graph.h"
 runtime/main.c "../compiler/support/buf.h"
 cuda/virtual/driver.c <cuda.h>
+runtime/exec.c "../cuda/internal.h"
+cuda/device.c "../compiler/stages.h"
+cuda/device.c <cuda.h>
 cuda/virtual/driver.c "../../runtime/abi.h"
 compiler/graph/text.h "graph.h"
 cuda/cudnn.c "../runtime/abi.h"

@@ -24,4 +24,5 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     return 2;
 }
 
-const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = cuda_launch};
+const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = cuda_launch, .toolkit = cuda_toolkit,
+                               .driver = "rt_driver_cuda"};

@@ -76,11 +76,16 @@ static Object take(NvrtcProgram p, int (*size)(NvrtcProgram, size_t *),
 static const char *const fixed[] = {"--fmad=false", "--ptxas-options=-v", "--std=c++17"};
 enum { NFIXED = sizeof fixed / sizeof fixed[0] };
 
-void cuda_describe(Buf *out, const char *arch)
+unsigned cuda_toolkit(void)
 {
     int major = 0, minor = 0;
     check(api.nvrtcVersion(&major, &minor), "version");
-    buf_printf(out, "NVRTC %d.%d %s", major, minor, arch);
+    return (unsigned)(1000 * major + 10 * minor);
+}
+
+void cuda_describe(Buf *out, const char *arch)
+{
+    buf_printf(out, "NVRTC %u %s", cuda_toolkit(), arch);
     for (int i = 0; i < NFIXED; i++) buf_printf(out, " %s", fixed[i]);
     buf_putc(out, 0);
 }

@@ -9,6 +9,7 @@
 void cuda_compile(const char *source, const char *arch, Object *cubin, Object *ptx, Buf *log);
 /* All that the result depends on but the source: NVRTC's version and the options. */
 void cuda_describe(Buf *out, const char *arch);
+unsigned cuda_toolkit(void); /* 13000 of CUDA 13.0, once NVRTC is there */
 /* NULL, or why NVRTC cannot be used here. */
 const char *cuda_missing(void);
 #endif

@@ -9,15 +9,10 @@
  */
 #ifndef RUNTIME_DATA_DATA_H
 #define RUNTIME_DATA_DATA_H
+#include "../err.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-typedef struct RtError {
-    int exit;       /* exit code of the catalogue: 3 description, 4 data, 6 memory, 7 write */
-    const char *id; /* "D004" */
-    char text[512];
-} RtError;
 
 enum RtSplit { RT_SPLIT_TRAIN, RT_SPLIT_VAL, RT_SPLIT_TEST, RT_NSPLITS };
 enum { RT_DATA_MAX_CHANNELS = 4 };

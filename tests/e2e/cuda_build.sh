@@ -48,11 +48,29 @@ check "a PTX of its architecture" grep -q '^.target sm_90' "$work/k.sm_90.ptx"
 check "a stage of its own in dumps" sh -c "'$sinter' build '$f.yaml' --infer-only --target=cuda -o '$work/n' --stop-after=cuda --dump=cuda | grep -q __global__"
 check "a stopped build leaves no program" test ! -e "$work/n"
 
+# No driver: said in one line. An empty file stands for one that is not there.
+mkdir "$work/none" && : >"$work/none/libcuda.so.1"
+a() { env LD_LIBRARY_PATH="$work/none" "$work/a" run --input "$f.input.safetensors" --weights "$f.init.safetensors" \
+    --output "$work/device.safetensors" "$@"; }
+refuses "no driver" 5 '^error\[G001\]: no CUDA driver \(.*libcuda.so.1.*\)$' a --device cuda
+check "in one line" test "$(wc -l <"$work/said")" = 1
+refuses "no virtual device" 5 '^error\[G001\]: no virtual CUDA device' env SINTER_CUDA_VIRTUAL="$work/none/libcuda.so.1" \
+    "$work/a" run --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$work/q" --device cuda:virtual
+refuses "no such word" 2 'error\[C002\].*auto, cpu, cuda' a --device gpu
+check "by itself it runs on the CPU" sh -c "env LD_LIBRARY_PATH='$work/none' '$work/a' run --input '$f.input.safetensors' \
+    --weights '$f.init.safetensors' --output '$work/device.safetensors' 2>'$work/log'"
+check "and says so" grep -q '^no CUDA driver .*: running on the CPU$' "$work/log"
+check "in one line too" test "$(wc -l <"$work/log")" = 1
+check "on request it runs there" a --device cpu
+check "and says nothing" test "$(a --device cpu 2>&1 | wc -c)" = 0
+
 # On the CPU it is the program that it was.
 must "builds for the CPU" build -o "$work/cpu"
 for program in a cpu; do
     check "$program runs" "$work/$program" run --input "$f.input.safetensors" --weights "$f.init.safetensors" \
         --output "$work/$program.output.safetensors"
 done
+refuses "a program without GPU kernels" 5 'error\[G004\].*built for the CPU alone' "$work/cpu" run \
+    --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$work/q" --device cuda
 same "the CPU's programs compute the same" "$work/a.output.safetensors" "$work/cpu.output.safetensors"
 finish

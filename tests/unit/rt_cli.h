@@ -44,7 +44,8 @@ static void cli_child(const RtModel *m, int argc, char **argv)
         e = open("err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(o, 1);
     dup2(e, 2);
-    exit(rt_main(m, fake_kernels, argc, argv));
+    static const RtDriver *const none[] = {NULL};
+    exit(rt_main(m, fake_kernels, none, argc, argv));
 }
 
 /* line: words with single spaces, after the program's name. Returns the exit code, or 128 + the

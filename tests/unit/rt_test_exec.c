@@ -56,13 +56,14 @@ static void first_values(void **state)
 {
     (void)state;
     const RtModel *m = fake_model("Adam(lr=0.01)");
-    RtState *a = rt_state_new(m), *b = rt_state_new(m), *c = rt_state_new(m);
+    RtDevice *d = rt_cpu_device(NULL, fake_kernels);
+    RtState *a = rt_state_new(d, m), *b = rt_state_new(d, m), *c = rt_state_new(d, m);
     rt_init_state(a, 1);
     rt_init_state(b, 1);
     rt_init_state(c, 2);
-    assert_memory_equal(a->state, b->state, S_SIZE);
-    assert_memory_not_equal(a->state, c->state, S_SIZE);
-    const float *w = (const float *)(a->state + S_W);
+    assert_memory_equal(a->state.here, b->state.here, S_SIZE);
+    assert_memory_not_equal(a->state.here, c->state.here, S_SIZE);
+    const float *w = (const float *)(a->state.here + S_W);
     for (int i = 0; i < FD; i++) {
         assert_true(w[fake_w(0, i)] >= -0.25f && w[fake_w(0, i)] < 0.25f && w[fake_w(0, i)] != 0);
         assert_true(w[fake_w(3, i)] == 0); /* padding */
@@ -70,6 +71,7 @@ static void first_values(void **state)
     rt_state_free(a);
     rt_state_free(b);
     rt_state_free(c);
+    d->close(d);
 }
 
 /* The three kinds of program agree with each other and with arithmetic done here. */
@@ -83,12 +85,13 @@ static void programs(void **state)
     for (int i = 0; i < FB * FD; i++) x[i] = (float)((i * 37) % 11) / 11 - 0.4f;
     for (int i = 0; i < FB; i++) t[i] = i % FK;
     RtPool *pool = rt_pool_new(3);
-    RtState *s = rt_state_new(m);
+    RtDevice *d = rt_cpu_device(pool, fake_kernels);
+    RtState *s = rt_state_new(d, m);
     rt_init_state(s, 5);
-    rt_unpack(rt_model_state(m, "fc.weight"), rt_state_at(s, rt_model_state(m, "fc.weight")), w);
-    RtExec *e = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_INFER, RT_FUSED, 0), s);
-    RtExec *u = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_INFER, RT_UNFUSED, 0), s);
-    RtExec *single = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_INFER, RT_FUSED, 1), s);
+    rt_unpack(rt_model_state(m, "fc.weight"), rt_state_read(s, rt_model_state(m, "fc.weight")), w);
+    RtExec *e = rt_exec_new(rt_model_program(m, RT_CPU, RT_INFER, RT_FUSED, 0), s);
+    RtExec *u = rt_exec_new(rt_model_program(m, RT_CPU, RT_INFER, RT_UNFUSED, 0), s);
+    RtExec *single = rt_exec_new(rt_model_program(m, RT_CPU, RT_INFER, RT_FUSED, 1), s);
     assert_int_equal(rt_exec_program(e)->batch, FB);
     rt_exec_set(e, "input", x);
     rt_exec_set(e, "target", t);
@@ -116,6 +119,7 @@ static void programs(void **state)
     rt_exec_free(u);
     rt_exec_free(single);
     rt_state_free(s);
+    d->close(d);
     rt_pool_free(pool);
 }
 
@@ -133,9 +137,10 @@ static void training(void **state)
         RtOptions o;
         rt_options_parse(&o, m, RT_VERB_TRAIN, 0, NULL);
         RtPool *pool = rt_pool_new(run ? 3 : 1);
-        RtState *s = rt_state_new(m);
+        RtDevice *d = rt_cpu_device(pool, fake_kernels);
+        RtState *s = rt_state_new(d, m);
         rt_init_state(s, 5);
-        RtExec *e = rt_exec_new(pool, fake_kernels, rt_model_program(m, RT_CPU, RT_TRAIN, RT_FUSED, 0), s);
+        RtExec *e = rt_exec_new(rt_model_program(m, RT_CPU, RT_TRAIN, RT_FUSED, 0), s);
         rt_exec_set(e, "input", x);
         rt_exec_set(e, "target", t);
         for (int i = 0; i < 50; i++) {
@@ -145,9 +150,10 @@ static void training(void **state)
             if (i == 0) first = loss;
         }
         assert_true(loss < 0.7f * first);
-        memcpy(weights[run], s->state, S_SIZE);
+        memcpy(weights[run], rt_mirror_read(&s->state), S_SIZE);
         rt_exec_free(e);
         rt_state_free(s);
+        d->close(d);
         rt_pool_free(pool);
         rt_options_free(&o);
     }
@@ -161,7 +167,8 @@ static void scalars(void **state)
     char *argv[] = {"--lr", "0.25", "--seed=9"};
     RtOptions o;
     rt_options_parse(&o, m, RT_VERB_TRAIN, 3, argv);
-    RtState *s = rt_state_new(m);
+    RtDevice *d = rt_cpu_device(NULL, fake_kernels);
+    RtState *s = rt_state_new(d, m);
     assert_true(rt_scalars_get(s, "lr", 0) == 0.01);
     rt_scalars_start(s, &o);
     rt_scalars_step(s, &o, 3);
@@ -171,6 +178,7 @@ static void scalars(void **state)
     assert_true(fabs(rt_scalars_get(s, "bias_correction1", 0) - (1 - 0.9 * 0.9 * 0.9)) < 1e-7);
     assert_true(rt_scalars_get(s, "nothing", -1) == -1);
     rt_state_free(s);
+    d->close(d);
     rt_options_free(&o);
 }
 
