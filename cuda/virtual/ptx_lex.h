@@ -1,0 +1,28 @@
+/* PTX text -> words. A word is a name (with its dots: `%tid.x`, `ld.global.nc.f32`, `.reg`), a number as it is written,
+ * or one punctuation character; the end is an empty word. Comments and blanks are skipped, lines are counted. */
+#ifndef CUDA_VIRTUAL_PTX_LEX_H
+#define CUDA_VIRTUAL_PTX_LEX_H
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Lex {
+    const char *text, *next; /* after the current word */
+    const char *word;
+    int len, line;
+    jmp_buf *failed; /* where lex_fail goes */
+    char *message;   /* malloc'ed, after lex_fail */
+} Lex;
+
+void lex_begin(Lex *x, const char *text);
+void lex_next(Lex *x);
+bool lex_is(const Lex *x, const char *word);
+bool lex_take(Lex *x, const char *word);   /* goes on when the word is this one */
+void lex_expect(Lex *x, const char *word); /* fails when it is not */
+bool lex_is_name(const Lex *x);
+bool lex_is_number(const Lex *x);
+/* Integers of all bases, 0fXXXXXXXX and 0dXXXXXXXXXXXXXXXX as their bits; a leading minus is a word of its own. */
+uint64_t lex_number(Lex *x, int *float_bits); /* float_bits: 0, 32 or 64 */
+void lex_skip_line(Lex *x);
+_Noreturn void lex_fail(Lex *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#endif

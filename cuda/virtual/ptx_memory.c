@@ -1,0 +1,301 @@
+/* Loads and stores: addresses of the lanes, the checks that every access passes, counts. */
+#include "ptx_memory.h"
+#include <string.h>
+
+/* ---- addresses ---- */
+
+static void read_addresses(const Warp *w, const Inst *in, uint64_t *at)
+{
+    if (in->base == REG_LONG) {
+        const uint64_t *a = LONG(w, in->a);
+        for (int l = 0; l < LANES; l++) at[l] = a[l] + (uint64_t)in->imm;
+    } else {
+        const uint32_t *a = WORD(w, in->a);
+        for (int l = 0; l < LANES; l++) at[l] = a[l] + (uint64_t)in->imm;
+    }
+}
+
+static void check_alignment(Warp *w, uint32_t mask, const uint64_t *at, unsigned bytes)
+{
+    uint64_t low = 0;
+    for (int l = 0; l < LANES; l++) low |= mask >> l & 1 ? at[l] : 0;
+    if (!(low & (bytes - 1))) return;
+    for (int l = 0; l < LANES; l++)
+        if (mask >> l & 1 && at[l] & (bytes - 1))
+            ptx_fault(w, l, "the address is %u bytes past a multiple of %u", (unsigned)(at[l] & (bytes - 1)), bytes);
+}
+
+/* ---- global memory ---- */
+
+static _Noreturn void outside(Warp *w, int lane, uint64_t at, unsigned bytes)
+{
+    const Launch *l = w->block->launch;
+    int i = range_find(l->range, l->nranges, at);
+    if (i < 0)
+        ptx_fault(w, lane, "%u bytes at %#llx: no allocation begins at or below", bytes, (unsigned long long)at);
+    const Range *r = &l->range[i];
+    ptx_fault(w, lane, "%u bytes at offset %llu of an allocation of %llu bytes", bytes, (unsigned long long)(at - r->begin),
+              (unsigned long long)(r->end - r->begin));
+}
+
+static void check_lane(Warp *w, int lane, uint64_t at, unsigned bytes)
+{
+    Block *b = w->block;
+    const Launch *l = b->launch;
+    if (at >= b->recent.begin && at < b->recent.end && b->recent.end - at >= bytes) return;
+    int i = range_find(l->range, l->nranges, at);
+    if (i < 0 || at >= l->range[i].end || l->range[i].end - at < bytes) outside(w, lane, at, bytes);
+    b->recent = l->range[i];
+}
+
+void check_global(Warp *w, uint32_t mask, const uint64_t *at, unsigned bytes)
+{
+    const Range r = w->block->recent;
+    uint64_t low = UINT64_MAX, high = 0;
+    for (int l = 0; l < LANES; l++) {
+        uint64_t in_low = mask >> l & 1 ? at[l] : UINT64_MAX, in_high = mask >> l & 1 ? at[l] : 0;
+        low = in_low < low ? in_low : low;
+        high = in_high > high ? in_high : high;
+    }
+    if (low >= r.begin && high < r.end && r.end - high >= bytes) return;
+    for (int l = 0; l < LANES; l++)
+        if (mask >> l & 1) check_lane(w, l, at[l], bytes);
+}
+
+/* ---- counts ---- */
+
+static unsigned distinct(uint64_t *v, int n)
+{
+    unsigned d = 0;
+    for (int i = 0; i < n; i++) {
+        unsigned k = 0;
+        while (k < d && v[k] != v[i]) k++;
+        if (k == d) v[d++] = v[i];
+    }
+    return d;
+}
+
+/* Sectors of 32 bytes that the lanes touch. */
+static unsigned count_sectors(uint32_t mask, const uint64_t *at, unsigned bytes)
+{
+    uint64_t v[2 * LANES];
+    unsigned n = 0;
+    for (int l = 0; l < LANES; l++) {
+        if (!(mask >> l & 1)) continue;
+        uint64_t first = at[l] / 32, last = (at[l] + bytes - 1) / 32;
+        if (!n || v[n - 1] != first) v[n++] = first;
+        if (last != first) v[n++] = last;
+    }
+    bool rising = true;
+    for (unsigned i = 1; i < n; i++) rising &= v[i - 1] < v[i];
+    return rising ? n : distinct(v, (int)n);
+}
+
+void count_global(Warp *w, uint32_t mask, const uint64_t *at, unsigned bytes, bool store)
+{
+    PtxProfile *c = &w->count;
+    if (!w->block->launch->profiled) return;
+    *(store ? &c->store_requests : &c->load_requests) += 1;
+    *(store ? &c->store_sectors : &c->load_sectors) += count_sectors(mask, at, bytes);
+    *(store ? &c->store_bytes : &c->load_bytes) += bytes * (unsigned)__builtin_popcount(mask);
+}
+
+/* Phases that lanes [first, first + n) take: how often the busiest bank of 4 bytes is asked for another word. */
+static unsigned count_phases(uint32_t mask, const uint64_t *at, unsigned bytes, int first, int n)
+{
+    enum { BANKS = 32 };
+    uint64_t word[BANKS][LANES];
+    unsigned used[BANKS] = {0}, most = 0;
+    for (int l = first; l < first + n; l++) {
+        if (!(mask >> l & 1)) continue;
+        for (uint64_t x = at[l] / 4; x <= (at[l] + bytes - 1) / 4; x++) {
+            unsigned bank = x % BANKS, k = 0;
+            while (k < used[bank] && word[bank][k] != x) k++;
+            if (k == used[bank]) word[bank][used[bank]++] = x;
+            if (used[bank] > most) most = used[bank];
+        }
+    }
+    return most;
+}
+
+/* Lanes that the hardware serves at once: all for up to 4 bytes each, a half for 8, a quarter for 16. */
+void count_shared(Warp *w, uint32_t mask, const uint64_t *at, unsigned bytes)
+{
+    int n = bytes <= 4 ? LANES : bytes == 8 ? LANES / 2 : LANES / 4;
+    if (!w->block->launch->profiled) return;
+    for (int first = 0; first < LANES; first += n) {
+        unsigned phases = count_phases(mask, at, bytes, first, n);
+        if (!phases) continue;
+        w->count.shared_requests++;
+        w->count.shared_phases += phases;
+    }
+}
+
+/* ---- spaces ---- */
+
+/* Offsets into shared memory become host addresses. */
+static void resolve_shared(Warp *w, const Access *x, uint64_t *at)
+{
+    Block *b = w->block;
+    for (int l = 0; l < LANES; l++)
+        if (x->mask >> l & 1 && (at[l] > b->shared_size || b->shared_size - at[l] < x->bytes))
+            ptx_fault(w, l, "%u bytes at offset %lld of the block's %zu bytes of shared memory", x->bytes, (long long)at[l],
+                      b->shared_size);
+    check_alignment(w, x->mask, at, x->bytes);
+    count_shared(w, x->mask, at, x->bytes);
+    for (int l = 0; l < LANES; l++) at[l] += (uint64_t)(uintptr_t)b->shared;
+}
+
+static void resolve_global(Warp *w, const Access *x, uint64_t *at)
+{
+    check_global(w, x->mask, at, x->bytes);
+    check_alignment(w, x->mask, at, x->bytes);
+    count_global(w, x->mask, at, x->bytes, x->store);
+}
+
+static void resolve_local(Warp *w, const Access *x, uint64_t *at)
+{
+    for (int l = 0; l < LANES; l++) {
+        uint64_t base = (uint64_t)(uintptr_t)(w->local + (size_t)l * w->local_size), off = at[l] - base;
+        if (x->mask >> l & 1 && (off > w->local_size || w->local_size - off < x->bytes))
+            ptx_fault(w, l, "%u bytes at offset %lld of the thread's %zu bytes of local memory", x->bytes, (long long)off,
+                      w->local_size);
+    }
+    check_alignment(w, x->mask, at, x->bytes);
+}
+
+static void resolve_param(Warp *w, const Access *x, uint64_t *at)
+{
+    const Launch *l = w->block->launch;
+    uint64_t base = (uint64_t)(uintptr_t)l->params;
+    for (int i = 0; i < LANES; i++)
+        if (x->mask >> i & 1 && (at[i] - base > l->params_size || l->params_size - (at[i] - base) < x->bytes))
+            ptx_fault(w, i, "%u bytes outside of the kernel's parameters", x->bytes);
+    check_alignment(w, x->mask, at, x->bytes);
+}
+
+/* Which space a generic address lies in. */
+static int space_of(const Warp *w, uint64_t at)
+{
+    const Block *b = w->block;
+    if (at - (uint64_t)(uintptr_t)b->shared < b->shared_size) return SPACE_SHARED;
+    if (at - (uint64_t)(uintptr_t)w->local < w->local_size * LANES) return SPACE_LOCAL;
+    if (at - (uint64_t)(uintptr_t)b->launch->params < b->launch->params_size) return SPACE_PARAM;
+    return SPACE_GLOBAL;
+}
+
+static void resolve_space(Warp *w, const Access *x, int space, uint64_t *at)
+{
+    switch (space) {
+    case SPACE_SHARED:
+        resolve_shared(w, x, at);
+        break;
+    case SPACE_LOCAL:
+        resolve_local(w, x, at);
+        break;
+    case SPACE_PARAM:
+        resolve_param(w, x, at);
+        break;
+    default:
+        resolve_global(w, x, at);
+    }
+}
+
+static void resolve_generic(Warp *w, const Access *x, uint64_t *at)
+{
+    for (uint32_t left = x->mask, same; left; left &= ~same) {
+        int space = space_of(w, at[first_lane(left)]);
+        uint64_t part[LANES];
+        same = 0;
+        for (int l = 0; l < LANES; l++) {
+            if (left >> l & 1 && space_of(w, at[l]) == space) same |= 1u << l;
+            part[l] = at[l] - (space == SPACE_SHARED ? (uint64_t)(uintptr_t)w->block->shared : 0);
+        }
+        resolve_space(w, &(Access){same, x->bytes, x->store}, space, part);
+    }
+}
+
+void resolve(Warp *w, const Inst *in, const Access *x, uint64_t *at)
+{
+    read_addresses(w, in, at);
+    if (in->space == SPACE_GENERIC)
+        resolve_generic(w, x, at);
+    else
+        resolve_space(w, x, in->space, at);
+}
+
+/* ---- loads and stores ---- */
+
+static inline uint64_t load_value(const char *p, unsigned size, bool is_signed)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, size);
+    if (is_signed && size < 8) v = (uint64_t)((int64_t)(v << (64 - 8 * size)) >> (64 - 8 * size));
+    return v;
+}
+
+static bool one_run(uint32_t mask, const uint64_t *at, unsigned bytes)
+{
+    uint64_t off = 0;
+    for (unsigned l = 0; l < LANES; l++) off |= at[l] ^ (at[0] + l * bytes);
+    return mask == ~0u && !off;
+}
+
+static void load_words(Warp *w, const Inst *in, const uint64_t *at)
+{
+    uint32_t *d = WORD(w, in->more[0]);
+    if (one_run(w->mask, at, 4)) {
+        memcpy(d, (const void *)(uintptr_t)at[0], 4 * LANES);
+        return;
+    }
+    for (int l = 0; l < LANES; l++)
+        if (w->mask >> l & 1) d[l] = *(const uint32_t *)(uintptr_t)at[l];
+}
+
+void run_load(Warp *w, const Inst *in)
+{
+    uint64_t at[LANES];
+    resolve(w, in, &(Access){w->mask, (unsigned)in->size * in->vec, false}, at);
+    if (in->size == 4 && in->vec == 1 && in->wide == REG_WORD) {
+        load_words(w, in, at);
+        return;
+    }
+    for (int i = 0; i < in->vec; i++) {
+        for (int l = 0; l < LANES; l++) {
+            if (!(w->mask >> l & 1)) continue;
+            uint64_t v = load_value((const char *)(uintptr_t)at[l] + i * in->size, in->size, in->kind & LOAD_SIGNED);
+            if (in->wide == REG_LONG)
+                LONG(w, in->more[i])[l] = v;
+            else
+                WORD(w, in->more[i])[l] = (uint32_t)v;
+        }
+    }
+}
+
+static void store_words(Warp *w, const Inst *in, const uint64_t *at)
+{
+    const uint32_t *d = WORD(w, in->more[0]);
+    if (one_run(w->mask, at, 4)) {
+        memcpy((void *)(uintptr_t)at[0], d, 4 * LANES);
+        return;
+    }
+    for (int l = 0; l < LANES; l++)
+        if (w->mask >> l & 1) *(uint32_t *)(uintptr_t)at[l] = d[l];
+}
+
+void run_store(Warp *w, const Inst *in)
+{
+    uint64_t at[LANES];
+    resolve(w, in, &(Access){w->mask, (unsigned)in->size * in->vec, true}, at);
+    if (in->size == 4 && in->vec == 1 && in->wide == REG_WORD) {
+        store_words(w, in, at);
+        return;
+    }
+    for (int i = 0; i < in->vec; i++) {
+        for (int l = 0; l < LANES; l++) {
+            if (!(w->mask >> l & 1)) continue;
+            uint64_t v = in->wide == REG_LONG ? LONG(w, in->more[i])[l] : WORD(w, in->more[i])[l];
+            memcpy((char *)(uintptr_t)at[l] + i * in->size, &v, in->size);
+        }
+    }
+}
