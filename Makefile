@@ -48,6 +48,7 @@ COMPILER    := $(call objects,$(wildcard compiler/*.c compiler/*/*.c))
 RUNTIME     := $(call objects,$(wildcard runtime/*.c runtime/*/*.c cuda/*.c))
 LIBRARY     := $(filter-out %/compiler/main.o,$(COMPILER))
 VIRTUAL     := $(call objects,$(wildcard cuda/virtual/*.c))
+PTX         := $(filter %/ptx.o $(BUILD)/obj/cuda/virtual/ptx_%,$(VIRTUAL))
 # Tests: test_*.c stand on the compiler, rt_test_*.c on the runtime, each a program; ops.c and ladder.c beside
 # tests/run are programs as well. The other files of tests/unit and tests/simt help: rt_*.c and fake_*.c the runtime's
 # tests. What tests/simt loads calls back into the program, hence -rdynamic.
@@ -81,6 +82,10 @@ $(BUILD)/obj/cuda/virtual/%.o: cuda/virtual/%.c Makefile
 	@echo '  CC  $<'
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
+# Lanes are vectorised; a register is read under more than one type.
+$(PTX): CFLAGS += -fno-strict-aliasing -fno-math-errno -fno-trapping-math
+$(filter %/ptx_memory.o %/ptx_lanes_any.o %/ptx_lanes_avx2.o %/ptx_matrix.o,$(PTX)): CFLAGS += $(if $(SAN),,-O3)
+
 $(BUILD)/obj/compiler/llvm/%.o: CPPFLAGS += -isystem $(LLVM_INC)
 $(BUILD)/obj/compiler/%.o: compiler/%.c Makefile
 	@mkdir -p $(@D)
@@ -95,7 +100,7 @@ $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 	@echo '  CC  $<'
 	$Q$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/test_virtual: $(VIRTUAL)
+$(BUILD)/tests/test_virtual: $(filter-out $(PTX),$(VIRTUAL))
 $(BUILD)/obj/tests/unit/test_virtual_abi.o: CPPFLAGS += -idirafter $(CUDA_HOME)/include
 
 $(BUILD)/obj/cuda/%.o: cuda/%.c Makefile
@@ -114,13 +119,13 @@ $(call objects,$(RT_UNIT) $(RT_HELP)): $(BUILD)/obj/tests/%.o: tests/%.c Makefil
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -Iruntime -Itests -Itests/unit -MMD -MP -c -o $@ $<
 
 $(call programs,$(filter tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
-    $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY) $(BUILD)/libsinter_rt.a
+    $(BUILD)/obj/tests/unit/%.o $(call objects,$(HELP)) $(LIBRARY) $(PTX) $(BUILD)/libsinter_rt.a
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -rdynamic -o $@ $^ -lcmocka $(LIBS)
 
 $(call programs,$(filter-out tests/unit/%,$(UNIT))): $(BUILD)/tests/%: \
-    $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY) $(BUILD)/libsinter_rt.a
+    $(BUILD)/obj/tests/%.o $(call objects,$(HELP)) $(LIBRARY) $(PTX) $(BUILD)/libsinter_rt.a
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -rdynamic -o $@ $^ -lcmocka $(LIBS)

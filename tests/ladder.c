@@ -1,7 +1,7 @@
 /* One training graph, and one of inference, of every description given, on every rung:
  *   reference -> reference after simplify -> loops, unfused -> loops, fused
  *             -> compiled, unfused -> compiled, fused -> as CUDA C, on the host,
- *                and there with every access checked
+ *                and there with every access checked -> as PTX, interpreted
  * The first rung that differs names the guilty stage. Inputs, weights and
  * statistics are random numbers; memory that nobody has written is NaN. Prints a line per rung; the
  * last: `N passed, N failed`. */
@@ -161,6 +161,7 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         {"compiled, fused, no reuse", 2, {.machine = "native", .fused = true, .compiled = true}},
         {"CUDA C on the host", 2, {.machine = "sm_80", .fused = true, .reuse = true, .simt = true}},
         {"CUDA C, checked", 2, {.machine = "sm_80", .fused = true, .reuse = true, .simt = true, .checked = true}},
+        {"PTX, interpreted", 2, {.machine = "sm_80", .fused = true, .reuse = true, .ptx = true}},
     };
     const char *what = training ? "training" : "inference";
     Graph *plain = build(a, s, training, batch);
@@ -173,7 +174,8 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
     Results r = name_results(a, simple, senv, NULL);
     bool ok = compare(file, arena_printf(a, "%s, simplified", what), &r, &want, 1e-9);
     for (size_t i = 0; i < sizeof rungs / sizeof rungs[0] && ok; i++) {
-        const char *why = rungs[i].mode.simt ? simt_missing(rungs[i].mode.checked) : NULL;
+        const RunMode *mode = &rungs[i].mode;
+        const char *why = mode->simt ? simt_missing(mode->checked) : mode->ptx ? cuda_missing() : NULL;
         if (why) {
             printf("SKIP ladder: %s: %s, %s: %s\n", file, what, rungs[i].name, why);
             continue;

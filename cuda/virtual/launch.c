@@ -73,9 +73,11 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction fun
 
 /* ---- running ---- */
 
-/* The kind of the interpreter's fault, by its words. */
+/* The kind of the interpreter's fault, by its words; instructions have words of their own. */
 static CUresult error_of(const char *fault)
 {
+    const char *what = strstr(fault, "`: ");
+    if (what) fault = what;
     return strstr(fault, "aligned")  ? CUDA_ERROR_MISALIGNED_ADDRESS
            : strstr(fault, "memory") ? CUDA_ERROR_ILLEGAL_ADDRESS
                                      : CUDA_ERROR_LAUNCH_FAILED;

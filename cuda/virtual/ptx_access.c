@@ -34,7 +34,7 @@ static void take_element(Parse *p, Inst *in)
     static const char *const names[] = {"b8", "u8", "s8", "b16", "u16", "s16", "f16", "bf16", "b32", "u32", "s32", "f32", "f16x2", "bf16x2", "b64", "u64", "s64", "f64", NULL};
     static const uint8_t size[] = {1, 1, 1, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 8, 8, 8, 8};
     int i = part_choice(p, names);
-    if (i < 0) lex_fail(&p->lex, "'%s' has no type", p->op);
+    if (i < 0) scan_fail(&p->lex, "'%s' has no type", p->op);
     in->size = size[i];
     in->kind = *names[i] == 's' ? LOAD_SIGNED : 0;
 }
@@ -72,7 +72,7 @@ static void build_access(Parse *p, InstFn fn, const Operand *value, const Operan
     parts_all_known(p);
     want_operands(p, 2);
     int n = value->kind == OPERAND_VECTOR ? value->n : 1;
-    if (n != head.vec) lex_fail(&p->lex, "%s: %d elements, not %d", p->op, head.vec, n);
+    if (n != head.vec) scan_fail(&p->lex, "%s: %d elements, not %d", p->op, head.vec, n);
     find_param_space(&head, address);
     note_granule(p, &head);
     const Operand *first = value->kind == OPERAND_VECTOR ? &value->element[0] : value;

@@ -73,7 +73,7 @@ static uint32_t operand_vreg(Parse *p, const Operand *o, RegClass class)
     if (o->kind == OPERAND_SINK) return vreg_new(p, class);
     if (o->kind == OPERAND_IMM && class != REG_PRED) return vreg_constant(p, class, o->value);
     if (o->kind == OPERAND_REG && o->class == class && (!o->negated || class == REG_PRED)) return o->vreg;
-    lex_fail(&p->lex, "%s: %s expected", p->op, names[class]);
+    scan_fail(&p->lex, "%s: %s expected", p->op, names[class]);
 }
 
 void inst_reg(Parse *p, Inst *in, int which, const Operand *o, RegClass class, bool def)
@@ -99,7 +99,7 @@ Special local_base(const Parse *p)
 /* [base + displacement] into a and imm. */
 void inst_address(Parse *p, Inst *in, const Operand *o)
 {
-    if (o->kind != OPERAND_ADDRESS) lex_fail(&p->lex, "%s: an address expected", p->op);
+    if (o->kind != OPERAND_ADDRESS) scan_fail(&p->lex, "%s: an address expected", p->op);
     const Operand *e = o->element;
     const Symbol *s = e->symbol;
     int64_t at = o->offset;
@@ -109,7 +109,7 @@ void inst_address(Parse *p, Inst *in, const Operand *o)
     else if (e->kind == OPERAND_IMM)
         base = vreg_constant(p, REG_LONG, e->value);
     else if (e->kind != OPERAND_SYMBOL)
-        lex_fail(&p->lex, "%s: an address expected", p->op);
+        scan_fail(&p->lex, "%s: an address expected", p->op);
     else if (s->kind == SYM_DYNAMIC)
         base = vreg_special(p, SPECIAL_DYNAMIC_LONG);
     else if (s->kind == SYM_PARAM || s->kind == SYM_LOCAL)
@@ -123,13 +123,13 @@ void inst_address(Parse *p, Inst *in, const Operand *o)
 
 void want_operands(Parse *p, int n)
 {
-    if (p->noperands != n) lex_fail(&p->lex, "%s: %d operands, not %d", p->op, n, p->noperands);
+    if (p->noperands != n) scan_fail(&p->lex, "%s: %d operands, not %d", p->op, n, p->noperands);
 }
 
 int64_t constant_operand(Parse *p, int i)
 {
     if (i >= p->noperands || p->operand[i].kind != OPERAND_IMM)
-        lex_fail(&p->lex, "%s: operand %d must be a constant here", p->op, i + 1);
+        scan_fail(&p->lex, "%s: operand %d must be a constant here", p->op, i + 1);
     return (int64_t)p->operand[i].value;
 }
 
@@ -141,7 +141,7 @@ static void split_parts(Parse *p, char *text, size_t size)
     p->nparts = 0;
     memset(p->used, 0, sizeof p->used);
     for (char *save = NULL, *t = strtok_r(text, ".", &save); t; t = strtok_r(NULL, ".", &save)) {
-        if (p->nparts == 16) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+        if (p->nparts == 16) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
         p->part[p->nparts++] = t;
     }
     p->used[0] = true;
@@ -164,7 +164,7 @@ int part_choice(Parse *p, const char *const *names)
 void parts_all_known(Parse *p)
 {
     for (int i = 0; i < p->nparts; i++)
-        if (!p->used[i]) lex_fail(&p->lex, "unknown modifier '.%s' in '%s'", p->part[i], p->op);
+        if (!p->used[i]) scan_fail(&p->lex, "unknown modifier '.%s' in '%s'", p->part[i], p->op);
 }
 
 /* ---- rows ---- */
@@ -225,7 +225,7 @@ bool build_row(Parse *p, const char *op)
     while (n < MOST_SIGNATURE && row->signature[n]) n++;
     want_operands(p, n);
     for (int i = 0; i < n && i < 4; i++) {
-        if (p->operand[i].negated) lex_fail(&p->lex, "%s: '!' cannot stand here", p->op);
+        if (p->operand[i].negated) scan_fail(&p->lex, "%s: '!' cannot stand here", p->op);
         inst_reg(p, in, i, &p->operand[i], class_of(row->signature[i]), i == 0);
     }
     if (n > 4) {
@@ -254,5 +254,5 @@ void build_instruction(Parse *p)
     if (build_by(p, build_control)) return;
     parse_operands(p);
     if (build_by(p, build_move) || build_by(p, build_memory) || build_by(p, build_warp) || build_row(p, p->op)) return;
-    lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    scan_fail(&p->lex, "unknown instruction '%s'", p->op);
 }

@@ -186,10 +186,10 @@ static void build_bar(Parse *p)
     part_take(p, "aligned");
     bool arrive = part_take(p, "arrive"), red = part_take(p, "red");
     int how = red ? part_choice(p, reductions) + 1 : 0, last = p->noperands - red;
-    if (!arrive && !red && !part_take(p, "sync")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
-    if (red && !part_take(p, how == BAR_POPC ? "u32" : "pred")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (!arrive && !red && !part_take(p, "sync")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (red && !part_take(p, how == BAR_POPC ? "u32" : "pred")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
-    if (last < red + 1 || last > red + 2) lex_fail(&p->lex, "%s: %d operands", p->op, p->noperands);
+    if (last < red + 1 || last > red + 2) scan_fail(&p->lex, "%s: %d operands", p->op, p->noperands);
     Inst *in = inst_new(p, arrive ? run_arrive : run_barrier);
     in->kind = (uint8_t)how;
     inst_reg(p, in, 1, &o[red], REG_WORD, false);
@@ -206,7 +206,7 @@ static void build_bar(Parse *p)
 
 static void want_sync(Parse *p)
 {
-    if (!part_take(p, "sync")) lex_fail(&p->lex, "'%s' without .sync", p->op);
+    if (!part_take(p, "sync")) scan_fail(&p->lex, "'%s' without .sync", p->op);
 }
 
 /* shfl.sync.MODE.b32 d{|p}, a, b, c, members */
@@ -215,7 +215,7 @@ static void build_shfl(Parse *p)
     static const char *const modes[] = {"up", "down", "bfly", "idx", NULL};
     want_sync(p);
     int mode = part_choice(p, modes), q = p->noperands == 6;
-    if (mode < 0 || !part_take(p, "b32")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (mode < 0 || !part_take(p, "b32")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     want_operands(p, 5 + q);
     const Operand *o = p->operand;
@@ -235,7 +235,7 @@ static void build_vote(Parse *p)
     static const char *const modes[] = {"all", "any", "uni", "ballot", NULL};
     want_sync(p);
     int mode = part_choice(p, modes);
-    if (mode < 0 || !part_take(p, mode == VOTE_BALLOT ? "b32" : "pred")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (mode < 0 || !part_take(p, mode == VOTE_BALLOT ? "b32" : "pred")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     want_operands(p, 3);
     Inst *in = inst_new(p, run_vote);
@@ -252,7 +252,7 @@ static void build_redux(Parse *p)
     static const char *const types[] = {"u32", "s32", "b32", NULL};
     want_sync(p);
     int op = part_choice(p, ops), type = part_choice(p, types);
-    if (op < 0 || type < 0) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (op < 0 || type < 0) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     want_operands(p, 3);
     Inst *in = inst_new(p, run_redux);
@@ -264,10 +264,10 @@ static void build_redux(Parse *p)
 static void build_match(Parse *p)
 {
     bool all = part_take(p, "all");
-    if (!all && !part_take(p, "any")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (!all && !part_take(p, "any")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     want_sync(p);
     bool wide = part_take(p, "b64");
-    if (!wide && !part_take(p, "b32")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (!wide && !part_take(p, "b32")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     int q = p->noperands == 4;
     want_operands(p, 3 + q);

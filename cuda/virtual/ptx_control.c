@@ -81,9 +81,9 @@ static void run_copy_local(Warp *w, const Inst *in)
 
 static void jump_to_label(Parse *p, uint32_t inst)
 {
-    if (!lex_is_name(&p->lex)) lex_fail(&p->lex, "a label expected before '%.*s'", p->lex.len, p->lex.word);
+    if (!scan_is_name(&p->lex)) scan_fail(&p->lex, "a label expected before '%.*s'", p->lex.len, p->lex.word);
     *list_add(&p->scratch, &p->jump) = (Jump){inst, label_of(p, p->lex.word, p->lex.len), NULL};
-    lex_next(&p->lex);
+    scan_next(&p->lex);
 }
 
 static void build_bra(Parse *p)
@@ -93,22 +93,22 @@ static void build_bra(Parse *p)
     Inst *in = inst_new(p, run_branch);
     in->flow = FLOW_JUMP;
     jump_to_label(p, (uint32_t)(in - p->m->code.v));
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 /* brx.idx index, table; the table: `name: .branchtargets L1, L2;` in front of it */
 static void build_brx(Parse *p)
 {
     part_take(p, "uni");
-    if (!part_take(p, "idx")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (!part_take(p, "idx")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     uint32_t index;
     const Symbol *s = symbol_find(p, p->lex.word, p->lex.len, &index);
-    if (!s || s->class != REG_WORD) lex_fail(&p->lex, "brx.idx: a register expected before '%.*s'", p->lex.len, p->lex.word);
-    lex_next(&p->lex);
-    lex_expect(&p->lex, ",");
+    if (!s || s->class != REG_WORD) scan_fail(&p->lex, "brx.idx: a register expected before '%.*s'", p->lex.len, p->lex.word);
+    scan_next(&p->lex);
+    scan_expect(&p->lex, ",");
     const Label *l = &p->label.v[label_of(p, p->lex.word, p->lex.len)];
-    if (!l->table) lex_fail(&p->lex, "no .branchtargets '%.*s'", l->len, l->name);
+    if (!l->table) scan_fail(&p->lex, "no .branchtargets '%.*s'", l->len, l->name);
     Inst *in = inst_new(p, run_branch_table);
     uint32_t *more = pool_alloc(&p->m->pool, sizeof *more * (size_t)l->ntargets), inst = (uint32_t)(in - p->m->code.v);
     in->imm = l->ntargets;
@@ -116,8 +116,8 @@ static void build_brx(Parse *p)
     in->more = more;
     inst_vreg(p, in, 1, index, false);
     for (int i = 0; i < l->ntargets; i++) *list_add(&p->scratch, &p->jump) = (Jump){inst, l->table[i], &more[i]};
-    lex_next(&p->lex);
-    lex_expect(&p->lex, ";");
+    scan_next(&p->lex);
+    scan_expect(&p->lex, ";");
 }
 
 void build_return(Parse *p)
@@ -132,28 +132,28 @@ static void build_ret(Parse *p)
     part_take(p, "uni");
     parts_all_known(p);
     build_return(p);
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 static void build_exit(Parse *p)
 {
     parts_all_known(p);
     inst_new(p, run_exit)->flow = FLOW_END;
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 static void build_trap(Parse *p)
 {
     parts_all_known(p);
     inst_new(p, run_trap);
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 static void build_nothing(Parse *p)
 {
     inst_new(p, run_nothing);
-    while (p->lex.len && !lex_is(&p->lex, ";")) lex_next(&p->lex);
-    lex_expect(&p->lex, ";");
+    while (p->lex.len && !scan_is(&p->lex, ";")) scan_next(&p->lex);
+    scan_expect(&p->lex, ";");
 }
 
 /* (a, b): parameters of the caller, each a variable in local memory */
@@ -161,16 +161,16 @@ static int call_list(Parse *p, const Symbol **list)
 {
     uint32_t index;
     int n = 0;
-    lex_expect(&p->lex, "(");
-    if (lex_take(&p->lex, ")")) return 0;
+    scan_expect(&p->lex, "(");
+    if (scan_take(&p->lex, ")")) return 0;
     do {
         const Symbol *s = symbol_find(p, p->lex.word, p->lex.len, &index);
         if (!s || s->kind != SYM_LOCAL || n == MOST_ELEMENTS)
-            lex_fail(&p->lex, "call: a parameter expected before '%.*s'", p->lex.len, p->lex.word);
+            scan_fail(&p->lex, "call: a parameter expected before '%.*s'", p->lex.len, p->lex.word);
         list[n++] = s;
-        lex_next(&p->lex);
-    } while (lex_take(&p->lex, ","));
-    lex_expect(&p->lex, ")");
+        scan_next(&p->lex);
+    } while (scan_take(&p->lex, ","));
+    scan_expect(&p->lex, ")");
     return n;
 }
 
@@ -189,9 +189,9 @@ static const Body *callee(Parse *p)
 {
     uint32_t index;
     const Symbol *s = symbol_find(p, p->lex.word, p->lex.len, &index);
-    if (!s || s->kind != SYM_FUNC) lex_fail(&p->lex, "call: '%.*s' is no function", p->lex.len, p->lex.word);
-    if (s->func == p->body) lex_fail(&p->lex, "call: recursion is not supported");
-    lex_next(&p->lex);
+    if (!s || s->kind != SYM_FUNC) scan_fail(&p->lex, "call: '%.*s' is no function", p->lex.len, p->lex.word);
+    if (s->func == p->body) scan_fail(&p->lex, "call: recursion is not supported");
+    scan_next(&p->lex);
     return s->func;
 }
 
@@ -202,17 +202,17 @@ static void build_call(Parse *p)
     int here = !p->body->entry; /* the caller's space */
     part_take(p, "uni");
     parts_all_known(p);
-    int nresults = lex_is(&p->lex, "(") ? call_list(p, result) : 0;
-    if (nresults) lex_expect(&p->lex, ",");
+    int nresults = scan_is(&p->lex, "(") ? call_list(p, result) : 0;
+    if (nresults) scan_expect(&p->lex, ",");
     const Body *f = callee(p);
-    int nparams = lex_take(&p->lex, ",") ? call_list(p, param) : 0;
+    int nparams = scan_take(&p->lex, ",") ? call_list(p, param) : 0;
     if (nresults != f->result.n || nparams != f->param.n)
-        lex_fail(&p->lex, "call: '%s' takes %d parameters and gives %d", f->name, f->param.n, f->result.n);
+        scan_fail(&p->lex, "call: '%s' takes %d parameters and gives %d", f->name, f->param.n, f->result.n);
     for (int i = 0; i < nparams; i++) copy_local(p, (size_t)param[i]->at, f->param.v[i].offset, f->param.v[i].size, here | COPY_TO_FUNCTION);
     Inst *in = inst_new(p, run_call);
     in->imm = (int64_t)(uintptr_t)f;
     for (int i = 0; i < nresults; i++) copy_local(p, f->result.v[i].offset, (size_t)result[i]->at, f->result.v[i].size, COPY_FROM_FUNCTION | here * 2);
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 /* Everything that reads its own operands. */

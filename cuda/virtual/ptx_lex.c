@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void lex_fail(Lex *x, const char *fmt, ...)
+void scan_fail(Lex *x, const char *fmt, ...)
 {
     char what[512];
     va_list ap;
@@ -42,7 +42,7 @@ static bool name_char(const char *p)
     return isalnum((unsigned char)*p) || *p == '_' || *p == '$' || *p == '.' || *p == '%';
 }
 
-void lex_next(Lex *x)
+void scan_next(Lex *x)
 {
     const char *p = x->word = skip_blanks(x);
     if (*p == '"') {
@@ -58,56 +58,56 @@ void lex_next(Lex *x)
     x->next = p;
 }
 
-void lex_begin(Lex *x, const char *text)
+void scan_begin(Lex *x, const char *text)
 {
     x->text = x->next = text;
     x->line = 1;
-    lex_next(x);
+    scan_next(x);
 }
 
-bool lex_is(const Lex *x, const char *word)
+bool scan_is(const Lex *x, const char *word)
 {
     return strlen(word) == (size_t)x->len && memcmp(word, x->word, (size_t)x->len) == 0;
 }
 
-bool lex_take(Lex *x, const char *word)
+bool scan_take(Lex *x, const char *word)
 {
-    bool is = lex_is(x, word);
-    if (is) lex_next(x);
+    bool is = scan_is(x, word);
+    if (is) scan_next(x);
     return is;
 }
 
-void lex_expect(Lex *x, const char *word)
+void scan_expect(Lex *x, const char *word)
 {
-    if (!lex_take(x, word)) lex_fail(x, "'%s' expected before '%.*s'", word, x->len, x->word);
+    if (!scan_take(x, word)) scan_fail(x, "'%s' expected before '%.*s'", word, x->len, x->word);
 }
 
-bool lex_is_number(const Lex *x)
+bool scan_is_number(const Lex *x)
 {
     return x->len && isdigit((unsigned char)*x->word);
 }
 
-bool lex_is_name(const Lex *x)
+bool scan_is_name(const Lex *x)
 {
-    return x->len && name_char(x->word) && !lex_is_number(x);
+    return x->len && name_char(x->word) && !scan_is_number(x);
 }
 
-uint64_t lex_number(Lex *x, int *float_bits)
+uint64_t scan_number(Lex *x, int *float_bits)
 {
     char *end, kind = x->len > 2 ? (char)tolower((unsigned char)x->word[1]) : 0;
-    if (!lex_is_number(x)) lex_fail(x, "a number expected before '%.*s'", x->len, x->word);
+    if (!scan_is_number(x)) scan_fail(x, "a number expected before '%.*s'", x->len, x->word);
     *float_bits = *x->word != '0' ? 0 : kind == 'f' ? 32 : kind == 'd' ? 64 : 0;
     uint64_t v = *float_bits                  ? strtoull(x->word + 2, &end, 16)
                  : *x->word == '0' && kind == 'b' ? strtoull(x->word + 2, &end, 2)
                                                   : strtoull(x->word, &end, 0);
     if (*end == 'U') end++;
-    if (end != x->word + x->len) lex_fail(x, "'%.*s' is not a number", x->len, x->word);
-    lex_next(x);
+    if (end != x->word + x->len) scan_fail(x, "'%.*s' is not a number", x->len, x->word);
+    scan_next(x);
     return v;
 }
 
-void lex_skip_line(Lex *x)
+void scan_skip_line(Lex *x)
 {
     x->next = x->word + strcspn(x->word, "\n");
-    lex_next(x);
+    scan_next(x);
 }

@@ -10,19 +10,19 @@ typedef struct Lex {
     const char *text, *next; /* after the current word */
     const char *word;
     int len, line;
-    jmp_buf *failed; /* where lex_fail goes */
-    char *message;   /* malloc'ed, after lex_fail */
+    jmp_buf *failed; /* where scan_fail goes */
+    char *message;   /* malloc'ed, after scan_fail */
 } Lex;
 
-void lex_begin(Lex *x, const char *text);
-void lex_next(Lex *x);
-bool lex_is(const Lex *x, const char *word);
-bool lex_take(Lex *x, const char *word);   /* goes on when the word is this one */
-void lex_expect(Lex *x, const char *word); /* fails when it is not */
-bool lex_is_name(const Lex *x);
-bool lex_is_number(const Lex *x);
+void scan_begin(Lex *x, const char *text);
+void scan_next(Lex *x);
+bool scan_is(const Lex *x, const char *word);
+bool scan_take(Lex *x, const char *word);   /* goes on when the word is this one */
+void scan_expect(Lex *x, const char *word); /* fails when it is not */
+bool scan_is_name(const Lex *x);
+bool scan_is_number(const Lex *x);
 /* Integers of all bases, 0fXXXXXXXX and 0dXXXXXXXXXXXXXXXX as their bits; a leading minus is a word of its own. */
-uint64_t lex_number(Lex *x, int *float_bits); /* float_bits: 0, 32 or 64 */
-void lex_skip_line(Lex *x);
-_Noreturn void lex_fail(Lex *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint64_t scan_number(Lex *x, int *float_bits); /* float_bits: 0, 32 or 64 */
+void scan_skip_line(Lex *x);
+_Noreturn void scan_fail(Lex *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #endif

@@ -22,7 +22,7 @@ static void check_alignment(Warp *w, uint32_t mask, const uint64_t *at, unsigned
     if (!(low & (bytes - 1))) return;
     for (int l = 0; l < LANES; l++)
         if (mask >> l & 1 && at[l] & (bytes - 1))
-            ptx_fault(w, l, "the address is %u bytes past a multiple of %u", (unsigned)(at[l] & (bytes - 1)), bytes);
+            ptx_fault(w, l, "misaligned: %u bytes past a multiple of %u", (unsigned)(at[l] & (bytes - 1)), bytes);
 }
 
 /* ---- global memory ---- */
@@ -32,9 +32,9 @@ static _Noreturn void outside(Warp *w, int lane, uint64_t at, unsigned bytes)
     const Launch *l = w->block->launch;
     int i = range_find(l->range, l->nranges, at);
     if (i < 0)
-        ptx_fault(w, lane, "%u bytes at %#llx: no allocation begins at or below", bytes, (unsigned long long)at);
+        ptx_fault(w, lane, "%u bytes outside of all memory, at %#llx", bytes, (unsigned long long)at);
     const Range *r = &l->range[i];
-    ptx_fault(w, lane, "%u bytes at offset %llu of an allocation of %llu bytes", bytes, (unsigned long long)(at - r->begin),
+    ptx_fault(w, lane, "%u bytes outside of all memory: at offset %llu of an allocation of %llu", bytes, (unsigned long long)(at - r->begin),
               (unsigned long long)(r->end - r->begin));
 }
 
@@ -139,7 +139,7 @@ static void resolve_shared(Warp *w, const Access *x, uint64_t *at)
     Block *b = w->block;
     for (int l = 0; l < LANES; l++)
         if (x->mask >> l & 1 && (at[l] > b->shared_size || b->shared_size - at[l] < x->bytes))
-            ptx_fault(w, l, "%u bytes at offset %lld of the block's %zu bytes of shared memory", x->bytes, (long long)at[l],
+            ptx_fault(w, l, "%u bytes outside of shared memory: at offset %lld of the block's %zu", x->bytes, (long long)at[l],
                       b->shared_size);
     check_alignment(w, x->mask, at, x->bytes);
     count_shared(w, x->mask, at, x->bytes);
@@ -158,7 +158,7 @@ static void resolve_local(Warp *w, const Access *x, uint64_t *at)
     for (int l = 0; l < LANES; l++) {
         uint64_t base = (uint64_t)(uintptr_t)(w->local + (size_t)l * w->local_size), off = at[l] - base;
         if (x->mask >> l & 1 && (off > w->local_size || w->local_size - off < x->bytes))
-            ptx_fault(w, l, "%u bytes at offset %lld of the thread's %zu bytes of local memory", x->bytes, (long long)off,
+            ptx_fault(w, l, "%u bytes outside of local memory: at offset %lld of the thread's %zu", x->bytes, (long long)off,
                       w->local_size);
     }
     check_alignment(w, x->mask, at, x->bytes);

@@ -55,7 +55,7 @@ static void build_join(Parse *p)
     const Operand *o = p->operand;
     int n = o[1].n;
     bool wide = o[0].class == REG_LONG;
-    if (n != 2 && n != 4) lex_fail(&p->lex, "%s: 2 or 4 elements, not %d", p->op, n);
+    if (n != 2 && n != 4) scan_fail(&p->lex, "%s: 2 or 4 elements, not %d", p->op, n);
     Inst *in = inst_new(p, run_join);
     in->more = pool_alloc(&p->m->pool, sizeof *in->more * (size_t)n);
     in->vec = (uint8_t)n;
@@ -70,7 +70,7 @@ static void build_part(Parse *p)
     const Operand *o = p->operand;
     int n = o[0].n;
     bool wide = strstr(p->op, "64") != NULL;
-    if (n != 2 && n != 4) lex_fail(&p->lex, "%s: 2 or 4 elements, not %d", p->op, n);
+    if (n != 2 && n != 4) scan_fail(&p->lex, "%s: 2 or 4 elements, not %d", p->op, n);
     Inst *in = inst_new(p, run_part);
     in->more = pool_alloc(&p->m->pool, sizeof *in->more * (size_t)n);
     in->vec = (uint8_t)n;
@@ -86,14 +86,14 @@ static void build_address(Parse *p)
     const Operand *o = p->operand;
     const Symbol *s = o[1].symbol;
     bool wide = o[0].class == REG_LONG, dynamic = s->kind == SYM_DYNAMIC;
-    if (s->kind == SYM_FUNC) lex_fail(&p->lex, "%s: addresses of functions are not supported", p->op);
+    if (s->kind == SYM_FUNC) scan_fail(&p->lex, "%s: addresses of functions are not supported", p->op);
     Inst *in = inst_new(p, row_fn(wide ? "add.u64" : "add.u32"));
     RegClass class = wide ? REG_LONG : REG_WORD;
     uint32_t base = s->kind == SYM_PARAM   ? vreg_special(p, SPECIAL_PARAM_BASE)
                     : s->kind == SYM_LOCAL ? vreg_special(p, local_base(p))
                     : dynamic              ? vreg_special(p, wide ? SPECIAL_DYNAMIC_LONG : SPECIAL_DYNAMIC_WORD)
                                            : vreg_constant(p, class, 0);
-    if (p->body->reg.v[base].class != class) lex_fail(&p->lex, "%s: this address has 64 bits", p->op);
+    if (p->body->reg.v[base].class != class) scan_fail(&p->lex, "%s: this address has 64 bits", p->op);
     inst_reg(p, in, 0, &o[0], class, true);
     inst_vreg(p, in, 1, base, false);
     inst_vreg(p, in, 2, vreg_constant(p, class, (uint64_t)(s->at + o[1].offset)), false);
@@ -120,7 +120,7 @@ static void build_mov(Parse *p)
         in->base = p->operand[0].class;
         inst_reg(p, in, 0, &p->operand[0], (RegClass)in->base, true);
     } else if (!build_row(p, p->op)) {
-        lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+        scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     }
 }
 
@@ -130,7 +130,7 @@ static void build_cvta(Parse *p)
     static const char *const spaces[] = {"shared", "global", "const", "local", "param", NULL};
     bool to = part_take(p, "to");
     int space = part_choice(p, spaces);
-    if (space < 0 || !part_take(p, "u64")) lex_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (space < 0 || !part_take(p, "u64")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     if (space && p->operand[1].kind != OPERAND_SYMBOL) {
         build_row(p, "mov.u64");

@@ -104,20 +104,20 @@ static void read_special(Parse *p, Operand *o)
 #undef X
     };
     for (int i = 0; i < SPECIALS; i++) {
-        if (!*names[i] || !lex_is(&p->lex, names[i])) continue;
+        if (!*names[i] || !scan_is(&p->lex, names[i])) continue;
         o->kind = OPERAND_REG;
         o->vreg = vreg_special(p, (Special)i);
         o->class = p->body->reg.v[o->vreg].class;
         return;
     }
-    lex_fail(&p->lex, "unknown name '%.*s'", p->lex.len, p->lex.word);
+    scan_fail(&p->lex, "unknown name '%.*s'", p->lex.len, p->lex.word);
 }
 
 static void read_name(Parse *p, Operand *o)
 {
     uint32_t index;
     const Symbol *s;
-    if (lex_is(&p->lex, "_")) {
+    if (scan_is(&p->lex, "_")) {
         o->kind = OPERAND_SINK;
     } else if ((s = symbol_find(p, p->lex.word, p->lex.len, &index))) {
         bool reg = s->kind == SYM_REG || s->kind == SYM_RANGE;
@@ -128,29 +128,29 @@ static void read_name(Parse *p, Operand *o)
     } else if (*p->lex.word == '%') {
         read_special(p, o);
     } else {
-        lex_fail(&p->lex, "unknown name '%.*s'", p->lex.len, p->lex.word);
+        scan_fail(&p->lex, "unknown name '%.*s'", p->lex.len, p->lex.word);
     }
-    lex_next(&p->lex);
+    scan_next(&p->lex);
 }
 
 static void read_immediate(Parse *p, Operand *o)
 {
-    bool minus = lex_take(&p->lex, "-");
+    bool minus = scan_take(&p->lex, "-");
     o->kind = OPERAND_IMM;
-    o->value = lex_number(&p->lex, &o->float_bits);
+    o->value = scan_number(&p->lex, &o->float_bits);
     if (minus) o->value = -o->value;
 }
 
 static int64_t read_displacement(Parse *p)
 {
     int bits;
-    if (lex_is(&p->lex, "-")) { /* [%rd1-8] */
-        lex_next(&p->lex);
-        return -(int64_t)lex_number(&p->lex, &bits);
+    if (scan_is(&p->lex, "-")) { /* [%rd1-8] */
+        scan_next(&p->lex);
+        return -(int64_t)scan_number(&p->lex, &bits);
     }
-    if (!lex_take(&p->lex, "+")) return 0;
-    bool minus = lex_take(&p->lex, "-");
-    int64_t v = (int64_t)lex_number(&p->lex, &bits);
+    if (!scan_take(&p->lex, "+")) return 0;
+    bool minus = scan_take(&p->lex, "-");
+    int64_t v = (int64_t)scan_number(&p->lex, &bits);
     return minus ? -v : v;
 }
 
@@ -162,10 +162,10 @@ static void read_list(Parse *p, Operand *o, const char *close)
     o->kind = OPERAND_VECTOR;
     o->element = pool_alloc(&p->scratch, sizeof *o->element * ROOM);
     do {
-        if (o->n == ROOM) lex_fail(&p->lex, "more than %d elements", ROOM);
+        if (o->n == ROOM) scan_fail(&p->lex, "more than %d elements", ROOM);
         read_operand(p, &o->element[o->n++]);
-    } while (lex_take(&p->lex, ","));
-    lex_expect(&p->lex, close);
+    } while (scan_take(&p->lex, ","));
+    scan_expect(&p->lex, close);
 }
 
 static void read_address(Parse *p, Operand *o)
@@ -173,25 +173,25 @@ static void read_address(Parse *p, Operand *o)
     o->kind = OPERAND_ADDRESS;
     o->element = pool_alloc(&p->scratch, sizeof *o->element);
     o->n = 1;
-    if (lex_is_number(&p->lex))
+    if (scan_is_number(&p->lex))
         read_immediate(p, o->element);
     else
         read_name(p, o->element);
     o->offset = read_displacement(p);
-    lex_expect(&p->lex, "]");
+    scan_expect(&p->lex, "]");
 }
 
 static void read_operand(Parse *p, Operand *o)
 {
     memset(o, 0, sizeof *o);
-    if (lex_take(&p->lex, "{")) {
+    if (scan_take(&p->lex, "{")) {
         read_list(p, o, "}");
-    } else if (lex_take(&p->lex, "[")) {
+    } else if (scan_take(&p->lex, "[")) {
         read_address(p, o);
-    } else if (lex_take(&p->lex, "!")) {
+    } else if (scan_take(&p->lex, "!")) {
         read_name(p, o);
         o->negated = true;
-    } else if (lex_is_number(&p->lex) || lex_is(&p->lex, "-")) {
+    } else if (scan_is_number(&p->lex) || scan_is(&p->lex, "-")) {
         read_immediate(p, o);
     } else {
         read_name(p, o);
@@ -203,10 +203,10 @@ static void read_operand(Parse *p, Operand *o)
 void parse_operands(Parse *p)
 {
     p->noperands = 0;
-    if (lex_take(&p->lex, ";")) return;
+    if (scan_take(&p->lex, ";")) return;
     do {
-        if (p->noperands == MOST_OPERANDS) lex_fail(&p->lex, "more than %d operands", MOST_OPERANDS);
+        if (p->noperands == MOST_OPERANDS) scan_fail(&p->lex, "more than %d operands", MOST_OPERANDS);
         read_operand(p, &p->operand[p->noperands++]);
-    } while (lex_take(&p->lex, ",") || lex_take(&p->lex, "|"));
-    lex_expect(&p->lex, ";");
+    } while (scan_take(&p->lex, ",") || scan_take(&p->lex, "|"));
+    scan_expect(&p->lex, ";");
 }

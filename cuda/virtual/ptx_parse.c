@@ -15,7 +15,7 @@ static const struct {
 static bool take_type(Parse *p, size_t *bytes)
 {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (!lex_take(&p->lex, types[i].name)) continue;
+        if (!scan_take(&p->lex, types[i].name)) continue;
         *bytes = types[i].bytes;
         return true;
     }
@@ -25,7 +25,7 @@ static bool take_type(Parse *p, size_t *bytes)
 static int64_t number(Parse *p)
 {
     int bits;
-    return (int64_t)lex_number(&p->lex, &bits);
+    return (int64_t)scan_number(&p->lex, &bits);
 }
 
 typedef struct Declared {
@@ -38,21 +38,21 @@ typedef struct Declared {
 static Declared declaration(Parse *p)
 {
     Declared d = {.align = 0};
-    if (lex_take(&p->lex, ".align")) d.align = (size_t)number(p);
-    size_t vec = lex_take(&p->lex, ".v2") ? 2 : lex_take(&p->lex, ".v4") ? 4 : 1;
-    if (!take_type(p, &d.element) || !d.element) lex_fail(&p->lex, "a type expected before '%.*s'", p->lex.len, p->lex.word);
-    if (lex_take(&p->lex, ".ptr")) {
-        if (!lex_take(&p->lex, ".global") && !lex_take(&p->lex, ".const")) lex_take(&p->lex, ".shared");
-        if (lex_take(&p->lex, ".align")) number(p);
+    if (scan_take(&p->lex, ".align")) d.align = (size_t)number(p);
+    size_t vec = scan_take(&p->lex, ".v2") ? 2 : scan_take(&p->lex, ".v4") ? 4 : 1;
+    if (!take_type(p, &d.element) || !d.element) scan_fail(&p->lex, "a type expected before '%.*s'", p->lex.len, p->lex.word);
+    if (scan_take(&p->lex, ".ptr")) {
+        if (!scan_take(&p->lex, ".global") && !scan_take(&p->lex, ".const")) scan_take(&p->lex, ".shared");
+        if (scan_take(&p->lex, ".align")) number(p);
     }
-    if (!lex_is_name(&p->lex)) lex_fail(&p->lex, "a name expected before '%.*s'", p->lex.len, p->lex.word);
+    if (!scan_is_name(&p->lex)) scan_fail(&p->lex, "a name expected before '%.*s'", p->lex.len, p->lex.word);
     d.name = p->lex.word;
     d.len = p->lex.len;
     d.size = d.element * vec;
-    lex_next(&p->lex);
-    while (lex_take(&p->lex, "[")) {
-        d.size *= lex_is(&p->lex, "]") ? 0 : (size_t)number(p);
-        lex_expect(&p->lex, "]");
+    scan_next(&p->lex);
+    while (scan_take(&p->lex, "[")) {
+        d.size *= scan_is(&p->lex, "]") ? 0 : (size_t)number(p);
+        scan_expect(&p->lex, "]");
     }
     if (!d.align) d.align = d.element * vec;
     return d;
@@ -71,18 +71,18 @@ static uint64_t initial_value(Parse *p)
 {
     int bits;
     uint32_t index;
-    bool generic = lex_take(&p->lex, "generic"), minus = !generic && lex_take(&p->lex, "-");
-    if (generic) lex_expect(&p->lex, "(");
-    if (!lex_is_name(&p->lex)) {
-        uint64_t v = lex_number(&p->lex, &bits);
+    bool generic = scan_take(&p->lex, "generic"), minus = !generic && scan_take(&p->lex, "-");
+    if (generic) scan_expect(&p->lex, "(");
+    if (!scan_is_name(&p->lex)) {
+        uint64_t v = scan_number(&p->lex, &bits);
         return minus ? -v : v;
     }
     const Symbol *s = symbol_find(p, p->lex.word, p->lex.len, &index);
-    if (!s || s->kind != SYM_GLOBAL) lex_fail(&p->lex, "unknown variable '%.*s'", p->lex.len, p->lex.word);
-    lex_next(&p->lex);
+    if (!s || s->kind != SYM_GLOBAL) scan_fail(&p->lex, "unknown variable '%.*s'", p->lex.len, p->lex.word);
+    scan_next(&p->lex);
     uint64_t v = (uint64_t)s->at;
-    if (lex_take(&p->lex, "+")) v += lex_number(&p->lex, &bits);
-    if (generic) lex_expect(&p->lex, ")");
+    if (scan_take(&p->lex, "+")) v += scan_number(&p->lex, &bits);
+    if (generic) scan_expect(&p->lex, ")");
     return v;
 }
 
@@ -91,12 +91,12 @@ static void initial_values(Parse *p, const Declared *d, char *at)
     size_t n = 0;
     int depth = 0;
     do {
-        while (lex_take(&p->lex, "{")) depth++;
+        while (scan_take(&p->lex, "{")) depth++;
         uint64_t v = initial_value(p);
-        if (++n * d->element > d->size) lex_fail(&p->lex, "'%.*s' has more values than elements", d->len, d->name);
+        if (++n * d->element > d->size) scan_fail(&p->lex, "'%.*s' has more values than elements", d->len, d->name);
         memcpy(at + (n - 1) * d->element, &v, d->element); /* little endian, as the device is */
-        while (depth && lex_take(&p->lex, "}")) depth--;
-    } while (lex_take(&p->lex, ","));
+        while (depth && scan_take(&p->lex, "}")) depth--;
+    } while (scan_take(&p->lex, ","));
 }
 
 static void global_variable(Parse *p)
@@ -108,8 +108,8 @@ static void global_variable(Parse *p)
     Symbol *s = symbol_add(p, d.name, d.len, SYM_GLOBAL);
     s->at = (int64_t)(intptr_t)v->at;
     s->size = d.size;
-    if (lex_take(&p->lex, "=")) initial_values(p, &d, v->at);
-    lex_expect(&p->lex, ";");
+    if (scan_take(&p->lex, "=")) initial_values(p, &d, v->at);
+    scan_expect(&p->lex, ";");
 }
 
 static void shared_variable(Parse *p)
@@ -118,7 +118,7 @@ static void shared_variable(Parse *p)
     size_t *end = p->body ? &p->body->shared : &p->m->shared;
     Symbol *s = symbol_add(p, d.name, d.len, d.size ? SYM_SHARED : SYM_DYNAMIC);
     s->at = d.size ? (int64_t)place(end, &d) : 0;
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 /* ---- declarations of bodies ---- */
@@ -129,30 +129,30 @@ static void local_variable(Parse *p, SymbolKind kind)
     Symbol *s = symbol_add(p, d.name, d.len, kind);
     s->at = (int64_t)place(&p->local, &d);
     s->size = d.size;
-    lex_expect(&p->lex, ";");
+    scan_expect(&p->lex, ";");
 }
 
 /* .reg .b32 %r<10>, x; */
 static void registers(Parse *p)
 {
     size_t bytes;
-    if (!take_type(p, &bytes)) lex_fail(&p->lex, "'%.*s' is no type of a register", p->lex.len, p->lex.word);
+    if (!take_type(p, &bytes)) scan_fail(&p->lex, "'%.*s' is no type of a register", p->lex.len, p->lex.word);
     RegClass class = !bytes ? REG_PRED : bytes == 8 ? REG_LONG : REG_WORD;
     do {
         const char *name = p->lex.word;
         int len = p->lex.len;
-        lex_next(&p->lex);
-        bool range = lex_take(&p->lex, "<");
+        scan_next(&p->lex);
+        bool range = scan_take(&p->lex, "<");
         int64_t n = range ? number(p) : 1;
-        if (range) lex_expect(&p->lex, ">");
-        if (n < 1 || n > 1 << 20) lex_fail(&p->lex, "%lld registers", (long long)n);
+        if (range) scan_expect(&p->lex, ">");
+        if (n < 1 || n > 1 << 20) scan_fail(&p->lex, "%lld registers", (long long)n);
         Symbol *s = symbol_add(p, name, len, range ? SYM_RANGE : SYM_REG);
         s->class = (uint8_t)class;
         s->index = (uint32_t)p->body->reg.n;
         s->at = n;
         for (int64_t i = 0; i < n; i++) vreg_new(p, class);
-    } while (lex_take(&p->lex, ","));
-    lex_expect(&p->lex, ";");
+    } while (scan_take(&p->lex, ","));
+    scan_expect(&p->lex, ";");
 }
 
 /* ---- labels ---- */
@@ -174,7 +174,7 @@ static void resolve_jumps(Parse *p)
     for (int i = 0; i < p->jump.n; i++) {
         const Label *l = &p->label.v[p->jump.v[i].label];
         p->lex.line = l->target < 0 ? l->line : p->lex.line;
-        if (l->target < 0) lex_fail(&p->lex, "no label '%.*s'", l->len, l->name);
+        if (l->target < 0) scan_fail(&p->lex, "no label '%.*s'", l->len, l->name);
         if (p->jump.v[i].field)
             *p->jump.v[i].field = (uint32_t)l->target;
         else
@@ -189,17 +189,17 @@ static void read_guard(Parse *p)
     uint32_t index;
     p->guard = vreg_special(p, SPECIAL_TRUE);
     p->flip = false;
-    if (!lex_take(&p->lex, "@")) return;
-    p->flip = lex_take(&p->lex, "!");
+    if (!scan_take(&p->lex, "@")) return;
+    p->flip = scan_take(&p->lex, "!");
     const Symbol *s = symbol_find(p, p->lex.word, p->lex.len, &index);
-    if (!s || s->class != REG_PRED) lex_fail(&p->lex, "'%.*s' is no predicate", p->lex.len, p->lex.word);
+    if (!s || s->class != REG_PRED) scan_fail(&p->lex, "'%.*s' is no predicate", p->lex.len, p->lex.word);
     p->guard = index;
-    lex_next(&p->lex);
+    scan_next(&p->lex);
 }
 
 static void split_opcode(Parse *p)
 {
-    if (p->lex.len >= (int)sizeof p->op) lex_fail(&p->lex, "unknown instruction '%.*s'", p->lex.len, p->lex.word);
+    if (p->lex.len >= (int)sizeof p->op) scan_fail(&p->lex, "unknown instruction '%.*s'", p->lex.len, p->lex.word);
     memcpy(p->op, p->lex.word, (size_t)p->lex.len);
     p->op[p->lex.len] = '\0';
     p->line = p->lex.line;
@@ -211,9 +211,9 @@ static void branch_targets(Parse *p, int label)
     PTX_LIST(int) to = {0};
     do {
         *list_add(&p->scratch, &to) = label_of(p, p->lex.word, p->lex.len);
-        lex_next(&p->lex);
-    } while (lex_take(&p->lex, ","));
-    lex_expect(&p->lex, ";");
+        scan_next(&p->lex);
+    } while (scan_take(&p->lex, ","));
+    scan_expect(&p->lex, ";");
     p->label.v[label].table = to.v;
     p->label.v[label].ntargets = to.n;
 }
@@ -221,11 +221,11 @@ static void branch_targets(Parse *p, int label)
 static void label(Parse *p, const char *name, int len)
 {
     int i = label_of(p, name, len);
-    if (lex_take(&p->lex, ".branchtargets")) {
+    if (scan_take(&p->lex, ".branchtargets")) {
         branch_targets(p, i);
         return;
     }
-    if (p->label.v[i].target >= 0) lex_fail(&p->lex, "label '%.*s' stands twice", len, name);
+    if (p->label.v[i].target >= 0) scan_fail(&p->lex, "label '%.*s' stands twice", len, name);
     p->label.v[i].target = p->m->code.n;
 }
 
@@ -236,46 +236,46 @@ static void statement(Parse *p)
     read_guard(p);
     if (p->lex.word == name) {
         Lex before = p->lex;
-        lex_next(&p->lex);
-        if (lex_take(&p->lex, ":")) {
+        scan_next(&p->lex);
+        if (scan_take(&p->lex, ":")) {
             label(p, name, len);
             return;
         }
         p->lex = before;
     }
     split_opcode(p);
-    lex_next(&p->lex);
+    scan_next(&p->lex);
     build_instruction(p);
 }
 
 static void skip_statement(Parse *p)
 {
-    while (p->lex.len && !lex_is(&p->lex, ";")) lex_next(&p->lex);
-    lex_expect(&p->lex, ";");
+    while (p->lex.len && !scan_is(&p->lex, ";")) scan_next(&p->lex);
+    scan_expect(&p->lex, ";");
 }
 
 static void block(Parse *p)
 {
     int keep = p->symbol.n;
-    lex_expect(&p->lex, "{");
-    while (!lex_take(&p->lex, "}")) {
-        if (!p->lex.len) lex_fail(&p->lex, "'}' expected before the end");
-        if (lex_is(&p->lex, "{"))
+    scan_expect(&p->lex, "{");
+    while (!scan_take(&p->lex, "}")) {
+        if (!p->lex.len) scan_fail(&p->lex, "'}' expected before the end");
+        if (scan_is(&p->lex, "{"))
             block(p);
-        else if (lex_take(&p->lex, ".reg"))
+        else if (scan_take(&p->lex, ".reg"))
             registers(p);
-        else if (lex_take(&p->lex, ".shared"))
+        else if (scan_take(&p->lex, ".shared"))
             shared_variable(p);
-        else if (lex_take(&p->lex, ".local"))
+        else if (scan_take(&p->lex, ".local"))
             local_variable(p, SYM_LOCAL);
-        else if (lex_take(&p->lex, ".param"))
+        else if (scan_take(&p->lex, ".param"))
             local_variable(p, SYM_LOCAL);
-        else if (lex_is(&p->lex, ".loc"))
-            lex_skip_line(&p->lex);
-        else if (lex_is(&p->lex, ".pragma"))
+        else if (scan_is(&p->lex, ".loc"))
+            scan_skip_line(&p->lex);
+        else if (scan_is(&p->lex, ".pragma"))
             skip_statement(p);
         else if (*p->lex.word == '.')
-            lex_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
+            scan_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
         else
             statement(p);
     }
@@ -286,7 +286,7 @@ static void block(Parse *p)
 
 static void add_param(Parse *p, Body *b, bool result, size_t *end)
 {
-    lex_expect(&p->lex, ".param");
+    scan_expect(&p->lex, ".param");
     Declared d = declaration(p);
     Param *q = result ? list_add(&p->m->pool, &b->result) : list_add(&p->m->pool, &b->param);
     *q = (Param){pool_text(&p->m->pool, d.name, (size_t)d.len), d.size, place(end, &d)};
@@ -294,11 +294,11 @@ static void add_param(Parse *p, Body *b, bool result, size_t *end)
 
 static void params(Parse *p, Body *b, bool result, size_t *end)
 {
-    if (!lex_take(&p->lex, "(") || lex_take(&p->lex, ")")) return;
+    if (!scan_take(&p->lex, "(") || scan_take(&p->lex, ")")) return;
     do {
         add_param(p, b, result, end);
-    } while (lex_take(&p->lex, ","));
-    lex_expect(&p->lex, ")");
+    } while (scan_take(&p->lex, ","));
+    scan_expect(&p->lex, ")");
 }
 
 static void declare_params(Parse *p, const Body *b)
@@ -350,15 +350,15 @@ static void body_text(Parse *p, Body *b, size_t local)
 static void limits(Parse *p, Body *b)
 {
     b->max_threads = 1024;
-    while (!lex_is(&p->lex, "{") && !lex_is(&p->lex, ";") && p->lex.len) {
-        bool max = lex_is(&p->lex, ".maxntid") || lex_is(&p->lex, ".reqntid");
-        if (!max && !lex_is(&p->lex, ".minnctapersm") && !lex_is(&p->lex, ".maxnreg") && !lex_is(&p->lex, ".noreturn"))
-            lex_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
-        lex_next(&p->lex);
+    while (!scan_is(&p->lex, "{") && !scan_is(&p->lex, ";") && p->lex.len) {
+        bool max = scan_is(&p->lex, ".maxntid") || scan_is(&p->lex, ".reqntid");
+        if (!max && !scan_is(&p->lex, ".minnctapersm") && !scan_is(&p->lex, ".maxnreg") && !scan_is(&p->lex, ".noreturn"))
+            scan_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
+        scan_next(&p->lex);
         unsigned n = 1;
         do {
-            if (lex_is_number(&p->lex)) n *= (unsigned)number(p);
-        } while (lex_take(&p->lex, ","));
+            if (scan_is_number(&p->lex)) n *= (unsigned)number(p);
+        } while (scan_take(&p->lex, ","));
         if (max) b->max_threads = n;
     }
 }
@@ -371,10 +371,10 @@ static void entry(Parse *p)
     k->body.name = pool_text(&p->m->pool, p->lex.word, (size_t)p->lex.len);
     k->body.entry = true;
     k->body.shared = p->m->shared;
-    lex_next(&p->lex);
+    scan_next(&p->lex);
     params(p, &k->body, false, &end);
     limits(p, &k->body);
-    if (lex_take(&p->lex, ";")) return;
+    if (scan_take(&p->lex, ";")) return;
     body_text(p, &k->body, 0);
     *list_add(&p->m->pool, &p->m->kernel) = k;
 }
@@ -398,7 +398,7 @@ static void function(Parse *p)
     size_t end = p->m->local; /* parameters and local memory of functions lie one after the other */
     params(p, &head, true, &end);
     Body *b = function_named(p, p->lex.word, p->lex.len);
-    lex_next(&p->lex);
+    scan_next(&p->lex);
     params(p, &head, false, &end);
     limits(p, &head);
     if (!b->max_threads) {
@@ -407,7 +407,7 @@ static void function(Parse *p)
         b->name = name;
         p->m->local = (end + 15) / 16 * 16;
     }
-    if (lex_take(&p->lex, ";")) return;
+    if (scan_take(&p->lex, ";")) return;
     for (int i = 0; i < b->param.n && i < head.param.n; i++) b->param.v[i].name = head.param.v[i].name;
     for (int i = 0; i < b->result.n && i < head.result.n; i++) b->result.v[i].name = head.result.v[i].name;
     body_text(p, b, p->m->local);
@@ -420,40 +420,40 @@ static void linkage(Parse *p)
 {
     static const char *const words[] = {".visible", ".weak", ".extern", ".common", ".internal"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (lex_take(&p->lex, words[i])) i = (size_t)-1;
+        if (scan_take(&p->lex, words[i])) i = (size_t)-1;
 }
 
 static void read_target(Parse *p)
 {
     if (p->lex.len < 4 || memcmp(p->lex.word, "sm_", 3) != 0)
-        lex_fail(&p->lex, "unknown target '%.*s'", p->lex.len, p->lex.word);
+        scan_fail(&p->lex, "unknown target '%.*s'", p->lex.len, p->lex.word);
     p->m->target = atoi(p->lex.word + 3);
     do {
-        lex_next(&p->lex);
-    } while (lex_take(&p->lex, ","));
+        scan_next(&p->lex);
+    } while (scan_take(&p->lex, ","));
 }
 
 static void directive(Parse *p)
 {
     linkage(p);
-    if (lex_take(&p->lex, ".version"))
-        lex_next(&p->lex);
-    else if (lex_take(&p->lex, ".target"))
+    if (scan_take(&p->lex, ".version"))
+        scan_next(&p->lex);
+    else if (scan_take(&p->lex, ".target"))
         read_target(p);
-    else if (lex_take(&p->lex, ".address_size"))
-        lex_expect(&p->lex, "64");
-    else if (lex_take(&p->lex, ".entry"))
+    else if (scan_take(&p->lex, ".address_size"))
+        scan_expect(&p->lex, "64");
+    else if (scan_take(&p->lex, ".entry"))
         entry(p);
-    else if (lex_take(&p->lex, ".func"))
+    else if (scan_take(&p->lex, ".func"))
         function(p);
-    else if (lex_take(&p->lex, ".global") || lex_take(&p->lex, ".const"))
+    else if (scan_take(&p->lex, ".global") || scan_take(&p->lex, ".const"))
         global_variable(p);
-    else if (lex_take(&p->lex, ".shared"))
+    else if (scan_take(&p->lex, ".shared"))
         shared_variable(p);
-    else if (lex_is(&p->lex, ".file"))
-        lex_skip_line(&p->lex);
+    else if (scan_is(&p->lex, ".file"))
+        scan_skip_line(&p->lex);
     else
-        lex_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
+        scan_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
 }
 
 static void index_lines(PtxModule *m)
@@ -473,7 +473,7 @@ static void place_all(PtxModule *m)
 PtxModule *ptx_load(const char *text, char **error)
 {
     Parse *p = calloc(1, sizeof *p);
-    PtxModule *m = calloc(1, sizeof *m);
+    PtxModule *volatile m = calloc(1, sizeof *m);
     if (!p || !m) {
         free(p);
         free(m);
@@ -487,7 +487,7 @@ PtxModule *ptx_load(const char *text, char **error)
     *error = NULL;
     if (!setjmp(p->failed)) {
         index_lines(m);
-        lex_begin(&p->lex, m->text);
+        scan_begin(&p->lex, m->text);
         while (p->lex.len) directive(p);
         place_all(m);
     } else {

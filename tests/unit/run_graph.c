@@ -118,6 +118,46 @@ static void run_kernel(Run *r, const Kernel *k, KernelFn fn, bool backwards)
     }
 }
 
+/* What a kernel may touch: its arguments, each to its last element. Read-only ones may overlap. */
+static PtxSpace *arguments_only(const Kernel *k, void *const *arg)
+{
+    PtxSpace *s = ptx_space_new();
+    for (int i = 0; i < k->arg.n; i++) {
+        const LBuf *b = k->func->buf.v[i];
+        char *begin = arg[i], *end = begin + b->count * ltype_size(b->type);
+        for (int j = 0; j < k->arg.n; j++) { /* as far as it overlaps with others */
+            const LBuf *o = k->func->buf.v[j];
+            char *from = arg[j], *to = from + o->count * ltype_size(o->type);
+            if (from < end && begin < to && (from < begin || to > end)) {
+                begin = from < begin ? from : begin;
+                end = to > end ? to : end;
+                j = -1;
+            }
+        }
+        if (end > begin && !ptx_space_holds(s, begin, 1)) ptx_space_add(s, begin, (size_t)(end - begin));
+    }
+    return s;
+}
+
+static char *run_kernel_ptx(Run *r, const Kernel *k, const PtxKernel *p)
+{
+    enum { MOST_ARGS = 64 };
+    void *arg[MOST_ARGS], *param[MOST_ARGS];
+    Geometry g = backend_nvrtc.launch(k->func);
+    PtxLaunch l = {.kernel = p, .shared = g.shared, .params = param, .check_races = true, .threads = 1};
+    bug_if(k->arg.n > MOST_ARGS || !p, "kernel %s", k->func->name);
+    memcpy(l.grid, g.grid, sizeof l.grid);
+    memcpy(l.block, g.block, sizeof l.block);
+    for (int i = 0; i < k->arg.n; i++) {
+        arg[i] = r->arena[k->arg.v[i].arena] + k->arg.v[i].offset;
+        param[i] = &arg[i];
+    }
+    PtxSpace *s = arguments_only(k, arg);
+    char *fault = ptx_run(&l, s, NULL);
+    ptx_space_free(s);
+    return fault;
+}
+
 /* ---- results ---- */
 
 static double *value_of(Run *r, const Node *n)
@@ -192,10 +232,38 @@ double **run_execute(Run *r, const KernelFn *fn, bool backwards)
     return out;
 }
 
+double **run_ptx(Run *r, const PtxModule *m, const char *prefix, char **fault)
+{
+    *fault = NULL;
+    allocate(r);
+    fill(r);
+    for (int i = 0; i < r->loops->kernel.n && !*fault; i++) {
+        const Kernel *k = &r->loops->kernel.v[i];
+        *fault = run_kernel_ptx(r, k, ptx_kernel(m, arena_printf(r->a, "%s%s", prefix, k->func->name)));
+    }
+    double **out = *fault ? NULL : results(r);
+    for (int i = 0; i < PLAN_NARENAS; i++) free(r->arena[i]);
+    return out;
+}
+
+static double **compile_and_run_ptx(Run *r)
+{
+    Buf source = {0};
+    char *fault;
+    ptx_emit(&source, r->loops, "");
+    PtxModule *m = ptx_compile(source.s);
+    double **out = run_ptx(r, m, "", &fault);
+    bug_if(fault, "%s", fault);
+    ptx_unload(m);
+    buf_free(&source);
+    return out;
+}
+
 double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode)
 {
     Run *r = run_plan(a, g, env, mode, NULL);
     KernelFn *fn = NULL;
+    if (mode->ptx) return compile_and_run_ptx(r);
     if (mode->compiled || mode->simt) {
         Func **f = NEWN(a, Func *, r->loops->kernel.n + 1);
         for (int i = 0; i < r->loops->kernel.n; i++) f[i] = r->loops->kernel.v[i].func;

@@ -6,12 +6,14 @@
 #include "loops.h"
 #include "ref.h"
 #include "stages.h"
+#include "unit/ptx_load.h"
 
 typedef struct RunMode {
     const char *machine; /* "native", "x86-64-v3"; compiled code must be able to run here */
     bool fused, compiled, reuse;
     bool simt;    /* instead: as CUDA C, on the host */
     bool checked; /* simt: every access is */
+    bool ptx;     /* instead: as PTX, interpreted and checked */
 } RunMode;
 
 /* g has been simplified; env has run it by the reference: inputs, states and scalars are taken from
@@ -32,4 +34,6 @@ const Loops *run_loops(const Run *r);
 /* fn: the compiled kernels, NULL: the interpreter. backwards: the tasks of a kernel one at a time,
  * the last first; the bits must not differ. Every call begins with fresh memory. */
 double **run_execute(Run *r, const KernelFn *fn, bool backwards);
+/* By the PTX interpreter: kernel i is called `prefix` and its own name (ptx_emit). NULL: *fault, malloc'ed. */
+double **run_ptx(Run *r, const PtxModule *m, const char *prefix, char **fault);
 #endif
