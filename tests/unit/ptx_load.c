@@ -1,5 +1,5 @@
 #include "ptx_load.h"
-#include "nvrtc/emit.h"
+#include "nvrtc/skeleton.h"
 #include "support/diag.h"
 #include <stdlib.h>
 
@@ -7,11 +7,13 @@ void ptx_emit(Buf *source, const Loops *l, const char *prefix)
 {
     Arena *a = arena_new();
     if (!source->n) cuda_prelude(source);
+    Func **f = NEWN(a, Func *, l->kernel.n + 1);
     for (int i = 0; i < l->kernel.n; i++) {
-        Func f = *l->kernel.v[i].func;
-        f.name = arena_printf(a, "%s%s", prefix, f.name);
-        cuda_emit(source, &f);
+        f[i] = NEW(a, Func);
+        *f[i] = *l->kernel.v[i].func;
+        f[i]->name = arena_printf(a, "%s%s", prefix, f[i]->name);
     }
+    cuda_kernels(source, f, l->kernel.n);
     arena_free(a);
 }
 
