@@ -3,7 +3,7 @@
 #include "ptx_memory.h"
 #include <string.h>
 
-static int take_space(Parse *p)
+int take_space(Parse *p)
 {
     static const char *const names[] = {"global", "shared", "shared::cta", "local", "param", "const", "param::entry", "param::func", NULL};
     static const uint8_t spaces[] = {SPACE_GLOBAL, SPACE_SHARED, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM, SPACE_CONST, SPACE_PARAM, SPACE_PARAM};

@@ -119,6 +119,8 @@ static void begin_warp(Warp *w)
     w->pc = k->first;
     w->ngroups = 0;
     w->carry = 0;
+    w->copy.n = 0;
+    memset(w->committed, 0, sizeof w->committed);
     w->state = WARP_READY;
 }
 

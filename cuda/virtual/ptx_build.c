@@ -121,6 +121,16 @@ void inst_address(Parse *p, Inst *in, const Operand *o)
     inst_vreg(p, in, 1, base, false);
 }
 
+/* A second address, of global memory: into b, its displacement into d. */
+void inst_source(Parse *p, Inst *in, const Operand *o)
+{
+    if (o->kind != OPERAND_ADDRESS || o->element->kind != OPERAND_REG || o->element->class != REG_LONG)
+        scan_fail(&p->lex, "%s: a register with an address of global memory expected", p->op);
+    if (o->offset != (int32_t)o->offset) scan_fail(&p->lex, "%s: displacement %lld", p->op, (long long)o->offset);
+    in->d = (uint32_t)(int32_t)o->offset;
+    inst_vreg(p, in, 2, o->element->vreg, false);
+}
+
 void want_operands(Parse *p, int n)
 {
     if (p->noperands != n) scan_fail(&p->lex, "%s: %d operands, not %d", p->op, n, p->noperands);
@@ -253,6 +263,9 @@ void build_instruction(Parse *p)
     split_parts(p, text, sizeof text);
     if (build_by(p, build_control)) return;
     parse_operands(p);
-    if (build_by(p, build_move) || build_by(p, build_memory) || build_by(p, build_warp) || build_row(p, p->op)) return;
+    static const Builder *const builders[] = {build_move, build_memory, build_warp, build_async, build_matrices, build_atoms};
+    for (size_t i = 0; i < sizeof builders / sizeof builders[0]; i++)
+        if (build_by(p, builders[i])) return;
+    if (build_row(p, p->op)) return;
     scan_fail(&p->lex, "unknown instruction '%s'", p->op);
 }

@@ -16,6 +16,14 @@ typedef struct Group {
 
 typedef enum WarpState { WARP_READY, WARP_AT_BARRIER, WARP_DONE } WarpState;
 
+typedef struct Copy { /* a cp.async of a warp */
+    uint32_t mask;         /* lanes whose part is in flight */
+    uint32_t group[LANES]; /* of each lane's, by the count of its commits */
+    unsigned bytes;
+    uint8_t valid[LANES];  /* of these bytes come from memory, the rest is zero */
+    uint64_t to[LANES], from[LANES]; /* host addresses */
+} Copy;
+
 struct Warp {
     char *reg;       /* the register file */
     char *image;     /* the file as it is when a block begins */
@@ -37,6 +45,8 @@ struct Warp {
     const PtxModule *module;
     char *local;     /* local memory of lane 0; lanes follow each other */
     size_t local_size, function_local; /* bytes of a lane; where the part of functions begins */
+    PTX_LIST(Copy) copy;       /* in flight, oldest first */
+    uint32_t committed[LANES]; /* groups that each lane has closed */
     PtxProfile count;
     uint32_t slice;  /* instructions until other groups and warps get their turn */
 };
@@ -49,6 +59,7 @@ typedef struct Barrier { /* of a block: 16 of them */
 
 /* One host thread's block. */
 struct Block {
+    PtxPool *pool;
     struct Launch *launch;
     Warp *warp;
     int nwarps;

@@ -90,6 +90,7 @@ void inst_more(Parse *p, Inst *in, int first, const Operand *o, RegClass class, 
 void inst_vreg(Parse *p, Inst *in, int which, uint32_t vreg, bool def);
 Special local_base(const Parse *p); /* of the body at hand */
 void inst_address(Parse *p, Inst *in, const Operand *o);
+void inst_source(Parse *p, Inst *in, const Operand *o);
 bool part_take(Parse *p, const char *name);      /* a modifier of the opcode; marks it as understood */
 int part_choice(Parse *p, const char *const *names); /* which of them the opcode has, or -1; NULL ends the list */
 void parts_all_known(Parse *p);

@@ -146,6 +146,7 @@ static void new_block(Block *b, Launch *l, PtxPool *pool)
 {
     unsigned threads = l->in->block[0] * l->in->block[1] * l->in->block[2];
     b->launch = l;
+    b->pool = pool;
     b->nwarps = (int)((threads + LANES - 1) / LANES);
     b->warp = pool_alloc(pool, sizeof *b->warp * (size_t)b->nwarps);
     b->shared_size = (l->in->shared ? round_up(l->kernel->body.shared, 16) : l->kernel->body.shared) + l->in->shared;
@@ -267,6 +268,13 @@ static Range *launch_ranges(const PtxModule *m, const PtxSpace *s, PtxPool *pool
     return space_ranges(s, v, m->variable.n, n);
 }
 
+static bool is_ordered(const PtxKernel *k)
+{
+    bool any = k->body.ordered;
+    for (int i = 0; i < k->module->function.n; i++) any |= k->module->function.v[i]->ordered;
+    return any;
+}
+
 char *ptx_run(const PtxLaunch *l, const PtxSpace *s, PtxProfile *profile)
 {
     PtxPool pool = {0};
@@ -281,7 +289,7 @@ char *ptx_run(const PtxLaunch *l, const PtxSpace *s, PtxProfile *profile)
     copy_params(l, launch.params);
     Workers ws = {.launch = &launch, .lock = PTHREAD_MUTEX_INITIALIZER, .fault_at = UINT64_MAX};
     ws.blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
-    run_workers(&ws, l->check_races || l->kernel->body.ordered ? 1 : l->threads);
+    run_workers(&ws, l->check_races || is_ordered(l->kernel) ? 1 : l->threads);
     if (profile) add_counts(profile, &ws.count);
     free(ranges);
     pool_free(&pool);
