@@ -53,6 +53,7 @@ compiler/nests/*        | compiler/nests/*.h compiler/loops.h compiler/plan.h co
 compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
+compiler/gpu/*          | compiler/gpu/*
 compiler/nvrtc/*        | compiler/nvrtc/* compiler/loop/* compiler/backend.h compiler/support/*
 '
 guarded='<llvm-c/*> <llvm/*> <yaml.h> <jansson.h> <zlib.h> <stb/*> <stb_*> <cuda*> <cudnn*> <nvrtc*>'
