@@ -13,10 +13,11 @@ typedef struct Machine {
     const char *isa;      /* what the built program checks before it starts: "avx2 fma" */
     int lanes;            /* f32 lanes of a vector register: 4, 8, 16 */
     int vregs;            /* vector registers: 16, 32 */
-    int fma_latency, fma_ports;
+    int fma_latency, fma_ports, load_ports; /* cycles; vector operations a cycle */
     int64_t l1, l2, l3;   /* bytes; per core, per core, shared */
     const char *backend;  /* "cpu", "cuda" */
     int processors;       /* of a GPU: streaming multiprocessors; of CPUs 0 */
+    int64_t tasks;        /* of a kernel that keep it busy */
 } Machine;
 
 typedef struct Object { /* one relocatable object file in memory */
@@ -48,7 +49,7 @@ typedef struct Backend {
      * blob's bytes, read-only and aligned to 64 bytes (blob NULL: left out), and `rt_drivers`, the address of o->driver
      * if there is one, then NULL. The objects depend on nothing
      * but the kernels and the machine: not on the number of threads. ir/as collect text if wanted.
-     * Of a GPU: two objects, cubin and PTX; no data. fatal() on failure. */
+     * Of a GPU: three objects, cubin, PTX and what the assembler says of the kernels, texts with their 0; no data. fatal() on failure. */
     int (*compile)(Func *const *f, int nfunc, const void *blob, size_t blob_size, const Machine *m,
                    const CodegenOptions *o, Object **out, Buf *ir, Buf *as);
     Geometry (*launch)(const Func *f); /* NULL: kernels run tasks [begin, end), which threads claim */

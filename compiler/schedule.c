@@ -161,22 +161,41 @@ static void choose_halos(Schedule *s)
     }
 }
 
-/* Sums over the batch: chunks of it, so that there are tasks and short chains of additions. */
+/* Chunks of `most` or fewer; -> how many, and their length. */
+static int64_t chunks_of(int64_t extent, int64_t most, int64_t *length)
+{
+    if (most > extent) most = extent;
+    *length = (extent + most - 1) / most;
+    return (extent + *length - 1) / *length;
+}
+
+/* As many partial sums as terms in each: on a machine that wants more tasks than the batch makes. */
+static int64_t balanced_chunks(int64_t length)
+{
+    int64_t n = 1;
+    while (n * n < length) n++;
+    return n;
+}
+
+/* Sums over the batch: chunks of it, so that there are tasks and short chains of additions; of the rows of images as
+ * well where that is not enough. */
 static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
 {
-    enum { LONG_SUM = 2048, MOST_CHUNKS = 16, PARTIAL_BYTES = 4 };
+    enum { LONG_SUM = 2048, MOST_CHUNKS = 16, PARTIAL_BYTES = 4, ROWS = 2 };
     const Group *g = gs->group;
     const Layout *out = &s->value[g->anchor->id];
     unsigned axes = g->anchor->op->reduce(g->anchor).axes;
     int64_t n = g->domain.rank ? g->domain.dim[0] : 1;
     int64_t length = shape_count(g->domain) /
                      (shape_count(g->anchor->shape) ? shape_count(g->anchor->shape) : 1);
-    gs->red_split = 1;
+    gs->red_split = gs->red_rows = 1;
     gs->red_chunk = n;
     if (g->row || !(axes & 1) || length < LONG_SUM || n < 2) return;
-    int64_t most = n < MOST_CHUNKS ? n : MOST_CHUNKS;
-    gs->red_chunk = (n + most - 1) / most;
-    gs->red_split = (n + gs->red_chunk - 1) / gs->red_chunk;
+    int64_t most = s->machine->processors ? balanced_chunks(length) : MOST_CHUNKS;
+    int64_t batch = chunks_of(n, most, &gs->red_chunk);
+    if (most > batch && g->domain.rank > ROWS && (axes >> ROWS & 1))
+        gs->red_rows = chunks_of(g->domain.dim[ROWS], most / batch, &gs->red_row_chunk);
+    gs->red_split = batch * gs->red_rows;
     int anchors = 0;
     for (int i = 0; i < g->node.n; i++)
         anchors += s->groups->stage[g->node.v[i]->id] == STAGE_ANCHOR;
@@ -256,8 +275,11 @@ void schedule_print(Buf *b, const Schedule *s)
         }
         if (g->nest == NEST_CONTRACT) print_contract(b, &s->group[i]);
         if (s->group[i].red_split > 1)
-            buf_printf(b, "  batch in %lld chunks of %lld\n", (long long)s->group[i].red_split,
+            buf_printf(b, "  batch in %lld chunks of %lld\n", (long long)(s->group[i].red_split / s->group[i].red_rows),
                        (long long)s->group[i].red_chunk);
+        if (s->group[i].red_rows > 1)
+            buf_printf(b, "  rows in %lld chunks of %lld\n", (long long)s->group[i].red_rows,
+                       (long long)s->group[i].red_row_chunk);
     }
     arena_free(a);
 }

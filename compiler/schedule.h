@@ -75,7 +75,8 @@ typedef struct GroupSchedule {
     int split_axis; /* a reduction axis cut into `split` chunks with partial sums; -1: none */
     int64_t split, chunk;
     /* reduction */
-    int64_t red_split, red_chunk; /* chunks of axis 0 */
+    int64_t red_split, red_chunk;    /* partial sums in all; length of the chunks of axis 0 */
+    int64_t red_rows, red_row_chunk; /* axis 2 is cut into red_rows chunks of that length; 1: it is not */
     int64_t workspace;            /* bytes of scratch in the slab: packed B, partial sums */
 } GroupSchedule;
 

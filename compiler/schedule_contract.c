@@ -9,7 +9,8 @@
 #include "schedule.h"
 #include <string.h>
 
-enum { FLOAT_BYTES = 4, WANTED_TASKS = 32, MOST_UNROLLED_FMAS = 128, MOST_COLS = 4 };
+enum { WORTH = 4 /* tasks whose latency one hides that has many sums in flight */ };
+enum { FLOAT_BYTES = 4, MOST_UNROLLED_FMAS = 128, MOST_COLS = 4 };
 
 typedef struct Operand {
     const ConIndex *ix;
@@ -135,7 +136,7 @@ static double tile_cycles(const TileCost *t, int64_t rows, int64_t cols)
 {
     double v = (double)(cols * t->regs_per_col), r = (double)rows;
     double fma = r * v / t->m->fma_ports;
-    double loads = (v + (t->row_vectors ? r * v : r)) / 2;
+    double loads = (v + (t->row_vectors ? r * v : r)) / t->m->load_ports;
     double step = max2(max2(fma, loads), t->m->fma_latency);
     return t->steps * (step + 0.5) + 1.5 * r * v + 10; /* loop control; epilogue */
 }
@@ -147,6 +148,8 @@ typedef struct TileSearch {
     const ConLoop *batch; /* the row loop over images, or NULL */
     ConLoop *blk;         /* BLK loop of the vector axis; NULL: one column */
     int64_t plane;        /* rows of one image: tiles span images only when this is small */
+    double outer;         /* times that all tiles are passed: tasks beside theirs */
+    double enough;        /* tasks below which the machine idles; 0: tiles do not mind */
     int64_t window[2];    /* tile sizes of the last two rows must be multiples of these (pooling) */
     int64_t best_tile[CON_MAX_LOOPS], best_cols;
     double best;
@@ -167,10 +170,19 @@ static double all_tiles(const TileSearch *s, const int64_t *tile, int k, int64_t
     return sum;
 }
 
+/* Tasks that the tiles make. */
+static double tile_tasks(const TileSearch *s, const int64_t *tile, int64_t cols)
+{
+    double n = s->outer;
+    for (int k = 0; k < s->nrow; k++) n *= (double)((s->loop[k]->extent + tile[k] - 1) / tile[k]);
+    return s->blk ? n * (double)((s->blk->extent + cols - 1) / cols) : n;
+}
+
 static void try_tiles(TileSearch *s, int64_t *tile, int k, int64_t rows, int64_t cols, int64_t most)
 {
     if (k < 0) {
-        double c = all_tiles(s, tile, 0, 1, cols);
+        double c = all_tiles(s, tile, 0, 1, cols), tasks = tile_tasks(s, tile, cols);
+        if (tasks < s->enough) c *= s->enough / tasks;
         /* of equals take the one found first: columns first, then long runs of the innermost rows
          */
         if (c < s->best * 0.999) {
@@ -304,9 +316,10 @@ static double reduction_length(const ConSchedule *s)
     return n;
 }
 
-static void tiles_for(ConSchedule *s, const Machine *m, const Group *g)
+static void tiles_for(ConSchedule *s, const Machine *m, const GroupSchedule *gs)
 {
-    TileSearch t = {.window = {1, 1}, .plane = 1};
+    const Group *g = gs->group;
+    TileSearch t = {.window = {1, 1}, .plane = 1, .outer = (double)gs->split};
     int64_t sq = 0;
     for (int i = 0; i < s->nloop; i++) {
         ConLoop *l = &s->loop[i];
@@ -315,6 +328,7 @@ static void tiles_for(ConSchedule *s, const Machine *m, const Group *g)
         if (batch) t.batch = l;
         if (l->role == ROLE_ROW && !batch) t.plane *= l->extent;
         if (l->role == ROLE_BLK) t.blk = l;
+        if (l->role == ROLE_OUTER && l->part != PART_LANE) t.outer *= (double)l->extent;
         if (l->role == ROLE_LANE) sq = s->shared_a ? l->sb : l->sa;
     }
     if (g->pool) {
@@ -322,6 +336,7 @@ static void tiles_for(ConSchedule *s, const Machine *m, const Group *g)
         t.window[0] = w.kernel[0];
         t.window[1] = w.kernel[1];
     }
+    if (m->processors) t.enough = (double)m->tasks / WORTH;
     t.cost = (TileCost){.m = m, .steps = reduction_length(s)};
     t.cost.regs_per_col = (s->lane_extent + m->lanes - 1) / m->lanes;
     t.cost.row_vectors = sq != 0;
@@ -362,11 +377,11 @@ static void choose_unroll(ConSchedule *s, const Machine *m)
 }
 
 /* Tasks run over the outermost loops until there are enough of them. */
-static void choose_tasks(ConSchedule *s, int64_t tasks)
+static void choose_tasks(ConSchedule *s, const Machine *m, int64_t tasks)
 {
-    for (int i = 0; i < s->nloop && tasks < WANTED_TASKS; i++) {
+    for (int i = 0; i < s->nloop && tasks < m->tasks; i++) {
         ConLoop *l = &s->loop[i];
-        if (l->role == ROLE_RED || l->role == ROLE_LANE || (l->part == PART_LANE)) continue;
+        if (l->role == ROLE_RED || l->role == ROLE_LANE || (l->part == PART_LANE && !m->processors)) continue;
         int64_t n = (l->extent + l->tile - 1) / l->tile;
         if (n == 1) continue;
         l->parallel = true;
@@ -444,9 +459,9 @@ static void check_view(const char *what, const ConIndex *ix, const Layout *l)
 
 /* Long sums over the batch (weight gradients): chunks of it with partial sums, whatever the number
  * of threads. */
-static void choose_split(GroupSchedule *gs, const Layout *out)
+static void choose_split(GroupSchedule *gs, const Machine *m, const Layout *out)
 {
-    enum { LONG_SUM = 1024, MOST_CHUNKS = 16, MOST_PARTIAL_BYTES = 8 << 20 };
+    enum { LONG_SUM = 1024, MOST_CHUNKS = 16, SPREAD_CHUNKS = 64, MOST_PARTIAL_BYTES = 8 << 20 };
     const ConSchedule *s = &gs->con[0];
     gs->split_axis = -1;
     gs->split = 1;
@@ -457,7 +472,8 @@ static void choose_split(GroupSchedule *gs, const Layout *out)
     int64_t e = axis < 0 ? 1 : axis_extent(&s->con, axis);
     if (e < 2) return;
     int64_t most = MOST_PARTIAL_BYTES / (out->count * FLOAT_BYTES);
-    if (most > MOST_CHUNKS) most = MOST_CHUNKS;
+    int64_t chunks = m->processors ? SPREAD_CHUNKS : MOST_CHUNKS;
+    if (most > chunks) most = chunks;
     if (most < 2) return;
     gs->chunk = (e + most - 1) / most;
     gs->split = (e + gs->chunk - 1) / gs->chunk;
@@ -475,6 +491,7 @@ static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
     check_view("Out", &cs->con.out, lo);
     if (gs->pack_swap) swap_dims01(&cs->con.b);
     if (gs->pack_b) lb = &gs->packed;
+    if (phase == 0) choose_split(gs, s->machine, lo);
     Roles r = {.sched = s,
                .group = gs->group,
                .c = &cs->con,
@@ -483,11 +500,12 @@ static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
     if (!order_loops(&r)) {
         if (gs->pack_swap) swap_dims01(&cs->con.b); /* the general nest takes B as it is */
         cs->general = true;
+        if (phase == 0) gs->split = 1, gs->split_axis = -1;
         cs->nloop = 0;
         cs->ntasks = uses_axis(&cs->con.out, 0) ? axis_extent(&cs->con, 0) : 1;
         return;
     }
-    tiles_for(cs, s->machine, gs->group);
+    tiles_for(cs, s->machine, gs);
     batch_first(cs);
     choose_unroll(cs, s->machine);
 }
@@ -516,12 +534,9 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
         gs->workspace = (gs->packed.count * FLOAT_BYTES + 63) / 64 * 64;
     }
     for (int p = 0; p < gs->nphase; p++) schedule_phase(s, gs, p);
-    gs->split = 1;
-    gs->split_axis = -1;
-    if (!gs->con[0].general) choose_split(gs, lo);
     if (gs->split > 1) gs->workspace += gs->split * lo->count * FLOAT_BYTES;
     for (int p = 0; p < gs->nphase; p++)
-        if (!gs->con[p].general) choose_tasks(&gs->con[p], gs->split);
+        if (!gs->con[p].general) choose_tasks(&gs->con[p], s->machine, gs->split);
     schedule_tiles(s, gs);
 }
 

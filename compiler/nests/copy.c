@@ -21,7 +21,7 @@ void nest_copy(Arena *a, Loops *out, const Group *g)
     nest_begin(&n, a, out, g, "copy");
     NestLoop loop[MAX_RANK];
     for (int i = 0; i < v->shape.rank; i++) loop[i] = (NestLoop){"i", v->shape.dim[i], false, NULL};
-    int64_t tasks = nest_choose_tasks(loop, v->shape.rank, 1, 256);
+    int64_t tasks = nest_choose_tasks(&n, loop, v->shape.rank, 1, 256);
     int opened = nest_open(&n, loop, v->shape.rank);
     Coord at = {.rank = v->shape.rank};
     Expr *linear = x_i64(n.b, 0);
@@ -88,7 +88,7 @@ void nest_pack(Arena *a, Loops *out, const Group *g)
             (NestLoop){"i", (to->dim[i] + to->block[i] - 1) / to->block[i], false, NULL};
     int64_t lanes1 = to->block[1];
     loop[nloop++] = (NestLoop){"l", lanes1, false, NULL};
-    int64_t tasks = nest_choose_tasks(loop, to->rank, lanes1 * to->block[0], 1024);
+    int64_t tasks = nest_choose_tasks(&n, loop, to->rank, lanes1 * to->block[0], 1024);
     int opened = nest_open(&n, loop, nloop);
     p.at.rank = to->rank;
     for (int i = 0; i < to->rank; i++) {

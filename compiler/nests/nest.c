@@ -2,7 +2,7 @@
 #include "nests/nest.h"
 #include <string.h>
 
-enum { WANTED_TASKS = 32 };
+enum { CPU_TASKS = 32 }; /* what the least work of a task is written for */
 
 LType nest_ltype(DType t)
 {
@@ -71,11 +71,18 @@ bool nest_inside(const Nest *n, const Node *v)
 
 /* ---- loops ---- */
 
-int64_t nest_choose_tasks(NestLoop *l, int n, int64_t inner, int64_t least)
+int64_t nest_least(const Nest *n, int64_t least)
 {
-    int64_t tasks = 1, rest = inner;
+    int64_t scaled = least * CPU_TASKS / n->sched->machine->tasks;
+    return scaled > 1 ? scaled : 1;
+}
+
+int64_t nest_choose_tasks(const Nest *nest, NestLoop *l, int n, int64_t inner, int64_t least)
+{
+    int64_t tasks = 1, rest = inner, wanted = nest->sched->machine->tasks;
+    least = nest_least(nest, least);
     for (int i = 0; i < n; i++) rest *= l[i].extent;
-    for (int i = 0; i < n && tasks < WANTED_TASKS; i++) {
+    for (int i = 0; i < n && tasks < wanted; i++) {
         if (l[i].extent == 1) continue;
         if (rest / l[i].extent < least) break;
         l[i].parallel = true;

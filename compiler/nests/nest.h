@@ -52,8 +52,10 @@ typedef struct NestLoop {
     Expr *var;
 } NestLoop;
 /* Makes leading loops parallel until there are enough tasks, but leaves at least `least` elements
- * to each (inner: elements below all these loops). -> number of tasks */
-int64_t nest_choose_tasks(NestLoop *l, int n, int64_t inner, int64_t least);
+ * to each (nest_least; inner: elements below all these loops). -> number of tasks */
+int64_t nest_choose_tasks(const Nest *nest, NestLoop *l, int n, int64_t inner, int64_t least);
+/* The least work of a task, where `least` is good for a CPU: less for machines that need more tasks. */
+int64_t nest_least(const Nest *n, int64_t least);
 int nest_open(Nest *n, NestLoop *l, int count); /* -> how many lb_end() close them */
 void nest_close(Nest *n, int opened);
 /* A vector loop of `extent` lanes, or nothing when extent is 1 (returns constant 0). Close with

@@ -4,13 +4,21 @@
 
 enum { LEAST_PER_TASK = 2048, FLAT_CHUNK = 256 /* blocks of BLOCK elements */ };
 
+/* Blocks of a task: FLAT_CHUNK, unless the machine needs more tasks than that makes. */
+static int64_t flat_chunk(const Nest *n, int64_t blocks)
+{
+    int64_t chunk = blocks / n->sched->machine->tasks, least = nest_least(n, FLAT_CHUNK);
+    if (chunk < least) chunk = least;
+    if (chunk > FLAT_CHUNK) chunk = FLAT_CHUNK;
+    return blocks < chunk ? blocks : chunk;
+}
+
 /* Flat storage: chunks of whole blocks; a task is a chunk. Padding is computed along. */
 static int64_t each_flat(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *, void *),
                          void *arg)
 {
     LB *b = n->b;
-    int64_t blocks = (l->count + BLOCK - 1) / BLOCK,
-            chunk = blocks < FLAT_CHUNK ? blocks : FLAT_CHUNK;
+    int64_t blocks = (l->count + BLOCK - 1) / BLOCK, chunk = flat_chunk(n, blocks);
     int64_t tasks = (blocks + chunk - 1) / chunk;
     bug_if(l->count % BLOCK, "flat storage of %lld elements", (long long)l->count);
     Expr *first = x_muli(b, x_task(b), chunk);
@@ -107,7 +115,7 @@ int64_t nest_each(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *
         loop[nloop++] = (NestLoop){"l", l->block[a], false, NULL};
     }
     int64_t tasks =
-        nest_choose_tasks(loop, nloop, blocked ? BLOCK : l->dim[e.axis], LEAST_PER_TASK);
+        nest_choose_tasks(n, loop, nloop, blocked ? BLOCK : l->dim[e.axis], LEAST_PER_TASK);
     int opened = nest_open(n, loop, nloop);
     for (int i = 0; i < nloop; i++) {
         if (of[i] >= MAX_RANK)

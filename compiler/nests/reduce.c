@@ -139,7 +139,21 @@ static void add_run(Red *r, LBuf *around)
     r->acc = around;
 }
 
-/* Loops over the summed axes; axis 0 only over this chunk. The innermost loop has accumulators of
+/* What of axis `a` the chunk sums: *extent elements from the returned one on. */
+static Expr *part_of_axis(Red *r, int a, Expr *chunk, Expr **extent)
+{
+    LB *b = r->n.b;
+    const GroupSchedule *gs = r->n.gs;
+    *extent = x_i64(b, blocks(r->dom, a));
+    if (!chunk || (a != 0 && (a != 2 || gs->red_rows == 1))) return x_i64(b, 0);
+    int64_t length = a == 0 ? gs->red_chunk : gs->red_row_chunk;
+    Expr *which = a == 0 ? x_divi(b, chunk, gs->red_rows) : x_modi(b, chunk, gs->red_rows);
+    Expr *first = lb_let(b, x_muli(b, which, length), "f");
+    *extent = x_bin(b, B_MIN, x_i64(b, length), x_sub(b, *extent, first));
+    return first;
+}
+
+/* Loops over the summed axes; axes 0 and 2 only over this chunk. The innermost loop has accumulators of
  * its own: in one long chain of float32 additions, thousands of equal terms (the zeros behind a
  * ReLU, less a mean) would all be rounded to the same side. */
 static void sum_chunk(Red *r, Expr *chunk)
@@ -152,11 +166,7 @@ static void sum_chunk(Red *r, Expr *chunk)
     for (int i = 0; i < r->nkept; i++) place_axis(r, &at, r->kept_axis[i], r->kept[i].var);
     for (int a = 0; a < r->dom->rank; a++) {
         if (!(r->axes >> a & 1)) continue;
-        Expr *extent = x_i64(b, blocks(r->dom, a)), *first = x_i64(b, 0);
-        if (a == 0 && chunk) {
-            first = x_muli(b, chunk, n->gs->red_chunk);
-            extent = x_bin(b, B_MIN, x_i64(b, n->gs->red_chunk), x_sub(b, extent, first));
-        }
+        Expr *extent, *first = part_of_axis(r, a, chunk, &extent);
         if (r->axes >> a == 1 && opened > 0) { /* the last */
             around = r->acc;
             clear_acc(r);
@@ -285,7 +295,7 @@ static void reduce_whole(Red *r)
 {
     int64_t inner = shape_count(r->g->domain);
     for (int i = 0; i < r->nkept; i++) inner /= r->kept[i].extent;
-    int64_t tasks = nest_choose_tasks(r->kept, r->nkept, inner, 1024);
+    int64_t tasks = nest_choose_tasks(&r->n, r->kept, r->nkept, inner, 1024);
     int opened = nest_open(&r->n, r->kept, r->nkept);
     clear_acc(r);
     sum_chunk(r, NULL);
@@ -322,7 +332,7 @@ static void reduce_chunks(Red *r)
 static void combine_chunks(Red *r)
 {
     LBuf *partial[GROUP_MOST_ANCHORS];
-    int64_t tasks = nest_choose_tasks(r->kept, r->nkept, r->n.gs->red_split * r->lanes, 256);
+    int64_t tasks = nest_choose_tasks(&r->n, r->kept, r->nkept, r->n.gs->red_split * r->lanes, 256);
     int opened = nest_open(&r->n, r->kept, r->nkept);
     for (int k = 0; k < r->nanchor; k++) partial[k] = partial_buf(r, k);
     finish(r, totals(r, partial, r->n.gs->red_split, kept_offset(r), per_chunk(r)));

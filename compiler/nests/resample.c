@@ -91,7 +91,7 @@ void nest_resample(Arena *a, Loops *out, const Group *g)
     NestLoop loop[4];
     for (int i = 0; i < 4; i++)
         loop[i] = (NestLoop){"i", (l->dim[i] + l->block[i] - 1) / l->block[i], false, NULL};
-    int64_t tasks = nest_choose_tasks(loop, 3, r.lanes * l->dim[3] * 4, 1024);
+    int64_t tasks = nest_choose_tasks(&r.n, loop, 3, r.lanes * l->dim[3] * 4, 1024);
     int opened = nest_open(&r.n, loop, 4);
     r.at.rank = 4;
     for (int i = 0; i < 4; i++) {

@@ -103,7 +103,7 @@ void nest_row(Arena *a, Loops *out, const Group *g)
     int nloop = 0;
     for (int i = 0; i < g->domain.rank; i++)
         if (i != 1) loop[nloop++] = (NestLoop){"i", g->domain.dim[i], false, NULL};
-    int64_t tasks = nest_choose_tasks(loop, nloop, r.c, 32);
+    int64_t tasks = nest_choose_tasks(&n, loop, nloop, r.c, 32);
     int opened = nest_open(&n, loop, nloop);
     for (int i = 0, k = 0; i < g->domain.rank; i++)
         if (i != 1) r.at.idx[i] = loop[k++].var;

@@ -37,7 +37,7 @@ static int64_t win_open(Win *w, int64_t h, int64_t wd, int64_t inner, int *opene
 {
     w->loop[2] = (NestLoop){"h", h, false, NULL};
     w->loop[3] = (NestLoop){"w", wd, false, NULL};
-    int64_t tasks = nest_choose_tasks(w->loop, 3, inner * wd, 1024);
+    int64_t tasks = nest_choose_tasks(&w->n, w->loop, 3, inner * wd, 1024);
     *opened = nest_open(&w->n, w->loop, 4);
     w->at.idx[0] = w->loop[0].var;
     if (w->lanes > 1)

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { RESIDENT = 4 }; /* blocks of a multiprocessor that must have room: 128 registers a thread */
+
 typedef struct Cuda {
     Buf *out;
     const Func *f;
@@ -212,7 +214,10 @@ static void loop(Cuda *c, const Stmt *s)
         bool crosses = cuda_crosses(&c->at, s->body);
         if (crosses) line(c, fence);
         bug_if(s->extent->c.i > CUDA_LANES, "a vector of %" PRId64 " lanes", s->extent->c.i);
-        line(c, "if (lane < %" PRId64 ") {", s->extent->c.i);
+        if (s->extent->c.i == CUDA_LANES)
+            line(c, "{");
+        else
+            line(c, "if (lane < %" PRId64 ") {", s->extent->c.i);
         c->lane = s->var;
         block(c, s->body);
         c->lane = NULL;
@@ -327,8 +332,9 @@ static void function(Buf *out, const Func *f, void (*enter)(Cuda *c))
 
 static void enter_kernel(Cuda *c)
 {
-    buf_printf(c->out, "extern \"C\" __global__ void __launch_bounds__(%d) %s(",
-               CUDA_LANES * CUDA_TASKS, c->f->name);
+    /* Without a number of blocks, ptxas rather spills than leave the registers that full occupancy allows. */
+    buf_printf(c->out, "extern \"C\" __global__ void __launch_bounds__(%d, %d) %s(",
+               CUDA_LANES * CUDA_TASKS, RESIDENT, c->f->name);
     cuda_parameters(c->out, c->f);
     buf_puts(c->out, ")\n{\n");
     line(c, "const int lane = threadIdx.x;");
