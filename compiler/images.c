@@ -23,9 +23,10 @@ static void *compile(void *arg)
     const Machine *m = j->out->machine;
     const Backend *b = backend_find(m->backend);
     int n = b->compile(j->f, j->nfunc, NULL, 0, m, j->o, &o, &j->source, NULL);
-    bug_if(n != 2, "a backend of GPUs gives a cubin and PTX");
+    bug_if(n != 3, "a backend of GPUs gives a cubin, PTX and a log");
     j->out->cubin = o[0];
     j->out->ptx = o[1];
+    j->out->log = o[2];
     free(o);
     return NULL;
 }
@@ -62,6 +63,7 @@ void images_free(Images *i)
     for (int k = 0; k < i->n; k++) {
         free(i->v[k].cubin.data);
         free(i->v[k].ptx.data);
+        free(i->v[k].log.data);
     }
     buf_free(&i->source);
     i->n = 0;

@@ -9,6 +9,7 @@ typedef struct Image { /* of one architecture */
     const Machine *machine;
     unsigned arch;     /* 80 of "sm_80" */
     Object cubin, ptx; /* malloc'ed; PTX: text that ends with a 0 byte, which counts */
+    Object log;        /* malloc'ed text: what the assembler says of each kernel */
 } Image;
 
 typedef struct Images {

@@ -4,6 +4,7 @@
 #include "init.h"
 #include "link.h"
 #include "pipeline.h"
+#include "predict.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
 #include "support/file.h"
@@ -45,8 +46,11 @@ static const Flag flags[] = {
      FLAG_TARGET, 0},
     {"--target", "cuda[:ARCH,..]", "a program for GPUs as well: sm_80 (default), sm_90, sm_120",
      FLAG_TARGET, 0},
-    {"--emit", "WHAT,..", "exe (default); cuda, ptx, cubin: a GPU's kernels beside OUT", FLAG_EMIT,
-     0},
+    {"--emit", "WHAT,..",
+     "exe (default); cuda, ptx, cubin: a GPU's kernels beside OUT; manifest: what is known of them",
+     FLAG_EMIT, 0},
+    {"--predict", NULL, "bench: no run; what GPUs are predicted to need, from counts", FLAG_BOOL,
+     AT(predict)},
     {"--no-cache", NULL, "compiles GPU kernels again that the cache has", FLAG_BOOL, AT(no_cache)},
     {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
      0},
@@ -102,6 +106,7 @@ static void print_help(void)
     printf(
         "sinter %s: a model description becomes a program that trains.\n\n"
         "  sinter build SPEC -o OUT   compiles a description into an executable\n"
+        "  sinter bench SPEC --predict   what GPUs are predicted to need, fused beside unfused\n"
         "  sinter check SPEC          reads it, infers shapes, builds nothing\n"
         "  sinter init KIND           writes a description: cnn, mlp, autoencoder, resnet18-ft, "
         "squeezenet-ft, fcn\n"
@@ -366,7 +371,18 @@ static int verb_build(Args *a)
     if (a->o.out && !strcmp(a->o.out, a->o.spec))
         usage("C001", NULL, "OUT is the description itself: '%s'", a->o.out);
     if (a->o.emit & ~(unsigned)EMIT_EXE && !a->o.narch)
-        usage("C001", NULL, "--emit=cuda, ptx and cubin need --target=cuda");
+        usage("C001", NULL, "--emit=cuda, ptx, cubin and manifest need --target=cuda");
+    return compile(&a->o);
+}
+
+static int verb_bench(Args *a)
+{
+    take_spec(a);
+    if (a->o.out) usage("C001", NULL, "'bench' keeps no program: leave out -o");
+    if (!a->o.predict) usage("C001", NULL, "'bench' needs --predict; to measure: sinter build, then OUT bench");
+    if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
+    if (!predict_has_board(a->o.arch[0]))
+        usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);
     return compile(&a->o);
 }
 
@@ -445,7 +461,7 @@ typedef struct Verb {
     const char *name;
     int (*run)(Args *);
 } Verb;
-static const Verb verbs[] = {{"build", verb_build},  {"check", verb_check},   {"fmt", verb_fmt},
+static const Verb verbs[] = {{"build", verb_build},  {"bench", verb_bench},  {"check", verb_check},   {"fmt", verb_fmt},
                              {"init", verb_init},    {"verify", verb_verify}, {"ops", verb_ops},
                              {"doctor", verb_doctor}};
 enum { NVERBS = sizeof verbs / sizeof verbs[0] };

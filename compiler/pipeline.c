@@ -12,6 +12,7 @@
 #include "../runtime/abi.h"
 #include "blob.h"
 #include "link.h"
+#include "predict.h"
 #include "summary.h"
 #include "support/file.h"
 #include <errno.h>
@@ -23,7 +24,7 @@
 
 const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule", "plan",
                                    "loop", "cuda",  "ptx",  "llvm",     "asm",  "link",     NULL};
-const char *const emit_names[] = {"exe", "cuda", "ptx", "cubin", NULL};
+const char *const emit_names[] = {"exe", "cuda", "ptx", "cubin", "manifest", NULL};
 
 typedef struct Pipeline {
     Arena *perm;
@@ -103,7 +104,7 @@ static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const voi
 
 static bool wants_exe(const CompileOptions *o)
 {
-    return !o->emit || o->emit & EMIT_EXE;
+    return !o->predict && (!o->emit || o->emit & EMIT_EXE);
 }
 
 static void print_spec(Buf *b, const void *x)
@@ -305,8 +306,26 @@ static CodegenOptions codegen_options(const Pipeline *p)
     return c;
 }
 
+/* Counts of what was compiled, where they were asked for: the manifest beside OUT, a prediction. */
+static void write_counts(Pipeline *p, const Blob *blob, const BlobProgram *prog, int n, const Images *images)
+{
+    Manifest *m[MOST_ARCHS];
+    Buf text = {0};
+    if (!(p->o->emit & EMIT_MANIFEST) && !p->o->predict) return;
+    for (int i = 0; i < images->n; i++)
+        m[i] = manifest_build(p->perm, spec_name(p->spec), blob, prog, n, &images->v[i]);
+    if (p->o->predict) {
+        predict_print(&text, m, images->n, p->o->json);
+        fputs(text.s, stdout);
+    } else {
+        manifest_print(&text, m, images->n);
+        write_beside(p, "manifest.json", text.s, text.n);
+    }
+    buf_free(&text);
+}
+
 /* The GPUs' kernels, if there are any, compiled into the blob. -> false: stop here */
-static bool emit_images(Pipeline *p, Blob *blob)
+static bool emit_images(Pipeline *p, Blob *blob, const BlobProgram *prog, int n)
 {
     Images images = {0};
     CodegenOptions c = codegen_options(p);
@@ -320,6 +339,7 @@ static bool emit_images(Pipeline *p, Blob *blob)
     bool stop = after(p, "cuda", print_text, p->o->narch ? &images.source : &none);
     stop = after(p, "ptx", print_text, &ptx) || stop;
     if (!stop) write_kernels(p, &images);
+    if (!stop) write_counts(p, blob, prog, n, &images);
     images_free(&images);
     return !stop;
 }
@@ -421,7 +441,7 @@ static int build_model(Pipeline *p)
     if (!n) return diag_flush();
     Object *obj = NULL;
     Blob *blob = make_blob(p, prog, n);
-    bool go_on = emit_images(p, blob);
+    bool go_on = emit_images(p, blob, prog, n);
     if (wants_exe(o)) go_on = go_on && emit(p, blob, &obj, &nobj);
     buf_free(&blob->data);
     if (go_on && wants_exe(o)) link_executable(p->perm, obj, nobj, o->out, o->save_temps);
@@ -430,7 +450,7 @@ static int build_model(Pipeline *p)
     if (!go_on) return EXIT_OK;
     after(p, "link", NULL, NULL);
     diag_flush(); /* warnings */
-    report(p, prog, n, time_now() - start);
+    if (!o->predict) report(p, prog, n, time_now() - start);
     if (o->time) print_times(p, time_now() - start);
     return EXIT_OK;
 }

@@ -7,8 +7,9 @@
 
 #define SINTER_VERSION "0.1.0"
 
-/* What `build` writes: the program, or a GPU's kernels beside OUT as OUT.cu, OUT.sm_80.ptx, OUT.sm_80.cubin. */
-enum { EMIT_EXE = 1, EMIT_CUDA = 2, EMIT_PTX = 4, EMIT_CUBIN = 8 };
+/* What `build` writes: the program, or a GPU's kernels beside OUT as OUT.cu, OUT.sm_80.ptx, OUT.sm_80.cubin,
+ * and OUT.manifest.json: what is known of every launch. */
+enum { EMIT_EXE = 1, EMIT_CUDA = 2, EMIT_PTX = 4, EMIT_CUBIN = 8, EMIT_MANIFEST = 16 };
 extern const char *const emit_names[]; /* by bit, ends with NULL */
 
 typedef struct CompileOptions {
@@ -16,6 +17,7 @@ typedef struct CompileOptions {
     const char *machine; /* "native", "x86-64-v3", ... */
     const char *arch[MOST_ARCHS]; /* "sm_80", ... by rising number: GPUs that the program can use too */
     int narch;
+    bool predict;        /* bench: no program, but what it is predicted to need on GPUs */
     unsigned emit;       /* EMIT_..; 0: EMIT_EXE */
     const Setting *set;
     int nset;

@@ -73,6 +73,16 @@ static int loop_begin(Code c, int i, int arch)
     return t >= 0 && t < i ? (int)t : -1;
 }
 
+/* Which HMMA the kernel has: bit 83 of the instruction tells tf32, bit 75 a depth of 16 from one of 8. */
+static void read_hmma(CudaStats *s, Code c)
+{
+    for (int i = 0; i < c.n && !s->hmma_flops; i++) {
+        if (opcode(c, i) != ops[SASS_HMMA].opcode) continue;
+        s->tf32 = word(c, i, 1) >> 19 & 1;
+        s->hmma_flops = 2 * 16 * 8 * (word(c, i, 1) >> 11 & 1 ? 16 : 8);
+    }
+}
+
 static bool holds_loop(Code c, int begin, int end, int arch)
 {
     for (int i = begin; i < end; i++)
@@ -148,6 +158,7 @@ CudaStats *sass_read(Arena *a, const Object *cubin, int *n)
         out[(*n)++] = (CudaStats){.name = arena_strdup(a, name + sizeof prefix - 1),
                                   .all = count(c, 0, c.n),
                                   .main = main_loop(c, arch_of(h))};
+        read_hmma(&out[*n - 1], c);
     }
     return out;
 }

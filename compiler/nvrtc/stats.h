@@ -24,6 +24,8 @@ typedef struct CudaStats {
     int stack, spill_st, spill_ld; /* bytes of a thread */
     int shared;                    /* bytes of a block, those asked for at launch not among them */
     SassMix all;
+    int hmma_flops;                /* of one HMMA of a warp: m16n8k16 or m16n8k8; 0: it has none */
+    bool tf32;                     /* they are of tf32, else of 16 bits */
     SassMix main; /* the loop that holds no other one and does most HMMA, or without any most FFMA; total 0: none */
 } CudaStats;
 

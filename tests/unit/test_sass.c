@@ -147,6 +147,13 @@ static const char source[] =
     "    MMA(d);\n"
     "    out[threadIdx.x] = d[0] + d[1] + d[2] + d[3] + e[0] + e[1] + e[2] + e[3];\n"
     "}\n"
+    "extern \"C\" __global__ void tf32(float *out, int x)\n"
+    "{\n"
+    "    float d[4] = {0, 0, 0, 0};\n"
+    "    asm volatile(\"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3},{%4,%4,%4,%4},{%4,%4},\"\n"
+    "                 \"{%0,%1,%2,%3};\" : \"+f\"(d[0]), \"+f\"(d[1]), \"+f\"(d[2]), \"+f\"(d[3]) : \"r\"(x));\n"
+    "    out[threadIdx.x] = d[0] + d[1] + d[2] + d[3];\n"
+    "}\n"
     "extern \"C\" __global__ void simt(float *out, const float *in, int n, int m)\n"
     "{\n"
     "    __shared__ float s[256];\n"
@@ -170,9 +177,13 @@ static void read_compiled(const char *arch)
     int n;
     cuda_compile(source, arch, &cubin, &ptx, &log);
     const CudaStats *s = cuda_stats(a, &cubin, log.s, &n);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 3);
     const CudaStats *tensor = cuda_stats_find(s, n, "tensor"), *simt = cuda_stats_find(s, n, "simt");
-    assert_true(tensor && simt);
+    const CudaStats *tf32 = cuda_stats_find(s, n, "tf32");
+    assert_true(tensor && simt && tf32);
+    assert_true(tensor->hmma_flops == 4096 && !tensor->tf32);
+    assert_true(tf32->hmma_flops == 2048 && tf32->tf32);
+    assert_int_equal(simt->hmma_flops, 0);
     assert_int_equal(tensor->all.op[SASS_HMMA], 4);
     assert_int_equal(tensor->main.op[SASS_HMMA], 3);
     assert_int_equal(tensor->main.op[SASS_LDG], 1);
