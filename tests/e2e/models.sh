@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Every model of models/ against PyTorch: outputs, gradients, running statistics, five steps. No weights are stored:
+# both sides make them by the formula of tests/torch/README.md. `models.sh WORD...`: only cases with such names.
+. "$(dirname "$0")/lib.sh"
+parity=${compare%/*}/parity
+
+# The description at another size, with another optimizer, and without dropout, which draws other numbers here and there.
+describe() { # model lr shape(N,C,H,W)
+    sed -E -e "s/^(input: \{image: )\[[^]]*\]/\1[${3#*,}]/" -e "s/^(  optimizer: ).*/\1SGD(lr=$2, momentum=0.9, weight_decay=0.0005)/" \
+        -e 's/Dropout\([0-9.]+\)/Dropout(0)/' "models/$1.yaml"
+}
+
+one_case() { # a line of `cases`
+    local name=$1 model=$2 lr=$3 shape=$4 from=$5 to=$6 target=$7 classes=$8 section
+    local p=$work/$name f=$fixtures/models/$name.safetensors keys=$fixtures/models/$model.keys
+    describe "$model" "$lr" "$shape" >"$p.yaml"
+    "$parity" make "$p.weights" <"$keys"
+    "$parity" make "$p.input" <<<"input input $shape $from $to"
+    case $target in
+        -) ;;
+        *,*,*) "$parity" make "$p.target" <<<"mask target $target 0 $classes" ;;
+        *,*) "$parity" make "$p.target" <<<"truth target $target 0 $classes" ;;
+        *) "$parity" make "$p.target" <<<"labels target $target 0 $classes" ;;
+    esac
+    check "$name builds" "$sinter" build "$p.yaml" --batch "${shape%%,*}" --no-variants -o "$p" || return
+    check "$name runs" "$p" run --input "$p.input" --weights "$p.weights" --output "$p.output"
+    check "$name: output" "$parity" check "$f" output "$keys" "$p.output"
+    local steps=("$p" step --input "$p.input" --weights "$p.weights")
+    [ "$target" = - ] || steps+=(--target "$p.target")
+    check "$name steps once" "${steps[@]}" --steps 1 --save-grads "$p.grads" --save-weights "$p.buffers"
+    check "$name steps five times" "${steps[@]}" --steps 5 --save-weights "$p.changes" --log "$p.losses"
+    for section in grads buffers changes losses; do
+        grep -q ^buffer "$keys" || [ $section != buffers ] || continue
+        check "$name: $section" "$parity" check "$f" $section "$keys" "$p.$section"
+        [ -z "${VERBOSE:-}" ] || tail -n 1 "$work/said"
+    done
+    rm -f "$p" "$p".*
+}
+
+while read -r name rest; do
+    [[ -n $name && $name != \#* ]] || continue
+    [[ $# = 0 || " $* " = *" $name "* ]] || continue
+    # shellcheck disable=SC2086
+    one_case "$name" $rest </dev/null
+done <"$fixtures/models/cases"
+finish
