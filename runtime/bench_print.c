@@ -29,6 +29,8 @@ void rt_bench_head(const RtModel *m, const RtDevice *d, int threads, double peak
                RT_STR(m, m->compiler), RT_STR(m, m->target));
     } else
         printf("%s; times are the device's own\n%s\n\n", rt_esc(d->name), RT_STR(m, m->compiler));
+    const char *precision = rt_model_option(m, "model.precision", NULL);
+    if (precision) printf("precision %s\n\n", precision);
     printf("%-8s %-10s %5s %7s %9s %9s %9s %10s %8s %6s %8s %8s\n", "variant", "phase", "batch",
            "steps", "p50 ms", "p90 ms", "p99 ms", "images/s", "GFLOP/s", "%peak", "MB moved",
            "peak MiB");

@@ -78,6 +78,7 @@ static void print_text(const RtModel *m)
     char *gpu = images(m);
     line("cuda", gpu);
     free(gpu);
+    line("precision", rt_model_option(m, "model.precision", NULL));
     line("loss", text(m, m->loss));
     line("optimizer", text(m, m->optimizer));
     printf("%-11s %lld\n%-11s %u in %u programs\n", "parameters", (long long)parameters(m),
@@ -120,6 +121,7 @@ static void print_json(const RtModel *m, const char *path)
     rt_json_str(&j, "compiler", text(m, m->compiler));
     rt_json_str(&j, "target", text(m, m->target));
     rt_json_str(&j, "isa", text(m, m->isa));
+    rt_json_str(&j, "precision", rt_model_option(m, "model.precision", NULL));
     rt_json_str(&j, "loss", text(m, m->loss));
     rt_json_str(&j, "optimizer", text(m, m->optimizer));
     rt_json_int(&j, "parameters", parameters(m));

@@ -8,6 +8,7 @@
 #include "ckpt.h"
 #include "err.h"
 #include "file.h"
+#include "model.h"
 #include "train.h"
 #include <math.h>
 #include <stdio.h>
@@ -45,6 +46,12 @@ static void free_meta(Meta *m)
     for (int i = 0; i < m->n; i++) free(m->pair[i].value);
 }
 
+static const char *precision_text(const RtModel *m)
+{
+    const char *p = rt_model_option(m, "model.precision", NULL);
+    return p ? p : "fp32";
+}
+
 static const char *optimizer_text(const RtModel *m)
 {
     return m->optimizer ? RT_STR(m, m->optimizer) : "";
@@ -73,6 +80,7 @@ static void resume_meta(const RtTrain *t, Meta *m)
     add_int(m, "seed", (int64_t)t->seed);
     add_int(m, "items", t->items);
     add(m, "optimizer", rt_strdup(optimizer_text(t->s->model)));
+    add(m, "precision", rt_strdup(precision_text(t->s->model)));
     add_real(m, "lr", t->schedule.base);
     add(m, "schedule", rt_schedule_text(&t->schedule, &t->s->opt));
     add(m, "plateau", plateau_text(&t->schedule.plateau));
@@ -193,6 +201,8 @@ static void check_settings(const RtTrain *t, const RtSt *f)
     same_int(t, "--seed", (int64_t)t->seed, need_int(f, "seed"));
     same_int(t, "number of training items", t->items, need_int(f, "items"));
     same(t, "optimizer", optimizer_text(t->s->model), need(f, "optimizer"));
+    const char *then_stored = rt_st_meta(f, "precision");
+    same(t, "precision", precision_text(t->s->model), then_stored ? then_stored : "fp32");
     same(t, "monitor", rt_monitor_name[t->monitor], need(f, "monitor"));
     char now[40], then[40];
     snprintf(now, sizeof now, "%g", t->schedule.base);

@@ -6,6 +6,7 @@
 #include "err.h"
 #include "file.h"
 #include "json.h"
+#include "loss_scale.h"
 #include "model.h"
 #include "raw.h"
 #include "scalars.h"
@@ -16,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void save_gradients(RtExec *e, const char *path)
+/* scale: of the loss in that step, which the gradients carry. */
+static void save_gradients(RtExec *e, double scale, const char *path)
 {
     const RtProgram *p = rt_exec_program(e);
     const RtModel *m = rt_exec_model(e);
@@ -32,6 +34,7 @@ static void save_gradients(RtExec *e, const char *path)
         x[n].count = rt_tensor_count(t);
         void *plain = rt_alloc((size_t)x[n].count, 4, "gradients");
         rt_exec_get(e, x[n].name, plain);
+        for (int64_t k = 0; k < x[n].count && scale != 1; k++) ((float *)plain)[k] /= (float)scale;
         x[n++].data = plain;
     }
     rt_st_write(path, x, n, NULL, 0, NULL);
@@ -41,7 +44,7 @@ static void save_gradients(RtExec *e, const char *path)
 
 /* Runs the steps; returns the log, a JSON line a step (malloc). */
 static char *run_steps(RtSession *s, RtExec *e, const RtRaw *input, const RtRaw *target,
-                       float *last)
+                       float *last, double *scale)
 {
     char *log = NULL;
     size_t size = 0;
@@ -54,6 +57,7 @@ static char *run_steps(RtSession *s, RtExec *e, const RtRaw *input, const RtRaw 
         rt_raw_put(input, e, "input", first, input->batch);
         if (target->values) rt_raw_put(target, e, "target", first, input->batch);
         rt_scalars_step(s->state, &s->opt, i + 1);
+        if (i == steps - 1) *scale = rt_loss_scale(s->state).scale;
         rt_exec_run(e);
         rt_exec_get(e, "loss", last);
         if (!isfinite(*last)) {
@@ -96,6 +100,7 @@ int rt_verb_step(const RtVerb *v)
     RtSession s;
     RtRaw input = {0}, target = {0};
     float loss = 0;
+    double scale = 1;
     rt_session_open(&s, v, RT_VERB_STEP);
     const char *in = rt_option_str(&s.opt, "run.input", NULL),
                *to = rt_option_str(&s.opt, "run.target", NULL);
@@ -109,10 +114,10 @@ int rt_verb_step(const RtVerb *v)
     check_rows(&input, &target);
     rt_session_begin_weights(&s);
     rt_exec_prepare(e);
-    char *log = run_steps(&s, e, &input, &target, &loss);
+    char *log = run_steps(&s, e, &input, &target, &loss, &scale);
     const char *path;
     if ((path = rt_option_str(&s.opt, "run.log", NULL))) rt_file_save(path, log, strlen(log), NULL);
-    if ((path = rt_option_str(&s.opt, "run.save_grads", NULL))) save_gradients(e, path);
+    if ((path = rt_option_str(&s.opt, "run.save_grads", NULL))) save_gradients(e, scale, path);
     if ((path = rt_option_str(&s.opt, "run.save_weights", NULL))) {
         rt_ckpt_save(s.state, RT_WEIGHTS, path, NULL, 0, NULL);
     }

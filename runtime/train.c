@@ -8,6 +8,7 @@
 #include "ckpt.h"
 #include "err.h"
 #include "json.h"
+#include "loss_scale.h"
 #include "model.h"
 #include "progress.h"
 #include "scalars.h"
@@ -288,6 +289,11 @@ static void add_history(RtTrain *t, double seconds, double rate)
         if (!isnan(t->value[i])) rt_json_num(&j, rt_monitor_name[i], t->value[i]);
     }
     rt_json_num(&j, "lr", rt_scalars_get(t->s->state, "lr", NAN));
+    RtLossScale scaling = rt_loss_scale(t->s->state);
+    if (scaling.there) {
+        rt_json_num(&j, "loss_scale", scaling.scale);
+        rt_json_num(&j, "skipped_steps", scaling.skipped);
+    }
     rt_json_num(&j, "seconds", seconds);
     rt_json_num(&j, "images_per_second", rate);
     char *all = rt_format("%s%s", t->history ? t->history : "", rt_json_text(&j));
@@ -309,7 +315,10 @@ static void print_epoch(const RtTrain *t, int64_t epochs, double seconds, double
     if (!isnan(v[RT_VAL_ACCURACY]))
         n += snprintf(line + n, 32, "  val acc %.2f%%", 100 * v[RT_VAL_ACCURACY]);
     if (rate_changes(t))
-        snprintf(line + n, 32, "  lr %.4g", rt_scalars_get(t->s->state, "lr", NAN));
+        n += snprintf(line + n, 32, "  lr %.4g", rt_scalars_get(t->s->state, "lr", NAN));
+    RtLossScale scaling = rt_loss_scale(t->s->state);
+    if (scaling.there) n += snprintf(line + n, 32, "  scale %.6g", scaling.scale);
+    if (scaling.skipped > 0) snprintf(line + n, 32, "  %.0f steps left out", scaling.skipped);
     rt_progress_line("%s  %.0f img/s  %s%s", line, rate, rt_duration(seconds, time),
                      best ? "  best" : "");
 }
