@@ -142,7 +142,9 @@ Node *autodiff(Graph *g, Node **weights)
                 NEWN(a, State *, g->state.n + 1), NEWN(a, Node *, g->state.n + 1), 0};
     find_reads(g, &p);
     g->cur_grad = true;
-    bool ok = autodiff_of(g, loss, g_const(g, 1), p.read, p.nread, p.grad);
+    State *scale = graph_find_state(g, "loss_scale");
+    Node *seed = scale ? graph_read(g, scale) : g_const(g, 1);
+    bool ok = autodiff_of(g, loss, seed, p.read, p.nread, p.grad);
     if (ok) collect(g, &p);
     if (p.npart) pack = graph_add(g, op_find("Pack"), p.total, p.npart, NULL);
     g->cur_grad = false;

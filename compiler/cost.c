@@ -1,6 +1,6 @@
 /* What a group must do and what it is called: for --explain-fusion, the schedule and the program's
  * step table. */
-#include "groups.h"
+#include "schedule.h"
 #include <string.h>
 
 static double contraction_flops(const Node *n)
@@ -35,17 +35,17 @@ static double node_flops(const Node *n)
     }
 }
 
-static double node_bytes(const Node *n)
+static double node_bytes(const Schedule *s, const Node *n)
 {
-    return (double)shape_count(n->shape) * dtype_size(n->dtype);
+    return (double)shape_count(n->shape) * ltype_size(s->type[n->id]);
 }
 
-void group_cost(const Group *g, double *flops, double *bytes)
+void group_cost(const Schedule *s, const Group *g, double *flops, double *bytes)
 {
     *flops = *bytes = 0;
     for (int i = 0; i < g->node.n; i++) *flops += node_flops(g->node.v[i]);
-    for (int i = 0; i < g->in.n; i++) *bytes += node_bytes(g->in.v[i]);
-    for (int i = 0; i < g->out.n; i++) *bytes += node_bytes(g->out.v[i]);
+    for (int i = 0; i < g->in.n; i++) *bytes += node_bytes(s, g->in.v[i]);
+    for (int i = 0; i < g->out.n; i++) *bytes += node_bytes(s, g->out.v[i]);
 }
 
 static const char *label(const Node *n)

@@ -1,5 +1,5 @@
 /* Texts about groups: the plain dump, and the table of --explain-fusion that a person reads. */
-#include "groups.h"
+#include "schedule.h"
 #include "stages.h"
 #include <string.h>
 
@@ -58,15 +58,16 @@ static const char *lines_of(Arena *a, const Group *g)
     return lo == hi ? arena_printf(a, "%d", lo) : arena_printf(a, "%d-%d", lo, hi);
 }
 
-static void print_kernels(Buf *b, const Groups *gs)
+static void print_kernels(Buf *b, const Schedule *s)
 {
+    const Groups *gs = s->groups;
     Arena *a = arena_new();
     buf_printf(b, "%4s  %-9s %7s %8s  %-7s %s\n", "#", "nest", "FLOP", "bytes", "lines",
                "layers (x' is the gradient of x)");
     for (int i = 0; i < gs->group.n; i++) {
         const Group *g = gs->group.v[i];
         double flops, bytes;
-        group_cost(g, &flops, &bytes);
+        group_cost(s, g, &flops, &bytes);
         buf_printf(b, "%4d  %-9s ", g->id, g->row ? "row" : nest_names[g->nest]);
         amount(b, 5, flops);
         buf_putc(b, ' ');
@@ -165,13 +166,14 @@ static void print_boundaries(Buf *b, const Groups *gs)
     arena_free(bs.a);
 }
 
-static void print_total(Buf *b, const Groups *gs)
+static void print_total(Buf *b, const Schedule *s)
 {
+    const Groups *gs = s->groups;
     double flops = 0, bytes = 0;
     int nodes = 0;
     for (int i = 0; i < gs->group.n; i++) {
         double f, m;
-        group_cost(gs->group.v[i], &f, &m);
+        group_cost(s, gs->group.v[i], &f, &m);
         flops += f;
         bytes += m;
         nodes += gs->group.v[i]->node.n;
@@ -183,9 +185,9 @@ static void print_total(Buf *b, const Groups *gs)
     buf_puts(b, "B to and from memory\n");
 }
 
-void groups_explain(Buf *b, const Groups *gs)
+void schedule_explain(Buf *b, const Schedule *s)
 {
-    print_total(b, gs);
-    print_kernels(b, gs);
-    print_boundaries(b, gs);
+    print_total(b, s);
+    print_kernels(b, s);
+    print_boundaries(b, s->groups);
 }

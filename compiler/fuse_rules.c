@@ -195,13 +195,22 @@ static const char *rule_sibling(Fuse *f, Node *n, Group *g)
     return NULL;
 }
 
+/* Works on all gradients end to end. */
+static bool works_on_pack(const Group *g)
+{
+    for (int i = 0; i < g->node.n; i++)
+        for (int k = 0; k < g->node.v[i]->nin; k++)
+            if (op_is(g->node.v[i]->in[k], "Pack")) return true;
+    return false;
+}
+
 /* Elementwise work in front of a sum: computed where it is summed. */
 static const char *rule_prologue(Fuse *f, Node *n, Group *g)
 {
     if (n->op->nest != NEST_REDUCE || fuse_is_row(n)) return "";
     if (g->nest != NEST_POINTWISE) return "a sum is not taken inside of its producer's kernel";
     if (!shape_eq(g->domain, n->in[0]->shape)) return "its producer works on another shape";
-    if (g->domain.rank < 2) return "its producer works on a vector";
+    if (g->domain.rank < 2 && !works_on_pack(g)) return "its producer works on a vector";
     g->nest = NEST_REDUCE;
     g->anchor = n;
     g->tail = n->shape;

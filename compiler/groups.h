@@ -39,10 +39,7 @@ typedef struct Groups {
         *why; /* by node id: why the node did not join its producers; NULL: it did, or has none */
 } Groups;
 
-/* cost.c: what the group's loops must do, counted from shapes: floating-point operations, and bytes
- * of the values that it loads and stores (each once). */
-void group_cost(const Group *g, double *flops, double *bytes);
-/* "conv2+relu2+pool2": the modules of the group's nodes, each once, in order; "'" marks gradients.
+/* cost.c: "conv2+relu2+pool2": the modules of the group's nodes, each once, in order; "'" marks gradients.
  * Cut after 200 bytes. */
 const char *group_layers(Arena *a, const Group *g);
 int group_line(const Group *g); /* YAML line of the first layer, 0: none */

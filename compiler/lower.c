@@ -42,7 +42,7 @@ static void book_cost(Loops *out, const Group *g, int first)
 {
     while (first < out->kernel.n - 1 && strstr(out->kernel.v[first].nest, " pack")) first++;
     Kernel *k = &out->kernel.v[first];
-    group_cost(g, &k->flops, &k->bytes);
+    group_cost(out->plan->schedule, g, &k->flops, &k->bytes);
 }
 
 Loops *lower(Arena *a, const Plan *p, const Machine *m)

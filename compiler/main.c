@@ -29,6 +29,7 @@ typedef enum FlagKind {
     FLAG_INT,
     FLAG_REAL,
     FLAG_SET,
+    FLAG_PRECISION,
     FLAG_TARGET,
     FLAG_EMIT,
     FLAG_NO_FUSE,
@@ -54,6 +55,8 @@ static const Flag flags[] = {
     {"--no-cache", NULL, "compiles GPU kernels again that the cache has", FLAG_BOOL, AT(no_cache)},
     {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
      0},
+    {"--precision", "X", "fp32, tf32, fp16 or bf16, as `precision: X` in the description",
+     FLAG_PRECISION, 0},
     {"--batch", "N", "batch size instead of train.batch_size", FLAG_INT, AT(batch)},
     {"--summary", NULL, "check: every layer with its output, parameters, multiply-adds, memory",
      FLAG_BOOL, AT(summary)},
@@ -174,14 +177,19 @@ static double parse_real(const char *flag, const char *text)
     return v;
 }
 
+static void set(Args *a, const char *name, const char *value)
+{
+    if (a->o.nset == (int)(sizeof a->set / sizeof a->set[0]))
+        usage("C001", NULL, "more than %zu --set", sizeof a->set / sizeof a->set[0]);
+    a->set[a->o.nset++] = (Setting){name, value};
+}
+
 static void add_setting(Args *a, char *text)
 {
     char *eq = strchr(text, '=');
     if (!eq || eq == text) usage("C001", NULL, "--set takes NAME=VALUE, not '%s'", text);
-    if (a->o.nset == (int)(sizeof a->set / sizeof a->set[0]))
-        usage("C001", NULL, "more than %zu --set", sizeof a->set / sizeof a->set[0]);
     *eq = 0;
-    a->set[a->o.nset++] = (Setting){text, eq + 1};
+    set(a, text, eq + 1);
 }
 
 static _Noreturn void unknown_word(const char *what, const char *kind, const char *word,
@@ -271,6 +279,9 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         break;
     case FLAG_SET:
         add_setting(a, value);
+        break;
+    case FLAG_PRECISION:
+        set(a, "precision", value);
         break;
     case FLAG_TARGET:
         set_target(a, value);

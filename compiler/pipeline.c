@@ -150,11 +150,11 @@ static const char *phase_name(uint32_t phase)
     return phase == RT_TRAIN ? "training step" : "inference";
 }
 
-static void explain(Pipeline *p, const ProgramKind *k, int64_t batch, const Groups *gs)
+static void explain(Pipeline *p, const ProgramKind *k, int64_t batch, const Schedule *s)
 {
     if (!p->o->explain || k->variant == RT_UNFUSED || k->single) return;
     Buf b = {0};
-    groups_explain(&b, gs);
+    schedule_explain(&b, s);
     printf("%s, batch %lld: %s\n", phase_name(k->phase), (long long)batch, b.s);
     buf_free(&b);
 }
@@ -195,15 +195,16 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
     if (after(p, "grad", print_graph, g)) return NULL;
 
     simplify(g, o->no_simplify ? 0 : fused ? 2 : 1);
+    lower_precision(g);
     graph_verify(g, "simplify");
     if (after(p, "simplify", print_graph, g)) return NULL;
 
     Groups *gs = fuse(a, g, fused, o->no_fuse_rule);
     groups_verify(gs);
-    explain(p, k, batch, gs);
     if (after(p, "fuse", print_groups, gs)) return NULL;
 
     Schedule *s = schedule(a, gs, p->m);
+    explain(p, k, batch, s);
     if (after(p, "schedule", print_schedule, s)) return NULL;
 
     Plan *pl = plan(a, s, !o->no_reuse);
@@ -246,6 +247,7 @@ static uint64_t model_hash(Pipeline *p, const char *loss, const char *optimizer)
 {
     Buf b = {0};
     Graph *g = spec_graph(p->perm, p->spec, false, 1);
+    if (g) g->precision = PRECISION_FP32; /* weights do not depend on it */
     if (g) graph_print(&b, g);
     buf_printf(&b, "%s %s", loss ? loss : "", optimizer ? optimizer : "");
     uint64_t h = fnv1a(b.s);
@@ -403,6 +405,11 @@ static void report(const Pipeline *p, const BlobProgram *prog, int n, double sec
         word = "";
     }
     fprintf(f, "%s; ", machines(p));
+    Precision precision = prog[0].loops->plan->schedule->groups->graph->precision;
+    bool cpu = !strcmp(p->m->backend, "cpu");
+    if (precision)
+        fprintf(f, "%s%s; ", precision_names[precision],
+                cpu && precision == PRECISION_TF32 ? " (fp32 on a CPU)" : "");
     if (wants_exe(p->o) && !stat(p->o->out, &st))
         fprintf(f, "%lld kB; ", (long long)st.st_size / 1000);
     fprintf(f, "%.2f s\n", seconds);

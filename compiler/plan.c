@@ -21,9 +21,14 @@ static int64_t aligned(int64_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static int64_t layout_bytes(const Layout *l, DType t)
+static int64_t state_bytes(const Schedule *s, const State *st)
 {
-    return aligned(l->count * dtype_size(t));
+    return aligned(s->state[st->id].count * dtype_size(st->dtype));
+}
+
+static int64_t value_bytes(const Schedule *s, const Node *n)
+{
+    return aligned(s->value[n->id].count * ltype_size(s->type[n->id]));
 }
 
 /* ---- state ---- */
@@ -35,7 +40,7 @@ static void place_state(Plan *p, const Graph *g, StateKind kind, bool frozen)
         if (s->part || s->kind != kind || s->frozen != frozen) continue;
         Place *at = &p->state[s->id];
         *at = (Place){.arena = PLAN_STATE, .offset = p->size[PLAN_STATE]};
-        at->bytes = layout_bytes(&p->schedule->state[s->id], s->dtype);
+        at->bytes = state_bytes(p->schedule, s);
         p->size[PLAN_STATE] += at->bytes;
     }
 }
@@ -110,18 +115,19 @@ static bool ready(const Orderer *o, const Group *g)
     return true;
 }
 
-/* Nothing is ready: some state is overwritten by what its readers feed. Copy those instead. */
+/* Nothing is ready: some state is overwritten by what its readers feed. Copy such states instead, the smallest first. */
 static void break_cycle(Orderer *o)
 {
-    for (int i = 0; i < o->gs->graph->node.n; i++) {
-        const Node *as = o->gs->graph->node.v[i];
+    const Graph *g = o->gs->graph;
+    int least = -1;
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *as = g->node.v[i];
         const Group *w = op_is(as, "Assign") ? o->gs->of[as->in[0]->id] : NULL;
-        if (w && !o->done[w->id] && !o->copied[i]) {
-            o->copied[i] = true;
-            return;
-        }
+        if (!w || o->done[w->id] || o->copied[i]) continue;
+        if (least < 0 || shape_count(as->shape) < shape_count(g->node.v[least]->shape)) least = i;
     }
-    bug_if(true, "the groups form a cycle");
+    bug_if(least < 0, "the groups form a cycle");
+    o->copied[least] = true;
 }
 
 static void order_groups(Orderer *o)
@@ -220,7 +226,7 @@ static bool place_inside(Orderer *o, const Node *n)
         if (!op_is(u, "Pack")) continue;
         int64_t offset = p->value[u->id].offset;
         for (int k = 0; k < u->nin; k++) {
-            int64_t bytes = layout_bytes(&p->schedule->value[u->in[k]->id], n->dtype);
+            int64_t bytes = value_bytes(p->schedule, u->in[k]);
             if (u->in[k] == n) {
                 *at = (Place){.arena = PLAN_SLAB, .offset = offset, .bytes = bytes, .pinned = true};
                 return true;
@@ -234,7 +240,7 @@ static bool place_inside(Orderer *o, const Node *n)
 typedef struct Item { /* something that wants a piece of the slab */
     Place *at;
     const Layout *halo; /* not NULL: geometry class */
-    DType dtype;
+    LType type;
 } Item;
 
 typedef struct Slots { /* storage of values with halos */
@@ -245,7 +251,7 @@ static void place_halo(Plan *p, Arena *a, Slots *s, Item it, bool reuse)
 {
     for (int i = 0; i < s->v.n && reuse && !it.at->pinned; i++) {
         Item *slot = &s->v.v[i];
-        if (slot->at->pinned || slot->dtype != it.dtype || !layout_same(slot->halo, it.halo))
+        if (slot->at->pinned || slot->type != it.type || !layout_same(slot->halo, it.halo))
             continue;
         if (slot->at->last >= it.at->first) continue;
         it.at->offset = slot->at->offset;
@@ -323,14 +329,14 @@ static void place_values(Orderer *o, bool reuse)
         bool stored =
             op_is(n, "Input") || op_is(n, "Pack") || (own && at->first >= 0) || at->pinned;
         if (!stored || op_is(n, "Scalar") || op_is(n, "Const")) continue;
-        at->bytes = layout_bytes(l, n->dtype);
+        at->bytes = value_bytes(p->schedule, n);
         at->arena = own && own->prep ? PLAN_PREP : PLAN_SLAB;
         if (op_is(n, "Pack")) at->pinned = true;
         if (at->arena == PLAN_PREP) {
             at->offset = p->size[PLAN_PREP];
             p->size[PLAN_PREP] += at->bytes;
         } else if (layout_has_halo(l))
-            place_halo(p, o->a, &slots, (Item){at, l, n->dtype}, reuse);
+            place_halo(p, o->a, &slots, (Item){at, l, p->schedule->type[i]}, reuse);
         else if (op_is(n, "Pack")) {
             at->offset = p->size[PLAN_SLAB];
             p->size[PLAN_SLAB] += at->bytes;
@@ -341,7 +347,7 @@ static void place_values(Orderer *o, bool reuse)
         const Layout *l = &p->schedule->value[i];
         bool free_item = at->bytes && at->arena == PLAN_SLAB && !layout_has_halo(l);
         if (free_item && !op_is(g->node.v[i], "Pack") && !place_inside(o, g->node.v[i]))
-            vec_push(o->a, &items, ((Item){at, NULL, g->node.v[i]->dtype}));
+            vec_push(o->a, &items, ((Item){at, NULL, p->schedule->type[i]}));
     }
     for (int pos = 0; pos < p->order.n; pos++) {
         const Group *gr = p->order.v[pos];
@@ -349,7 +355,7 @@ static void place_values(Orderer *o, bool reuse)
         at->bytes = aligned(p->schedule->group[gr->id].workspace);
         at->first = at->last = pos;
         at->arena = PLAN_SLAB;
-        if (at->bytes) vec_push(o->a, &items, ((Item){at, NULL, DT_F32}));
+        if (at->bytes) vec_push(o->a, &items, ((Item){at, NULL, LT_F32}));
     }
     place_items(p, items.v, items.n, reuse);
 }
@@ -470,8 +476,10 @@ void plan_print(Buf *b, const Plan *p)
                    group_layers(a, gr));
         for (int k = 0; k < gr->out.n; k++) {
             const Place *at = &p->value[gr->out.v[k]->id];
-            buf_printf(b, "  %%%d %s+%lld %lld bytes live %d..%d%s\n", gr->out.v[k]->id,
+            LType t = p->schedule->type[gr->out.v[k]->id];
+            buf_printf(b, "  %%%d %s+%lld %lld bytes%s%s live %d..%d%s\n", gr->out.v[k]->id,
                        arena_names[at->arena], (long long)at->offset, (long long)at->bytes,
+                       ltype_is_half(t) ? " " : "", ltype_is_half(t) ? ltype_name(t) : "",
                        at->first, at->last, at->pinned ? " pinned" : "");
         }
         const Place *w = &p->workspace[gr->id];

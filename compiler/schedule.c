@@ -111,6 +111,18 @@ static void check_packs(const Schedule *s, const Graph *g)
     }
 }
 
+/* A maximum over a Pack sees what lies between the elements of its parts. */
+static void clean_packs(Schedule *s, const Kind *kind)
+{
+    const Graph *g = s->groups->graph;
+    bool summed = false;
+    for (int i = 0; i < g->node.n; i++)
+        summed |= g->node.v[i]->op->nest == NEST_REDUCE && kind[g->node.v[i]->in[0]->id] == KIND_FLAT;
+    for (int i = 0; i < g->node.n && summed; i++)
+        for (int k = 0; op_is(g->node.v[i], "Pack") && k < g->node.v[i]->nin; k++)
+            s->clean[g->node.v[i]->in[k]->id] = true;
+}
+
 static void choose_layouts(Arena *a, Schedule *s)
 {
     const Graph *g = s->groups->graph;
@@ -129,6 +141,10 @@ static void choose_layouts(Arena *a, Schedule *s)
             s->value[i] = kind[i] == KIND_WEIGHT ? layout_weight(n->shape) : layout_value(n->shape);
     }
     check_packs(s, g);
+    bool *weight = NEWN(a, bool, g->node.n + 1);
+    for (int i = 0; i < g->node.n; i++) weight[i] = kind[i] != KIND_VALUE;
+    schedule_storage(a, s, weight);
+    clean_packs(s, kind);
 }
 
 static void grow_halo(Layout *l, const Contract *c)
@@ -161,6 +177,15 @@ static void choose_halos(Schedule *s)
     }
 }
 
+const Layout *schedule_flat(const Schedule *s, const Group *g)
+{
+    for (int i = 0; i < g->in.n && g->domain.rank == 1; i++) {
+        const Layout *l = &s->value[g->in.v[i]->id];
+        if (shape_eq(g->in.v[i]->shape, g->domain) && layout_is_flat(l)) return l;
+    }
+    return NULL;
+}
+
 /* Chunks of `most` or fewer; -> how many, and their length. */
 static int64_t chunks_of(int64_t extent, int64_t most, int64_t *length)
 {
@@ -181,17 +206,18 @@ static int64_t balanced_chunks(int64_t length)
  * well where that is not enough. */
 static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
 {
-    enum { LONG_SUM = 2048, MOST_CHUNKS = 16, PARTIAL_BYTES = 4, ROWS = 2 };
+    enum { LONG_SUM = 2048, MOST_CHUNKS = 16, MOST_FLAT_CHUNKS = 64, PARTIAL_BYTES = 4, ROWS = 2 };
     const Group *g = gs->group;
     const Layout *out = &s->value[g->anchor->id];
     unsigned axes = g->anchor->op->reduce(g->anchor).axes;
-    int64_t n = g->domain.rank ? g->domain.dim[0] : 1;
+    const Layout *flat = schedule_flat(s, g);
+    int64_t n = flat ? flat->count / BLOCK : g->domain.rank ? g->domain.dim[0] : 1;
     int64_t length = shape_count(g->domain) /
                      (shape_count(g->anchor->shape) ? shape_count(g->anchor->shape) : 1);
     gs->red_split = gs->red_rows = 1;
     gs->red_chunk = n;
     if (g->row || !(axes & 1) || length < LONG_SUM || n < 2) return;
-    int64_t most = s->machine->processors ? balanced_chunks(length) : MOST_CHUNKS;
+    int64_t most = s->machine->processors ? balanced_chunks(length) : flat ? MOST_FLAT_CHUNKS : MOST_CHUNKS;
     int64_t batch = chunks_of(n, most, &gs->red_chunk);
     if (most > batch && g->domain.rank > ROWS && (axes >> ROWS & 1))
         gs->red_rows = chunks_of(g->domain.dim[ROWS], most / batch, &gs->red_row_chunk);
@@ -210,6 +236,8 @@ Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
     s->groups = gs;
     s->machine = m;
     s->value = NEWN(a, Layout, gs->graph->node.n + 1);
+    s->clean = NEWN(a, bool, gs->graph->node.n + 1);
+    s->type = NEWN(a, LType, gs->graph->node.n + 1);
     s->state = NEWN(a, Layout, gs->graph->state.n + 1);
     s->group = NEWN(a, GroupSchedule, gs->group.n + 1);
     choose_layouts(a, s);
@@ -254,7 +282,8 @@ static void print_contract(Buf *b, const GroupSchedule *gs)
     if (gs->pack_b) {
         buf_puts(b, "  B packed as ");
         layout_print(b, &gs->packed);
-        buf_putc(b, '\n');
+        bool half = ltype_is_half(gs->packed_type);
+        buf_printf(b, "%s%s\n", half ? " " : "", half ? ltype_name(gs->packed_type) : "");
     }
     if (gs->split > 1)
         buf_printf(b, "  %s in %lld chunks of %lld\n", gs->con[0].con.axis[gs->split_axis].name,
@@ -271,7 +300,8 @@ void schedule_print(Buf *b, const Schedule *s)
         for (int k = 0; k < g->out.n; k++) {
             buf_printf(b, "  %%%d ", g->out.v[k]->id);
             layout_print(b, &s->value[g->out.v[k]->id]);
-            buf_putc(b, '\n');
+            LType t = s->type[g->out.v[k]->id];
+            buf_printf(b, "%s%s\n", ltype_is_half(t) ? " " : "", ltype_is_half(t) ? ltype_name(t) : "");
         }
         if (g->nest == NEST_CONTRACT) print_contract(b, &s->group[i]);
         if (s->group[i].red_split > 1)

@@ -72,6 +72,7 @@ typedef struct GroupSchedule {
     bool pack_b;    /* B is first copied into a layout whose vector axis is innermost */
     bool pack_swap; /* with its first two axes exchanged */
     Layout packed;  /* that layout */
+    LType packed_type;
     int split_axis; /* a reduction axis cut into `split` chunks with partial sums; -1: none */
     int64_t split, chunk;
     /* reduction */
@@ -84,9 +85,22 @@ typedef struct Schedule {
     const Groups *groups;
     const Machine *machine;
     Layout *value;        /* by node id (State nodes: the state's layout) */
+    bool *clean;          /* by node id: its padding is stored as zeros, for sums over all gradients end to end */
+    LType *type;          /* by node id: what its elements are stored as; F16 or BF16 for some of DT_F32 */
     Layout *state;        /* by state id */
     GroupSchedule *group; /* by group id */
 } Schedule;
+
+/* cost.c: what the group's loops must do, counted from shapes: floating-point operations, and bytes
+ * of the values that it loads and stores (each once). */
+void group_cost(const Schedule *s, const Group *g, double *flops, double *bytes);
+
+/* schedule.c: what a reduction over storage end to end reads: the layout of that; NULL: it is another reduction. Its
+ * axis is cut into blocks of BLOCK elements. */
+const Layout *schedule_flat(const Schedule *s, const Group *g);
+
+/* schedule_storage.c: s->type. weight: by node id, whether it is laid out as parameters are, or flat. */
+void schedule_storage(Arena *a, Schedule *s, const bool *weight);
 
 /* schedule_contract.c */
 void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs);

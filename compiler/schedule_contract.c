@@ -531,7 +531,8 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
         t.dim[0] = first->b.view.dim[dim];
         t.dim[dim] = first->b.view.dim[0];
         gs->packed = layout_weight(t);
-        gs->workspace = (gs->packed.count * FLOAT_BYTES + 63) / 64 * 64;
+        gs->packed_type = s->type[n->in[1]->id];
+        gs->workspace = schedule_partial_offset(gs);
     }
     for (int p = 0; p < gs->nphase; p++) schedule_phase(s, gs, p);
     if (gs->split > 1) gs->workspace += gs->split * lo->count * FLOAT_BYTES;
@@ -542,5 +543,5 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
 
 int64_t schedule_partial_offset(const GroupSchedule *gs)
 {
-    return gs->pack_b ? (gs->packed.count * FLOAT_BYTES + 63) / 64 * 64 : 0;
+    return gs->pack_b ? (gs->packed.count * ltype_size(gs->packed_type) + 63) / 64 * 64 : 0;
 }

@@ -44,17 +44,20 @@ bool autodiff_of(Graph *g, Node *y, Node *dy, Node *const *wrt, int n, Node **gr
  * instead of keeping them, which pays when elementwise work is fused. */
 void simplify(Graph *g, int level);
 
+/* precision.c: what g->precision asks of the graph itself; after simplify. */
+void lower_precision(Graph *g);
+
 /* fuse.c: nodes -> groups. */
 typedef struct Groups Groups;
 Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule);
 void groups_print(Buf *b, const Groups *g);
-void groups_explain(Buf *b, const Groups *g); /* --explain-fusion */
 void groups_verify(const Groups *g);
 
 /* schedule.c: layouts of tensors; per group algorithm, tile, order, tasks: all data. */
 typedef struct Schedule Schedule;
 Schedule *schedule(Arena *a, const Groups *g, const Machine *m);
 void schedule_print(Buf *b, const Schedule *s);
+void schedule_explain(Buf *b, const Schedule *s); /* --explain-fusion; in explain.c */
 
 /* plan.c: run order, lifetimes, offsets. */
 typedef struct Plan Plan;

@@ -100,6 +100,7 @@ typedef struct VerifyGradients {
     int trained;        /* parameter tensors */
     double loss, noise; /* rounding of the loss */
     int failed, skipped;
+    const char *unchecked; /* why there are none; NULL: there are */
 } VerifyGradients;
 /* r holds the program after one run; saved: its states before that run. */
 void verify_gradients(Arena *a, VerifyRun *r, const char *saved, VerifyGradients *out);

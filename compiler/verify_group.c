@@ -166,11 +166,19 @@ static double *rounding(Check *c, const Group *g, const Node *out)
 
 /* ---- one group ---- */
 
+/* What rounding to the type that a value is stored in may add: half a step, and twice that for what lies below. */
+static double allowed(const Check *c, const Node *out, double tolerance)
+{
+    LType t = c->r->plan->schedule->type[out->id];
+    return fmax(tolerance, t == LT_F16 ? 0x1p-10 : t == LT_BF16 ? 0x1p-7 : 0);
+}
+
 static VerifyDiff compare(Check *c, const Group *g, const Node *out, const double *got,
                           double tolerance, int64_t *noisy)
 {
     const double *want = c->value[out->id];
     int64_t count = shape_count(out->shape);
+    tolerance = allowed(c, out, tolerance);
     if (out->dtype != DT_F32)
         return verify_compare_whole(out, got, want, out->nin ? c->value[out->in[0]->id] : NULL,
                                     tolerance);

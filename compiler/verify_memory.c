@@ -2,10 +2,11 @@
  * values.
  *
  * In: plan, loops, kernels, a seed. Rules: storage that nobody has written is NaN, so that a read
- * of it shows; zero halos are written once, here. Weights take their initialisation; what begins as
+ * of it shows; zero halos, and zeros between gradients, are written once, here. Weights take their initialisation; what begins as
  * a constant (0, 1) is moved a little, so that a factor of 1 or a term of 0 that was forgotten
  * shows. Variances are positive. Flat values (all parameters end to end) lie part by part, each
  * part in its own layout. */
+#include "loop/half.h"
 #include "ops/op.h"
 #include "verify.h"
 #include <math.h>
@@ -51,7 +52,7 @@ double verify_random(uint64_t seed, const char *name, uint64_t i)
 typedef struct Piece {
     char *at;
     const Layout *layout;
-    DType dtype;
+    LType type;
     int64_t count;
 } Piece;
 typedef VEC(Piece) Pieces;
@@ -80,7 +81,7 @@ static void add_parts(const VerifyRun *r, Arena *a, Pieces *out, const Node *sou
     for (int k = 0; k < (pack ? source->nin : source->state->npart); k++) {
         const Layout *l =
             pack ? &s->value[source->in[k]->id] : &s->state[source->state->part[k]->id];
-        vec_push(a, out, ((Piece){at, l, DT_F32, layout_elements(l)}));
+        vec_push(a, out, ((Piece){at, l, LT_F32, layout_elements(l)}));
         at += (l->count * dtype_size(DT_F32) + ALIGN - 1) / ALIGN * ALIGN;
     }
 }
@@ -96,30 +97,32 @@ static Pieces pieces_of(const VerifyRun *r, Arena *a, const Node *n)
     if (flat)
         add_parts(r, a, &out, flat, base);
     else
-        vec_push(a, &out, ((Piece){base, l, n->dtype, layout_elements(l)}));
+        vec_push(a, &out, ((Piece){base, l, r->plan->schedule->type[n->id], layout_elements(l)}));
     return out;
 }
 
 static Piece piece_of_state(const VerifyRun *r, const State *s)
 {
     const Layout *l = &r->plan->schedule->state[s->id];
-    return (Piece){r->arena[PLAN_STATE] + r->plan->state[s->id].offset, l, s->dtype,
+    return (Piece){r->arena[PLAN_STATE] + r->plan->state[s->id].offset, l, LT_F32,
                    layout_elements(l)};
 }
 
 /* ---- elements ---- */
 
-static void put(char *base, DType t, int64_t i, double x)
+static void put(char *base, LType t, int64_t i, double x)
 {
-    if (t == DT_F32) ((float *)base)[i] = (float)x;
-    if (t == DT_I32) ((int32_t *)base)[i] = (int32_t)x;
-    if (t == DT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
+    if (t == LT_F32) ((float *)base)[i] = (float)x;
+    if (t == LT_I32) ((int32_t *)base)[i] = (int32_t)x;
+    if (t == LT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
+    if (ltype_is_half(t)) ((uint16_t *)base)[i] = half_from_f32(t, (float)x);
 }
 
-static double get(const char *base, DType t, int64_t i)
+static double get(const char *base, LType t, int64_t i)
 {
-    return t == DT_F32   ? (double)((const float *)base)[i]
-           : t == DT_I32 ? (double)((const int32_t *)base)[i]
+    if (ltype_is_half(t)) return (double)half_to_f32(t, ((const uint16_t *)base)[i]);
+    return t == LT_F32   ? (double)((const float *)base)[i]
+           : t == LT_I32 ? (double)((const int32_t *)base)[i]
                          : (double)((const uint8_t *)base)[i];
 }
 
@@ -147,9 +150,9 @@ static void move(const Piece *p, double *x, bool in)
             if (last >= 0)
                 k += i / l->block[last] * l->outer[last] + i % l->block[last] * l->inner[last];
             if (in)
-                put(p->at, p->dtype, k, *x);
+                put(p->at, p->type, k, *x);
             else
-                *x = get(p->at, p->dtype, k);
+                *x = get(p->at, p->type, k);
         }
     }
 }
@@ -193,7 +196,7 @@ float *verify_state_storage(const VerifyRun *r, const State *s, int64_t *count)
 
 static double first_value(const State *s, uint64_t key, uint64_t i)
 {
-    if (s->dtype != DT_F32) return s->init.a;
+    if (s->dtype != DT_F32 || !strncmp(s->name, "loss_scale", 10)) return s->init.a;
     if (s->kind == STATE_MOMENT)
         return 0.01 * (0.5 + uniform(key, i) / 2); /* squares are among them */
     if (s->init.kind == INIT_UNIFORM) return s->init.a + (s->init.b - s->init.a) * uniform(key, i);
@@ -270,7 +273,7 @@ static void fill_scalars(VerifyRun *r, const Setting *option, int n)
     for (int i = 0; i < r->g->node.n; i++) {
         const Node *s = r->g->node.v[i];
         if (!op_is(s, "Scalar")) continue;
-        put(r->arena[PLAN_SCALAR] + r->plan->value[i].offset, s->dtype, 0,
+        put(r->arena[PLAN_SCALAR] + r->plan->value[i].offset, s->dtype == DT_I32 ? LT_I32 : LT_F32, 0,
             scalar_value(r, s->name, option, n));
     }
 }
@@ -287,7 +290,8 @@ static void allocate(VerifyRun *r)
     }
     for (int i = 0; i < r->g->node.n; i++) {
         const Place *at = &r->plan->value[i];
-        if (at->bytes && at->arena == PLAN_SLAB && layout_has_halo(&r->plan->schedule->value[i]))
+        bool zeros = layout_has_halo(&r->plan->schedule->value[i]) || op_is(r->g->node.v[i], "Pack");
+        if (at->bytes && at->arena == PLAN_SLAB && zeros)
             memset(r->arena[PLAN_SLAB] + at->offset, 0, (size_t)at->bytes);
     }
 }

@@ -105,6 +105,7 @@ static const char *verdict_of(const VerifyGradient *g)
 
 void verify_print_gradients(const VerifyGradients *g)
 {
+    if (g->unchecked) printf("gradients: no finite differences: %s\n", g->unchecked);
     if (!g->row.n) return;
     printf("gradients of the loss, %.7g (rounding moves it by %.1e), of %d parameter tensors\n",
            g->loss, g->noise, g->trained);
@@ -245,6 +246,11 @@ void verify_print_json(const VerifyReport *r)
     json_number(&b, "loss", r->gradients.loss);
     buf_puts(&b, ", ");
     json_number(&b, "loss_noise", r->gradients.noise);
+    buf_puts(&b, ", \"gradients_unchecked\": ");
+    if (r->gradients.unchecked)
+        buf_printf(&b, "\"%s\"", r->gradients.unchecked);
+    else
+        buf_puts(&b, "null");
     buf_puts(&b, ", \"gradients\": [");
     for (int i = 0; i < r->gradients.row.n; i++) {
         buf_puts(&b, i ? ",\n  " : "\n  ");

@@ -42,6 +42,7 @@ static void set_state(RefEnv *env, Arena *a, const State *s)
         if (positive) x[i] = fabs(x[i]) + 0.1;
         x[i] = (double)(float)x[i];
     }
+    if (!strncmp(s->name, "loss_scale", 10)) *x = s->name[10] ? 7 : 1024; /* counters; the scale */
     ref_set_state(env, s, x);
 }
 
@@ -116,24 +117,35 @@ static double distance(const Result *x, const Result *want)
     return sqrt(d / (s > 1e-30 ? s : 1));
 }
 
+/* Gradients jump where ReLU and MaxPool choose, and there rounding to 16 bits decides: one other choice of ops_small's
+ * AdaptiveMaxPool2d moves its gradients by 3.7 %. */
+static double allowed(const char *name, double tol)
+{
+    enum { KINKS = 12 };
+    static const double jump = 0.05;
+    bool forward = !strncmp(name, "output", 6) || !strcmp(name, "loss");
+    return forward || tol <= 1e-5 ? tol : fmax(KINKS * tol, jump);
+}
+
 static bool compare(const char *file, const char *rung, const Results *x, const Results *want,
                     double tol)
 {
     const char *where = "";
-    double worst = 0;
+    double worst = 0, limit = tol;
     for (int i = 0; i < want->n; i++) {
         int k = 0;
         while (k < x->n && strcmp(x->v[k].name, want->v[i].name) != 0) k++;
         double d = k < x->n ? distance(&x->v[k], &want->v[i]) : INFINITY;
-        if (!(d <= worst)) {
+        if (!(d / allowed(want->v[i].name, tol) <= worst / limit)) {
             worst = d;
             where = want->v[i].name;
+            limit = allowed(where, tol);
         }
     }
-    bool ok = worst <= tol;
+    bool ok = worst <= limit;
     *(ok ? &passed : &failed) += 1;
     printf("%s ladder: %s: %s", ok ? "PASS" : "FAIL", file, rung);
-    printf(ok ? "\n" : ": '%s' differs by %.2e, allowed %.0e\n", where, worst, tol);
+    printf(ok ? "\n" : ": '%s' differs by %.2e, allowed %.0e\n", where, worst, limit);
     return ok;
 }
 
@@ -144,6 +156,12 @@ static Graph *build(Arena *a, const Spec *s, bool training, int64_t batch)
     if (!g || !training) return g;
     Node *weights, *grads = autodiff(g, &weights);
     return grads && spec_optimizer(s, g, weights, grads) ? g : NULL;
+}
+
+/* Of what is stored: half a step of fp16 is 2^-12 of a number at most, of bf16 2^-9. */
+static double tolerance(const Graph *g)
+{
+    return g->precision == PRECISION_FP16 ? 2e-3 : g->precision == PRECISION_BF16 ? 1.6e-2 : 1e-5;
 }
 
 static void climb(Arena *a, const Spec *s, const char *file, bool training, int64_t batch)
@@ -171,7 +189,7 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
     Graph *simple = build(a, s, training, batch);
     simplify(simple, 1);
     RefEnv *senv = new_env(a, simple);
-    Results r = name_results(a, simple, senv, NULL);
+    Results r = name_results(a, simple, senv, NULL), fused = {0};
     bool ok = compare(file, arena_printf(a, "%s, simplified", what), &r, &want, 1e-9);
     for (size_t i = 0; i < sizeof rungs / sizeof rungs[0] && ok; i++) {
         const RunMode *mode = &rungs[i].mode;
@@ -182,9 +200,14 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         }
         Graph *g = build(a, s, training, batch);
         simplify(g, rungs[i].level);
+        lower_precision(g);
         RefEnv *genv = new_env(a, g);
         Results x = name_results(a, g, genv, run_graph(a, g, genv, &rungs[i].mode));
-        ok = compare(file, arena_printf(a, "%s, %s", what, rungs[i].name), &x, &want, 1e-5);
+        const char *rung = arena_printf(a, "%s, %s", what, rungs[i].name);
+        ok = compare(file, rung, &x, &want, tolerance(g));
+        if (!strcmp(rungs[i].name, "loops, fused")) fused = x;
+        bool half = tolerance(g) > 1e-4 && fused.n && rungs[i].mode.fused; /* what is stored is the same */
+        if (ok && half) ok = compare(file, arena_printf(a, "%s, like loops", rung), &x, &fused, tolerance(g) / 10);
         ref_free(genv);
     }
     ref_free(env);

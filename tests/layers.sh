@@ -27,6 +27,7 @@ compiler/machine.c      | compiler/backend.h compiler/support/*
 compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h compiler/groups.h compiler/schedule.h compiler/plan.h compiler/loops.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/nests/* compiler/support/*
 compiler/*/*            | @folder
 compiler/autodiff*      | compiler/autodiff*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/precision*     | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/simplify*      | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/recompute*     | compiler/simplify*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/rules*         | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*

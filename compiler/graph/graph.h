@@ -15,6 +15,10 @@ enum { MAX_RANK = 5, MAX_ATTR = 16 };
 
 typedef enum DType { DT_F32, DT_I32, DT_U8 } DType;
 
+/* How numbers are stored between kernels: a decision of the schedule (schedule_storage.c). Nodes stay DT_F32, and
+ * kernels compute in f32. TF32: stored as fp32; matrix units may drop fraction bits of what they multiply. */
+typedef enum Precision { PRECISION_FP32, PRECISION_TF32, PRECISION_FP16, PRECISION_BF16 } Precision;
+
 typedef struct Shape {
     int rank;              /* 0: a scalar */
     int64_t dim[MAX_RANK]; /* each >= 1 */
@@ -84,6 +88,7 @@ typedef struct Output {
 typedef struct Graph {
     Arena *arena;
     bool training; /* layers were built in training mode */
+    Precision precision;
     VEC(Node *) node;
     VEC(State *) state;
     VEC(Output) output; /* roots besides Assign: "output", "loss", ... */
@@ -119,6 +124,7 @@ Shape shape_make(int rank, ...);                /* int64_t dims */
 const char *shape_str(Arena *a, Shape s);       /* "[N,64,56,56]" style: "[8,64,56,56]" */
 int dtype_size(DType t);
 const char *dtype_name(DType t);
+extern const char *const precision_names[]; /* by Precision: "fp32", ...; ends with NULL */
 /* Broadcasting, one convention: equal shapes; or dim 1 against n; or rank 0 (scalar) against anything;
  * or rank 1 [C] against rank >= 2, along axis 1 (channels). false if they do not fit. */
 bool shape_broadcast(Shape a, Shape b, Shape *out);

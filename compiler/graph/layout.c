@@ -60,6 +60,11 @@ void layout_finish(Layout *l)
     l->count = stride;
 }
 
+bool layout_is_flat(const Layout *l)
+{
+    return l->rank == 1 && l->block[0] == 1 && l->count % BLOCK == 0;
+}
+
 bool layout_has_halo(const Layout *l)
 {
     for (int a = 0; a < l->rank; a++)

@@ -29,6 +29,7 @@ Layout layout_value(Shape s);
 Layout layout_weight(Shape view);
 Layout layout_flat(int64_t count); /* [count], unblocked: storage as it lies */
 void layout_finish(Layout *l);     /* computes strides, base, count from dim, block, lo, hi */
+bool layout_is_flat(const Layout *l); /* of layout_flat, in whole blocks */
 bool layout_has_halo(const Layout *l);
 bool layout_same(const Layout *a, const Layout *b); /* dims, blocks and halo equal */
 void layout_print(Buf *b, const Layout *l);         /* "[8,64/16,14+1+1,14+1+1]" */

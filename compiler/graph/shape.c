@@ -50,6 +50,8 @@ const char *dtype_name(DType t)
     return name[t];
 }
 
+const char *const precision_names[] = {"fp32", "tf32", "fp16", "bf16", NULL};
+
 /* A rank-1 [C] against rank >= 2 lies along axis 1. */
 static bool channel_fits(Shape c, Shape s)
 {

@@ -55,6 +55,7 @@ static void print_node(Buf *b, const Node *n)
 void graph_print(Buf *b, const Graph *g)
 {
     buf_puts(b, g->training ? "graph training\n" : "graph\n");
+    if (g->precision) buf_printf(b, "precision %s\n", precision_names[g->precision]);
     for (int i = 0; i < g->state.n; i++) print_state(b, g->state.v[i]);
     for (int i = 0; i < g->node.n; i++) print_node(b, g->node.v[i]);
     for (int i = 0; i < g->output.n; i++)
@@ -239,6 +240,16 @@ static bool read_node(Reader *r)
     return n != NULL;
 }
 
+static bool read_precision(Reader *r)
+{
+    for (int i = 0; r->n == 2 && precision_names[i]; i++)
+        if (!strcmp(precision_names[i], r->word[1])) {
+            r->g->precision = (Precision)i;
+            return true;
+        }
+    return fail(r, "unknown precision", r->word[r->n - 1]);
+}
+
 static bool read_line(Reader *r)
 {
     if (r->n == 0) return true;
@@ -246,6 +257,7 @@ static bool read_line(Reader *r)
     if (*w == '%') return read_node(r);
     if (!strcmp(w, "state")) return read_state(r);
     if (!strcmp(w, "group")) return read_group(r);
+    if (!strcmp(w, "precision")) return read_precision(r);
     if (!strcmp(w, "graph")) {
         r->g->training = r->n > 1 && !strcmp(r->word[1], "training");
         return true;

@@ -120,7 +120,7 @@ static void fma_step(Con *c, Expr *ra, Expr *rb)
 
     int opened = con_open_cols(c, &j, &v);
     Expr *slot = x_add(b, x_muli(b, j, c->lanes), v);
-    lb_store(b, c->vec, slot, x_load(b, shared, vector_address(c, sa, sbase, j, v)));
+    lb_store(b, c->vec, slot, nest_load_at(&c->n, shared, vector_address(c, sa, sbase, j, v)));
     nest_close(&c->n, opened);
 
     opened = con_open_rows(c, r);
@@ -129,9 +129,9 @@ static void fma_step(Con *c, Expr *ra, Expr *rb)
         if (c->s->loop[k].role == ROLE_ROW)
             at = x_add(b, at, x_muli(b, r[k], sa ? c->s->loop[k].sb : c->s->loop[k].sa));
     Expr *row = con_row_number(c, r);
-    Expr *scalar = lane ? NULL : lb_let(b, x_load(b, rows, at), "x");
+    Expr *scalar = lane ? NULL : lb_let(b, nest_load_at(&c->n, rows, at), "x");
     int inner = con_open_cols(c, &j, &v);
-    Expr *x = lane ? x_load(b, rows, vector_address(c, !sa, at, j, v)) : scalar;
+    Expr *x = lane ? nest_load_at(&c->n, rows, vector_address(c, !sa, at, j, v)) : scalar;
     Expr *y = x_load(b, c->vec, x_add(b, x_muli(b, j, c->lanes), v)), *i = con_acc(c, row, j, v);
     lb_store(b, c->acc, i, x_fma(b, x, y, x_load(b, c->acc, i)));
     nest_close(&c->n, inner + opened);
@@ -377,7 +377,7 @@ static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
         return;
     }
     c.abuf = nest_buf(&c.n, g->anchor->in[0]);
-    c.bbuf = c.n.gs->pack_b ? nest_workspace(&c.n, 0, LT_F32, c.n.gs->packed.count)
+    c.bbuf = c.n.gs->pack_b ? nest_workspace(&c.n, 0, c.n.gs->packed_type, c.n.gs->packed.count)
                             : nest_buf(&c.n, g->anchor->in[1]);
     int64_t tasks = decode_tasks(&c);
     emit_loops(&c, 0);

@@ -272,7 +272,7 @@ static Expr *general_load(Con *c, const Node *v, const ConIndex *ix, Expr *const
         x = x_add(b, x, x_muli(b, i, l->outer[d]));
         if (blocked) x = x_add(b, x, x_muli(b, x_modi(b, at.idx[d], l->block[d]), l->inner[d]));
     }
-    return x_load(b, nest_buf(&c->n, v), x);
+    return nest_load_at(&c->n, nest_buf(&c->n, v), x);
 }
 
 int64_t con_general(Con *c)

@@ -70,7 +70,7 @@ static void pack_lanes(Nest *n, Pack *p, int64_t valid)
     lb_store(n->b, p->dst, x_add(n->b, base, v), x_load(n->b, p->src, source_address(n, p, v)));
     nest_close(n, opened);
     for (int64_t i = valid; i < lanes; i++)
-        lb_store(n->b, p->dst, x_addi(n->b, base, i), x_f32(n->b, 0));
+        nest_store_at(n, p->dst, x_addi(n->b, base, i), x_f32(n->b, 0));
 }
 
 void nest_pack(Arena *a, Loops *out, const Group *g)
@@ -80,7 +80,7 @@ void nest_pack(Arena *a, Loops *out, const Group *g)
     const Layout *to = &n.gs->packed;
     Pack p = {.b = g->anchor->in[1], .to = to, .from = nest_layout(&n, g->anchor->in[1])};
     p.src = nest_buf(&n, p.b);
-    p.dst = nest_workspace(&n, 0, LT_F32, to->count);
+    p.dst = nest_workspace(&n, 0, n.gs->packed_type, to->count);
     NestLoop loop[MAX_RANK + 1];
     int nloop = 0;
     for (int i = 0; i < to->rank; i++)

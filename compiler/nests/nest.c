@@ -9,6 +9,11 @@ LType nest_ltype(DType t)
     return t == DT_F32 ? LT_F32 : t == DT_I32 ? LT_I32 : LT_U8;
 }
 
+LType nest_type(const Nest *n, const Node *v)
+{
+    return n->sched->type[v->id];
+}
+
 void nest_begin(Nest *n, Arena *a, Loops *out, const Group *g, const char *nest)
 {
     *n = (Nest){.a = a, .out = out, .plan = out->plan, .sched = out->plan->schedule, .group = g};
@@ -37,7 +42,7 @@ LBuf *nest_place(Nest *n, const Place *at, int64_t byte_offset, LType t, int64_t
     int64_t offset = at->offset + byte_offset;
     for (int i = 0; i < n->kernel.arg.n; i++)
         if (n->kernel.arg.v[i].arena == at->arena && n->kernel.arg.v[i].offset == offset)
-            return n->kernel.func->buf.v[i];
+            return n->kernel.func->buf.v[i]; /* of the same type: the verifier sees to that */
     vec_push(n->a, &n->kernel.arg, ((KernelArg){at->arena, offset}));
     return lb_arg(n->b, t, count);
 }
@@ -46,7 +51,7 @@ LBuf *nest_buf(Nest *n, const Node *v)
 {
     const Place *at = &n->plan->value[v->id];
     bug_if(!at->bytes, "%%%d is not stored", v->id);
-    return nest_place(n, at, 0, nest_ltype(v->dtype), nest_layout(n, v)->count);
+    return nest_place(n, at, 0, nest_type(n, v), nest_layout(n, v)->count);
 }
 
 LBuf *nest_workspace(Nest *n, int64_t byte_offset, LType t, int64_t count)
@@ -197,9 +202,20 @@ static Expr *recall(const Nest *n, const Node *v)
     return s && (s == n->point || s == -n->row) ? n->memo[v->id].x : NULL;
 }
 
+Expr *nest_load_at(Nest *n, LBuf *u, Expr *index)
+{
+    Expr *x = x_load(n->b, u, index);
+    return ltype_is_half(u->type) ? x_cast(n->b, LT_F32, x) : x;
+}
+
+void nest_store_at(Nest *n, LBuf *u, Expr *index, Expr *x)
+{
+    lb_store(n->b, u, index, ltype_is_half(u->type) ? x_cast(n->b, u->type, x) : x);
+}
+
 Expr *nest_load(Nest *n, const Node *v, const Coord *at)
 {
-    Expr *x = x_load(n->b, nest_buf(n, v), nest_address(n, nest_layout(n, v), v->shape, at));
+    Expr *x = nest_load_at(n, nest_buf(n, v), nest_address(n, nest_layout(n, v), v->shape, at));
     return v->dtype == DT_U8 ? x_cast(n->b, LT_I32, x) : x; /* bodies see small integers as i32 */
 }
 
@@ -229,10 +245,25 @@ Expr *nest_value(Nest *n, const Node *v)
     return x;
 }
 
+/* x, or 0 at coordinates beyond v's last: in the padding of blocks. */
+static Expr *without_padding(Nest *n, const Node *v, Expr *x)
+{
+    const Layout *l = nest_layout(n, v);
+    bool channels = v->shape.rank == 1 && n->at.rank >= 2;
+    for (int a = 0; a < l->rank; a++) {
+        if (l->dim[a] % l->block[a] == 0) continue;
+        Expr *i = whole_index(n, &n->at, channels ? 1 : a);
+        Expr *real = x_cmp(n->b, C_LT, i, x_i64(n->b, l->dim[a]));
+        x = x_select(n->b, real, x, x_f32(n->b, 0));
+    }
+    return x;
+}
+
 void nest_store(Nest *n, const Node *v, Expr *x)
 {
     if (v->dtype == DT_U8) x = x_cast(n->b, LT_U8, x);
-    lb_store(n->b, nest_buf(n, v), nest_address(n, nest_layout(n, v), v->shape, &n->at), x);
+    if (n->sched->clean[v->id]) x = without_padding(n, v, x);
+    nest_store_at(n, nest_buf(n, v), nest_address(n, nest_layout(n, v), v->shape, &n->at), x);
 }
 
 void nest_store_outs(Nest *n, Stage from, Stage to)

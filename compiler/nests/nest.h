@@ -75,6 +75,10 @@ void nest_store_outs(Nest *n, Stage from,
                      Stage to); /* all outs of these stages, at the current point */
 Body nest_body(Nest *n);        /* for the operators' hooks, at the current point */
 LType nest_ltype(DType t);
+LType nest_type(const Nest *n, const Node *v); /* as which v's elements are stored */
+/* A load and a store of f32 elements that may be stored in 16 bits. */
+Expr *nest_load_at(Nest *n, LBuf *u, Expr *index);
+void nest_store_at(Nest *n, LBuf *u, Expr *index, Expr *x);
 
 /* ---- the nests: each appends the kernels of one group ---- */
 void nest_pointwise(Arena *a, Loops *out, const Group *g);

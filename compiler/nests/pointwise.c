@@ -83,15 +83,10 @@ static void plain_vectors(Nest *n, const Each *e, Coord *at)
     }
 }
 
-static bool is_flat(const Layout *l)
-{
-    return l->rank == 1 && l->block[0] == 1 && l->count % BLOCK == 0;
-}
-
 int64_t nest_each(Nest *n, Shape domain, const Layout *l, void (*element)(Nest *n, void *arg),
                   void *arg)
 {
-    if (is_flat(l)) return each_flat(n, domain, l, element, arg);
+    if (layout_is_flat(l)) return each_flat(n, domain, l, element, arg);
     Each e = {domain, l, lane_axis(l), element, arg};
     Coord at = {.rank = l->rank};
     if (l->rank == 0) {

@@ -44,6 +44,10 @@ static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *
     nest_begin(&r->n, a, out, g, nest);
     r->own = *domain_layout(&r->n, g);
     r->dom = &r->own;
+    if (schedule_flat(r->n.sched, g)) { /* as blocks of lanes, all of them full */
+        r->own.dim[0] = r->own.count;
+        r->own.block[0] = BLOCK;
+    }
     r->axes = g->anchor->op->reduce(g->anchor).axes;
     for (int i = 0; i < g->node.n; i++) {
         if (nest_stage(&r->n, g->node.v[i]) != STAGE_ANCHOR) continue;

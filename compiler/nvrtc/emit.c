@@ -172,11 +172,14 @@ static const char *expr(Cuda *c, const Expr *x)
     return arena_printf(c->a, "t%d", c->temp[x->id]);
 }
 
+/* Minimum and maximum name each operand twice. */
 static void count_uses(Cuda *c, const Expr *x, bool set)
 {
+    bool twice = set && x->kind == E_BIN && (x->op == B_MIN || x->op == B_MAX);
     if (set && ++c->uses[x->id] > 1) return;
     for (int i = 0; i < 3; i++)
-        if (x->x[i] && (set || c->uses[x->x[i]->id])) count_uses(c, x->x[i], set);
+        for (int k = 0; k <= twice; k++)
+            if (x->x[i] && (set || c->uses[x->x[i]->id])) count_uses(c, x->x[i], set);
     if (!set) c->uses[x->id] = c->temp[x->id] = 0;
 }
 

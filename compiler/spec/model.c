@@ -397,7 +397,9 @@ Graph *spec_graph_layers(Arena *a, const Spec *s, bool training, int64_t batch, 
     }
     if (g) weights_apply(s, g);
     Node *loss = g ? graph_find_output(g, "loss") : NULL;
+    if (g) g->precision = s->precision;
     if (loss && training) {
+        scaling_begin(s, g);
         check_trained(s, g);
         set_loss(g, loss_penalty(&b, loss));
     }

@@ -28,6 +28,11 @@ const KeyDef schema_keys[] = {
     {"", "report", KEY_BLOCK, 0, 0, NULL, NULL, "what the report shows"},
     {"", "outputs", KEY_OWN, 0, 0, NULL, NULL,
      "modules that are outputs; the first is the main one"},
+    {"", "precision", KEY_OWN, 0, 0, precision_names, NULL,
+     "how activations are stored: fp32, tf32, fp16, bf16"},
+    {"precision", "type", KEY_WORD, 0, 0, precision_names, NULL, "fp32, tf32, fp16, bf16"},
+    {"precision", "loss_scale", KEY_FLOAT, 1, 16777216, NULL, NULL,
+     "of fp16: a fixed one; left out: it grows and shrinks"},
     {"", "imports", KEY_BLOCK, 0, 0, NULL, NULL, "other descriptions"},
     {"", "weights", KEY_BLOCK, 0, 0, NULL, NULL, "weights to begin with"},
     {"weights", "load", KEY_TEXT, 0, 0, NULL, NULL, "file to begin with"},
@@ -199,7 +204,7 @@ static const char *text_value(Arena *a, const KeyDef *d, const Yaml *y)
 
 const char *schema_value(Arena *a, const KeyDef *d, const Yaml *y, const Scope *scope)
 {
-    if (d->kind == KEY_WORD) return word_value(a, d, y);
+    if (d->words) return word_value(a, d, y);
     if (d->kind == KEY_TEXT) return text_value(a, d, y);
     Val v = expr_eval_yaml(a, y, scope);
     if (d->kind != KEY_BOOL) return number_value(a, d, &v);

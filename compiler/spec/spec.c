@@ -85,6 +85,7 @@ Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset)
     input_read(s);
     read_outputs(s);
     weights_read(s);
+    precision_read(s);
     options_read(s);
     if (diag_errors() == before) return s;
     if (s->input.rank && yaml_get(s->root, "model")) { /* the model's errors too, in one run */

@@ -82,6 +82,8 @@ struct Spec {
     const char *loss_text;
     Chosen optimizer;
     double clip_norm; /* 0: none */
+    Precision precision;
+    double loss_scale; /* of fp16; 0: dynamic */
     L2 l2;
     VEC(const Yaml *) output; /* `outputs:`, the first one is the main one; none: the last module */
     VEC(const Yaml *) reinit;
@@ -136,6 +138,13 @@ bool losses_has_labels(const OpDef *loss); /* it compares with class numbers */
 /* train.c: the optimizer, the schedule of its learning rate, and what else bends the steps */
 void train_read_optimizer(Spec *s, const Yaml *train);
 bool options_choose(Spec *s, const Yaml *y, int op_use, Chosen *c);
+
+/* precision.c: the key precision */
+void precision_read(Spec *s);
+/* scaling.c: loss scaling. begin: adds its states to a training graph. end: pack = the scaled gradients; the Assigns from
+ * node `first` on keep the old value when one of them is not finite, and the scale moves on (scale NULL: there is none). */
+void scaling_begin(const Spec *s, Graph *g);
+void scaling_end(const Spec *s, Graph *g, Node *pack, Node *scale, int first);
 
 /* weights.c: the block weights */
 void weights_read(Spec *s);

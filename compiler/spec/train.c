@@ -215,10 +215,12 @@ static Node *norm(Graph *g, const Node *pack)
 }
 
 /* g * min(1, limit / (|g| + 1e-6)), the norm of all gradients together, as
- * torch.nn.utils.clip_grad_norm_ does. Minimum is written as -max(-a, -b). */
-static Node *clip(Graph *g, Node *pack, double limit)
+ * torch.nn.utils.clip_grad_norm_ does. Minimum is written as -max(-a, -b). scale: of the gradients; NULL: 1. */
+static Node *clip(Graph *g, Node *pack, Node *scale, double limit)
 {
-    Node *safe = g_op(g, "Add", 2, norm(g, pack), g_const(g, 1e-6));
+    Node *length = norm(g, pack);
+    if (scale) length = g_op(g, "Div", 2, length, scale);
+    Node *safe = g_op(g, "Add", 2, length, g_const(g, 1e-6));
     Node *minus = g_op(g, "Div", 2, g_const(g, -limit), safe);
     Node *most = g_op(g, "Maximum", 2, minus, g_const(g, -1));
     return g_op(g, "Mul", 2, pack, g_op(g, "Neg", 1, most));
@@ -228,12 +230,17 @@ bool spec_optimizer(const Spec *s, Graph *g, Node *weights, Node *gradients)
 {
     const Chosen *c = &s->optimizer;
     if (!c->op) return false;
-    if (s->clip_norm > 0) gradients = clip(g, gradients, s->clip_norm);
+    State *state = graph_find_state(g, "loss_scale");
+    Node *pack = gradients, *scale = state ? graph_read(g, state) : NULL;
+    int first = g->node.n;
+    if (s->clip_norm > 0) gradients = clip(g, gradients, scale, s->clip_norm);
+    if (scale) gradients = g_op(g, "Div", 2, gradients, scale);
     Layer l = {.g = g, .op = c->op, .path = "optimizer", .nin = 2, .loc = c->loc};
     l.in[0] = weights;
     l.in[1] = gradients;
     memcpy(l.attr, c->attr, sizeof l.attr);
     int before = diag_errors();
     layer_build(&l);
+    scaling_end(s, g, pack, scale, first);
     return diag_errors() == before;
 }

@@ -1,4 +1,5 @@
 #include "run_graph.h"
+#include "loop/half.h"
 #include "simt/simt.h"
 #include "support/diag.h"
 #include <stdlib.h>
@@ -22,9 +23,10 @@ static void allocate(Run *r)
         r->arena[i] = aligned_alloc(64, n);
         memset(r->arena[i], i == PLAN_SLAB ? 0xff : 0, n);
     }
-    for (int i = 0; i < r->g->node.n; i++) { /* halos are zeroed once, when a program starts */
+    for (int i = 0; i < r->g->node.n; i++) { /* halos, and what lies between gradients, are zero from the start */
         const Place *at = &r->plan->value[i];
-        if (at->bytes && at->arena == PLAN_SLAB && layout_has_halo(&r->plan->schedule->value[i]))
+        bool halo = layout_has_halo(&r->plan->schedule->value[i]) || op_is(r->g->node.v[i], "Pack");
+        if (at->bytes && at->arena == PLAN_SLAB && halo)
             memset(r->arena[PLAN_SLAB] + at->offset, 0, (size_t)at->bytes);
     }
 }
@@ -40,17 +42,19 @@ static int64_t place_of(const Layout *l, int64_t linear)
     return at;
 }
 
-static void put(char *base, DType t, int64_t i, double x)
+static void put(char *base, LType t, int64_t i, double x)
 {
-    if (t == DT_F32) ((float *)base)[i] = (float)x;
-    if (t == DT_I32) ((int32_t *)base)[i] = (int32_t)x;
-    if (t == DT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
+    if (t == LT_F32) ((float *)base)[i] = (float)x;
+    if (t == LT_I32) ((int32_t *)base)[i] = (int32_t)x;
+    if (t == LT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
+    if (ltype_is_half(t)) ((uint16_t *)base)[i] = half_from_f32(t, (float)x);
 }
 
-static double get(const char *base, DType t, int64_t i)
+static double get(const char *base, LType t, int64_t i)
 {
-    return t == DT_F32   ? (double)((const float *)base)[i]
-           : t == DT_I32 ? (double)((const int32_t *)base)[i]
+    if (ltype_is_half(t)) return (double)half_to_f32(t, ((const uint16_t *)base)[i]);
+    return t == LT_F32   ? (double)((const float *)base)[i]
+           : t == LT_I32 ? (double)((const int32_t *)base)[i]
                          : (double)((const uint8_t *)base)[i];
 }
 
@@ -61,13 +65,13 @@ static int64_t layout_elements(const Layout *l)
     return n;
 }
 
-static void write_tensor(Run *r, const Place *at, const Layout *l, DType t, const double *x)
+static void write_tensor(Run *r, const Place *at, const Layout *l, LType t, const double *x)
 {
     char *base = r->arena[at->arena] + at->offset;
     for (int64_t i = 0; i < layout_elements(l); i++) put(base, t, place_of(l, i), x[i]);
 }
 
-static void read_tensor(const Run *r, const Place *at, const Layout *l, DType t, double *x)
+static void read_tensor(const Run *r, const Place *at, const Layout *l, LType t, double *x)
 {
     const char *base = r->arena[at->arena] + at->offset;
     for (int64_t i = 0; i < layout_elements(l); i++) x[i] = get(base, t, place_of(l, i));
@@ -81,9 +85,9 @@ static void each_part(Run *r, const State *s, double *x, bool write)
         const State *p = s->part ? s->part[k] : s;
         const Layout *l = &r->plan->schedule->state[p->id];
         if (write)
-            write_tensor(r, &r->plan->state[p->id], l, p->dtype, x + done);
+            write_tensor(r, &r->plan->state[p->id], l, LT_F32, x + done);
         else
-            read_tensor(r, &r->plan->state[p->id], l, p->dtype, x + done);
+            read_tensor(r, &r->plan->state[p->id], l, LT_F32, x + done);
         done += layout_elements(l);
     }
 }
@@ -97,7 +101,7 @@ static void fill(Run *r)
         if (op_is(n, "State"))
             each_part(r, n->state, x, true);
         else if (at->bytes && (op_is(n, "Input") || op_is(n, "Scalar")))
-            write_tensor(r, at, &r->plan->schedule->value[i], n->dtype, x);
+            write_tensor(r, at, &r->plan->schedule->value[i], r->plan->schedule->type[i], x);
     }
 }
 
@@ -174,7 +178,7 @@ static double *value_of(Run *r, const Node *n)
     } else if (op_is(n, "Const")) {
         memcpy(x, ref_value(r->env, n), sizeof *x);
     } else {
-        read_tensor(r, at, &r->plan->schedule->value[n->id], n->dtype, x);
+        read_tensor(r, at, &r->plan->schedule->value[n->id], r->plan->schedule->type[n->id], x);
     }
     return x;
 }
