@@ -16,16 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const Loops *training_kernels(Arena *a, const char *file)
+static const Loops *training_kernels(Arena *a, const char *file, const char *precision)
 {
     Node *weights, *grads;
-    Spec *s = spec_read(a, file, NULL, 0);
+    const Setting set = {"precision", precision};
+    Spec *s = spec_read(a, file, &set, 1);
     assert_non_null(s);
     Graph *g = spec_graph(a, s, true, 4);
     assert_non_null(g);
     grads = autodiff(g, &weights);
     assert_true(spec_optimizer(s, g, weights, grads));
     simplify(g, 2);
+    lower_precision(g);
     const Machine *m = machine_find(a, "sm_80");
     return lower(a, plan(a, schedule(a, fuse(a, g, true, NULL), m), true), m);
 }
@@ -41,12 +43,31 @@ static void names_stay_out(void **state)
     (void)state;
     Arena *a = arena_new();
     Buf text = {0};
-    emit_all(&text, training_kernels(a, "tests/fixtures/bn_small.yaml"));
+    emit_all(&text, training_kernels(a, "tests/fixtures/bn_small.yaml", "fp32"));
     assert_non_null(strstr(text.s, "__global__"));
     assert_null(strstr(text.s, "conv")); /* the description's names are data, never code */
     assert_null(strstr(text.s, "#include"));
     buf_free(&text);
     arena_free(a);
+}
+
+static void compile_kernels_for(Arena *a, const char *precision, int narch)
+{
+    Buf text = {0}, log = {0};
+    Object cubin, ptx;
+    const Loops *l = training_kernels(a, "tests/fixtures/bn_small.yaml", precision);
+    emit_all(&text, l);
+    for (int i = 0; machine_cuda_names[i] && i < narch; i++) {
+        log.n = 0;
+        cuda_compile(text.s, machine_cuda_names[i], &cubin, &ptx, &log);
+        assert_memory_equal(cubin.data, "\177ELF", 4);
+        for (int k = 0; k < l->kernel.n; k++)
+            assert_non_null(strstr(ptx.data, l->kernel.v[k].func->name));
+        free(cubin.data);
+        free(ptx.data);
+    }
+    buf_free(&text);
+    buf_free(&log);
 }
 
 static void nvrtc_takes_it(void **state)
@@ -58,21 +79,9 @@ static void nvrtc_takes_it(void **state)
         skip();
     }
     Arena *a = arena_new();
-    Buf text = {0}, log = {0};
-    Object cubin, ptx;
-    const Loops *l = training_kernels(a, "tests/fixtures/bn_small.yaml");
-    emit_all(&text, l);
-    for (int i = 0; machine_cuda_names[i]; i++) {
-        log.n = 0;
-        cuda_compile(text.s, machine_cuda_names[i], &cubin, &ptx, &log);
-        assert_memory_equal(cubin.data, "\177ELF", 4);
-        for (int k = 0; k < l->kernel.n; k++)
-            assert_non_null(strstr(ptx.data, l->kernel.v[k].func->name));
-        free(cubin.data);
-        free(ptx.data);
-    }
-    buf_free(&text);
-    buf_free(&log);
+    compile_kernels_for(a, "fp32", 99);
+    compile_kernels_for(a, "fp16", 1);
+    compile_kernels_for(a, "bf16", 1);
     arena_free(a);
 }
 
