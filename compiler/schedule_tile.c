@@ -137,6 +137,12 @@ static bool small_offsets(const Schedule *s, const Node *n)
            s->value[n->in[1]->id].count <= INT32_MAX;
 }
 
+/* The template multiplies f32. */
+static bool full_precision(const Schedule *s, const Node *n)
+{
+    return s->type[n->in[0]->id] == LT_F32 && s->type[n->in[1]->id] == LT_F32;
+}
+
 /* ---- sizes ---- */
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -189,6 +195,7 @@ void schedule_tiles(const Schedule *s, GroupSchedule *gs)
 {
     const Group *g = gs->group;
     if (strcmp(s->machine->backend, "cuda") != 0 || !small_offsets(s, g->anchor)) return;
+    if (!full_precision(s, g->anchor)) return;
     for (int p = 0; p < gs->nphase; p++) {
         ConSchedule *c = &gs->con[p];
         ConTile t = {.nz = gs->split, .rows = 1};
