@@ -1,6 +1,7 @@
 /* Random networks on the ladder: reference, loops and compiled code must agree.
  *   - random numbers, with gradients and an optimizer, or for inference: within 1e-5 (relative L2);
- *   - every third: whole numbers so small that every sum is exact: to the bit.
+ *   - every third: whole numbers so small that every sum is exact: to the bit; and stored in fp16 or bf16 where all of
+ *     them are numbers of those, too.
  * Machines, rules of fusion, levels of simplify and sharing of storage are drawn along; tasks in
  * reverse order must give the same bits. A network that fails is cut down and printed.
  *   FUZZ_SEED=1 FUZZ_COUNT=200 build/tests/fuzz       number i is made from seed FUZZ_SEED + i
@@ -201,6 +202,14 @@ static const char *compiled_machine(uint64_t seed)
     return x86 && (avx2 || strcmp(want, "x86-64-v3")) ? want : "native";
 }
 
+/* fp16 holds all whole numbers up to 2^11, bf16 up to 2^8. */
+static Precision exact_precision(const RefEnv *env, const Graph *g)
+{
+    double most = 0;
+    for (int i = 0; i < g->node.n; i++) most = fmax(most, largest(env, g->node.v[i]));
+    return most <= 256 ? PRECISION_BF16 : most <= 2048 ? PRECISION_FP16 : PRECISION_FP32;
+}
+
 static Leg leg_of(Case *c, const Spec *s, const char *name, int level, const RunMode *m,
                   const char *no_rule)
 {
@@ -208,6 +217,12 @@ static Leg leg_of(Case *c, const Spec *s, const char *name, int level, const Run
     simplify(l.g, level);
     graph_verify(l.g, "simplify");
     l.env = data_run(c->a, l.g, &c->data);
+    if (c->kind == DATA_WHOLE) {
+        l.g->precision = exact_precision(l.env, l.g);
+        ref_free(l.env);
+        lower_precision(l.g);
+        l.env = data_run(c->a, l.g, &c->data);
+    }
     l.run = run_plan(c->a, l.g, l.env, m, no_rule);
     return l;
 }
