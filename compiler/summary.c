@@ -47,7 +47,8 @@ static const char *shape_text(Arena *a, Shape s)
     return s.rank == 0 ? "scalar" : arena_printf(a, "[N%s", comma ? comma : "]");
 }
 
-static void print_layers(Arena *a, const LayerList *list, int64_t batch)
+/* size: bytes of an element between kernels. */
+static void print_layers(Arena *a, const LayerList *list, int64_t batch, int size)
 {
     int name = 5, type = 4, shape = 6;
     for (int i = 0; i < list->layer.n; i++) {
@@ -64,7 +65,7 @@ static void print_layers(Arena *a, const LayerList *list, int64_t batch)
         const LayerNote *l = &list->layer.v[i];
         printf("%-*s  %-*s  %-*s  %12s  %9s  %10s%s\n", name, l->path, type, l->type, shape,
                shape_text(a, l->out), l->params ? grouped(a, l->params) : "-",
-               counted(a, l->macs / batch), summary_bytes(a, 4 * shape_count(l->out)),
+               counted(a, l->macs / batch), summary_bytes(a, size * shape_count(l->out)),
                l->frozen ? "  frozen" : "");
     }
 }
@@ -102,7 +103,8 @@ void summary_print(Arena *a, const Spec *s, int64_t batch, const Plan *train, co
 {
     LayerList list = {0};
     Graph *g = spec_graph_layers(a, s, train != NULL, batch, &list);
-    print_layers(a, &list, batch);
+    bool half = g->precision == PRECISION_FP16 || g->precision == PRECISION_BF16;
+    print_layers(a, &list, batch, half ? 2 : 4);
     int64_t all = count_params(g, false), trained = count_params(g, true);
     printf("\n%s: %s parameters", spec_name(s), grouped(a, all));
     if (trained != all) printf(", of which %s are trained", grouped(a, trained));
