@@ -7,6 +7,8 @@
  *                       is left out, doubled after 2000 good steps in a row; or it is the given number, always
  *   loss_scale.good     good steps in a row
  *   loss_scale.skipped  steps left out so far
+ * A step that is left out still counts where the host counts: for Adam's bias corrections (in PyTorch it does not) and for
+ * the schedule of the learning rate.
  * Not here: what is stored in fp16 (schedule_storage.c); bf16, whose exponents are those of fp32, needs none of this. */
 #include "spec/spec.h"
 

@@ -258,7 +258,8 @@ static Yaml *own_block(Arena *a, Yaml *map, const char *name, Loc loc)
     return copy;
 }
 
-static void put_path(Arena *a, Yaml *root, const KeyDef *d, Yaml *value)
+/* A key of a block that has one value (`precision: fp16`) has no place. */
+static void put_path(Arena *a, Yaml *root, const KeyDef *d, Yaml *value, Loc loc)
 {
     Yaml *map = root;
     for (const char *p = d->block; *p && map;) {
@@ -266,7 +267,12 @@ static void put_path(Arena *a, Yaml *root, const KeyDef *d, Yaml *value)
         map = own_block(a, map, arena_strndup(a, p, n), value->loc);
         p += n + (p[n] == '.');
     }
-    if (map) yaml_put(a, map, yaml_scalar(a, d->key, value->loc), value);
+    if (map) {
+        yaml_put(a, map, yaml_scalar(a, d->key, value->loc), value);
+        return;
+    }
+    diag_error(loc, "S042", "--set: '%s' has one value, so it has no '%s'", d->block, d->key);
+    diag_help("set the other keys of '%s' by their paths too", d->block);
 }
 
 /* The settings are shown in messages as the lines of a file "--set". */
@@ -288,7 +294,7 @@ void schema_settings(Spec *s, const Setting *set, int nset)
             Yaml *own = own_block(a, s->root, "params", params->loc);
             yaml_put(a, own, yaml_scalar(a, set[i].key, key), value);
         } else if (d) {
-            put_path(a, s->root, d, value);
+            put_path(a, s->root, d, value, key);
         } else {
             unknown_setting(s, set[i].key, key);
         }
