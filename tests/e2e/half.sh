@@ -3,6 +3,24 @@
 # resumed; steps that overflow are left out; `verify`, `bench` and `info` say what they work with.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+
+# ---- against PyTorch's numbers in fp32: output, and the losses of ten steps ----
+while read -r model p tolerance; do
+    f=$fixtures/$model o=$work/$model.$p
+    must "$model builds in $p" "$sinter" build "$f.yaml" --precision "$p" -o "$o" --no-variants
+    check "$model runs in $p" "$o" run --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$o.output"
+    check "$model in $p: output" "$compare" "$tolerance" "$f.output.safetensors" "$o.output"
+    check "$model in $p: ten steps" "$o" step --input "$f.input.safetensors" --target "$f.target.safetensors" \
+        --weights "$f.init.safetensors" --steps 10 --log "$o.jsonl"
+    check "$model in $p: losses" "$compare" "$tolerance" "$f.sgd.jsonl" "$o.jsonl"
+done <<END
+bn_small fp16 2e-3
+cnn_small fp16 2e-3
+ops_small fp16 2e-3
+bn_small bf16 1.6e-2
+cnn_small bf16 1.6e-2
+END
+
 [ -e "$fashion/train-images-idx3-ubyte.gz" ] || { skip "half precision" "no Fashion-MNIST under $fashion"; finish; }
 
 describe() { # NAME LOSS
