@@ -5,6 +5,7 @@
 #include "link.h"
 #include "pipeline.h"
 #include "predict.h"
+#include "run.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
 #include "support/file.h"
@@ -21,6 +22,9 @@ typedef struct Args {
     const char *verb, *rest[4];
     int nrest;
     bool help;
+    char *word[512]; /* run: the program's command line, from its verb on */
+    int nword;
+    bool predicts; /* --predict is among the arguments */
 } Args;
 
 typedef enum FlagKind {
@@ -109,6 +113,9 @@ static void print_help(void)
     printf(
         "sinter %s: a model description becomes a program that trains.\n\n"
         "  sinter build SPEC -o OUT   compiles a description into an executable\n"
+        "  sinter run SPEC VERB ...   builds it into the cache and runs the program's verb; "
+        "`train`,\n"
+        "                             `eval`, `predict`, `bench` for short: sinter train SPEC ...\n"
         "  sinter bench SPEC --predict   what GPUs are predicted to need, fused beside unfused\n"
         "  sinter check SPEC          reads it, infers shapes, builds nothing\n"
         "  sinter init KIND           writes a description: cnn, mlp, autoencoder, resnet18-ft, "
@@ -332,12 +339,51 @@ static void check_stages(const char *list, const char *flag)
     }
 }
 
+/* Verbs of the built program that are short for `run SPEC VERB`. */
+static const char *const short_verbs[] = {"train", "eval", "predict", "bench", NULL};
+
+static void add_word(Args *a, char *word)
+{
+    if (a->nword == (int)(sizeof a->word / sizeof a->word[0]) - 1)
+        usage("C001", NULL, "too many arguments");
+    a->word[a->nword++] = word;
+}
+
+/* `bench SPEC --predict` is a verb of the compiler's own. */
+static bool is_short(const Args *a)
+{
+    return a->verb && !a->predicts && find_word(a->verb, short_verbs) >= 0;
+}
+
+/* The program's words begin: the first is what stands before its verb, which is how it calls itself. */
+static void begin_program(Args *a, char **argv, int n)
+{
+    Buf before = {0};
+    for (int k = 0; k < n; k++) {
+        bool verb = argv[k] == a->verb;
+        buf_printf(&before, "%s%s", k ? " " : "", verb ? "run" : argv[k]);
+    }
+    add_word(a, before.s);
+    if (is_short(a)) add_word(a, (char *)(uintptr_t)a->verb);
+}
+
+/* `run SPEC [options of the build] VERB ...`, `train SPEC ...`: is `word` the program's? */
+static bool is_program_word(const Args *a, const char *word)
+{
+    if (!a->verb || !a->nrest) return false;
+    return is_short(a) || (!strcmp(a->verb, "run") && word[0] != '-');
+}
+
 static void parse(Args *a, int argc, char **argv)
 {
     a->o.machine = "native";
     a->o.set = a->set;
+    for (int i = 1; i < argc; i++) a->predicts = a->predicts || !strcmp(argv[i], "--predict");
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+        if (!a->nword && is_program_word(a, argv[i])) begin_program(a, argv, i);
+        if (a->nword) {
+            add_word(a, argv[i]);
+        } else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             a->help = true;
         } else if (!strcmp(argv[i], "--version")) {
             a->verb = argv[i];
@@ -349,6 +395,7 @@ static void parse(Args *a, int argc, char **argv)
             a->rest[a->nrest++] = argv[i];
         }
     }
+    if (is_short(a) && a->nrest && !a->nword) begin_program(a, argv, argc);
     check_stages(a->o.dump, "--dump");
     check_stages(a->o.stop_after, "--stop-after");
     if (a->o.no_fuse_rule) {
@@ -386,21 +433,32 @@ static int verb_build(Args *a)
     return compile(&a->o);
 }
 
-static int verb_bench(Args *a)
-{
-    take_spec(a);
-    if (a->o.out) usage("C001", NULL, "'bench' keeps no program: leave out -o");
-    if (!a->o.predict) usage("C001", NULL, "'bench' needs --predict; to measure: sinter build, then OUT bench");
-    if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
-    if (!predict_has_board(a->o.arch[0]))
-        usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);
-    return compile(&a->o);
-}
-
 static int verb_check(Args *a)
 {
     take_spec(a);
     return check(&a->o);
+}
+
+static int verb_run(Args *a)
+{
+    take_spec(a);
+    if (a->o.out || a->o.emit || a->o.stop_after)
+        usage("C001", NULL, "'%s' keeps no program: leave out -o, --emit and --stop-after",
+              a->verb);
+    if (!a->nword)
+        usage("C001", NULL, "'run' needs a verb of the program: sinter run SPEC train ...");
+    return run_program(&a->o, a->word, a->nword);
+}
+
+static int verb_bench(Args *a)
+{
+    if (!a->predicts) return verb_run(a);
+    take_spec(a);
+    if (a->o.out) usage("C001", NULL, "'bench' keeps no program: leave out -o");
+    if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
+    if (!predict_has_board(a->o.arch[0]))
+        usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);
+    return compile(&a->o);
 }
 
 static int verb_verify(Args *a)
@@ -472,9 +530,10 @@ typedef struct Verb {
     const char *name;
     int (*run)(Args *);
 } Verb;
-static const Verb verbs[] = {{"build", verb_build},  {"bench", verb_bench},  {"check", verb_check},   {"fmt", verb_fmt},
-                             {"init", verb_init},    {"verify", verb_verify}, {"ops", verb_ops},
-                             {"doctor", verb_doctor}};
+static const Verb verbs[] = {
+    {"build", verb_build}, {"run", verb_run},       {"train", verb_run},   {"eval", verb_run},
+    {"predict", verb_run}, {"bench", verb_bench},   {"check", verb_check}, {"fmt", verb_fmt},
+    {"init", verb_init},   {"verify", verb_verify}, {"ops", verb_ops},     {"doctor", verb_doctor}};
 enum { NVERBS = sizeof verbs / sizeof verbs[0] };
 
 int main(int argc, char **argv)

@@ -24,6 +24,7 @@ typedef struct LayerNote {
 typedef struct LayerList { VEC(LayerNote) layer; } LayerList;
 Graph *spec_graph_layers(Arena *a, const Spec *s, bool training, int64_t batch, LayerList *list);
 const char *spec_name(const Spec *s);
+const char *spec_file(const Spec *s, int i); /* of the files that it was read from, the i-th; NULL: there are no more */
 int64_t spec_batch(const Spec *s);                       /* train.batch_size */
 const Setting *spec_options(const Spec *s, int *n);      /* run-time values for the program */
 /* The optimizer as a layer on (weights, gradients), flat; adds its Assigns. false: the description has none. */

@@ -100,6 +100,11 @@ const char *spec_name(const Spec *s)
     return s->name;
 }
 
+const char *spec_file(const Spec *s, int i)
+{
+    return i < s->unit.n ? s->unit.v[i]->path : NULL;
+}
+
 int64_t spec_batch(const Spec *s)
 {
     return s->batch;
