@@ -36,8 +36,16 @@ static void *open_virtual(void)
     if (named) return dlopen(named, RTLD_NOW);
     char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
     if (slash) strcpy(slash + 1, VIRTUAL);
-    void *lib = slash ? dlopen(path, RTLD_NOW) : NULL;
-    return lib ? lib : dlopen(VIRTUAL, RTLD_NOW);
+    return dlopen(slash && !access(path, F_OK) ? path : VIRTUAL, RTLD_NOW);
+}
+
+static const RtError *too_old(RtError *e, const char *symbol)
+{
+    char have[16];
+    int version = 0;
+    if (cu.cuDriverGetVersion) cu.cuDriverGetVersion(&version);
+    return refuse(e, "G002", "the CUDA driver is too old: it is for CUDA %s, programs need CUDA 11.4 (no %s)",
+                  cu_version(version, have), symbol);
 }
 
 const RtError *cu_load(bool virtual, RtError *e)
@@ -49,7 +57,7 @@ const RtError *cu_load(bool virtual, RtError *e)
     if (!lib) return refuse(e, "G001", "no CUDA driver (%s)", rt_esc(dlerror()));
 #define X(symbol, parameters)                                                                                          \
     *(void **)&cu.symbol = dlsym(lib, #symbol);                                                                        \
-    if (!cu.symbol) return refuse(e, "G002", "the CUDA driver is too old: it has no " #symbol ", which CUDA 11.4 has");
+    if (!cu.symbol) return too_old(e, #symbol);
 #include "api.def"
 #undef X
     int result = cu.cuInit(0);

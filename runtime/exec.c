@@ -199,14 +199,19 @@ const RtModel *rt_exec_model(const RtExec *e)
 
 /* ---- runs ---- */
 
-static void before_run(RtExec *e)
+void rt_exec_send(RtExec *e)
 {
-    push_state(e->state);
     for (uint32_t i = 0; i < e->program->ntensors; i++) {
         Port *p = &e->port[i];
         if (p->filling) e->state->device->send(p->in);
         p->filling = NULL;
     }
+}
+
+static void before_run(RtExec *e)
+{
+    push_state(e->state);
+    rt_exec_send(e);
 }
 
 static void after_run(RtExec *e)

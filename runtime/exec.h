@@ -46,6 +46,8 @@ const void *rt_exec_read(RtExec *e, const RtTensor *t);
  * written, all rows of them between one run and the next; the others are read. */
 void rt_exec_set(RtExec *e, const char *name, const void *plain);
 void rt_exec_get(RtExec *e, const char *name, void *plain);
+/* What was set goes on its way now; else when the next run starts. A run that is under way still sees its own. */
+void rt_exec_send(RtExec *e);
 /* Rows [begin, end) of axis 0 only; plain points at row `begin`. */
 void rt_exec_set_rows(RtExec *e, const char *name, const void *plain, int64_t begin, int64_t end);
 void rt_exec_get_rows(RtExec *e, const char *name, void *plain, int64_t begin, int64_t end);

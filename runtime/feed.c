@@ -68,12 +68,23 @@ void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n)
         put_rows(f, "target", input, n);
     else if (f->target != RT_TARGET_NONE)
         put_labels(f, labels, n);
+    rt_exec_send(f->exec);
+}
+
+void rt_feed_start(RtFeed *f)
+{
+    rt_exec_run(f->exec);
+}
+
+void rt_feed_fetch(RtFeed *f)
+{
+    rt_exec_get(f->exec, "output", f->output);
 }
 
 void rt_feed_run(RtFeed *f)
 {
-    rt_exec_run(f->exec);
-    rt_exec_get(f->exec, "output", f->output);
+    rt_feed_start(f);
+    rt_feed_fetch(f);
 }
 
 float rt_feed_loss(const RtFeed *f)

@@ -26,9 +26,12 @@ typedef struct RtFeed {
 
 void rt_feed_init(RtFeed *f, RtExec *e, const RtOptions *o);
 void rt_feed_free(RtFeed *f);
-/* n rows of plain input and their labels (may be NULL); rows from n on repeat row 0. */
+/* n rows of plain input and their labels (may be NULL); rows from n on repeat row 0. On a device of its own a run may
+ * still be under way: these rows are the next one's. */
 void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n);
-void rt_feed_run(RtFeed *f);                          /* and fetches the output */
+void rt_feed_start(RtFeed *f);                        /* a run of what was put */
+void rt_feed_fetch(RtFeed *f);                        /* its output */
+void rt_feed_run(RtFeed *f);                          /* both */
 float rt_feed_loss(const RtFeed *f);                  /* 0 if there is none */
 int rt_feed_class(const RtFeed *f, const float *row); /* the most likely class of an output row */
 void rt_feed_probabilities(const RtFeed *f, const float *row, double *p); /* [classes] */

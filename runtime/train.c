@@ -124,6 +124,8 @@ static void open_run(RtTrain *t, RtSession *s)
     for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = NAN;
     rt_feed_init(&t->train, rt_session_exec(s, RT_TRAIN, 0), &s->opt);
     if (!t->train.has_loss) rt_fail(RT_EXIT_BUG, "B001", "the training program has no loss");
+    for (int i = 0; i < 2; i++)
+        t->labels[i] = rt_alloc((size_t)t->train.batch, sizeof **t->labels, "labels");
     open_data(t);
     if (t->val_items) rt_feed_init(&t->infer, rt_session_exec(s, RT_INFER, 0), &s->opt);
     t->monitor = pick_monitor(t);
@@ -152,6 +154,8 @@ static void close_run(RtTrain *t)
     rt_feed_free(&t->infer);
     rt_data_close(t->data);
     rt_rundir_close(&t->dir);
+    free(t->labels[0]);
+    free(t->labels[1]);
     free(t->history);
     free(t->classes);
 }
@@ -182,14 +186,19 @@ static _Noreturn void not_finite(const RtTrain *t, double loss)
             (long long)t->step, isnan(loss) ? "NaN" : "infinite", grad, good);
 }
 
-static void step(RtTrain *t, const float *input, const int32_t *labels)
+/* A step on the batch that was put. A device may work on it while the next batch is read. */
+static void begin_step(RtTrain *t)
 {
-    RtFeed *f = &t->train;
     if (rate_changes(t))
         rt_scalars_set(t->s->state, "lr", rt_schedule_lr(&t->schedule, t->epoch, t->step));
     rt_scalars_step(t->s->state, &t->s->opt, ++t->step);
-    rt_feed_put(f, input, labels, f->batch);
-    rt_feed_run(f);
+    rt_feed_start(&t->train);
+}
+
+static void end_step(RtTrain *t, const int32_t *labels)
+{
+    RtFeed *f = &t->train;
+    rt_feed_fetch(f);
     double loss = rt_feed_loss(f);
     if (!isfinite(loss)) not_finite(t, loss);
     t->loss_sum += loss * f->batch;
@@ -230,18 +239,29 @@ static RtLoader *start_loader(RtTrain *t)
     return l;
 }
 
+/* Puts the next batch and keeps its labels. -> 1; 0: there is none; -1: *e says why it cannot be read. */
+static int put_next(RtTrain *t, RtLoader *l, int32_t *labels, RtError *e)
+{
+    float *input;
+    int32_t *label;
+    int n, got = rt_loader_next(l, &input, &label, &n, e);
+    if (got != 1) return got;
+    memcpy(labels, label, (size_t)n * sizeof *label);
+    rt_feed_put(&t->train, input, label, n);
+    return 1;
+}
+
 /* The rest of the epoch; false: stopped before its end. */
 static bool run_batches(RtTrain *t)
 {
     RtError e;
-    float *input;
-    int32_t *labels;
-    int n, got = 1;
     RtLoader *l = start_loader(t);
-    while (t->batch < t->batches && !must_stop(t)) {
-        got = rt_loader_next(l, &input, &labels, &n, &e);
-        if (got != 1) break;
-        step(t, input, labels);
+    int now = 0, got = 1;
+    if (!must_stop(t)) got = put_next(t, l, t->labels[now], &e);
+    for (; got == 1 && !must_stop(t); now = !now) {
+        begin_step(t);
+        got = put_next(t, l, t->labels[!now], &e);
+        end_step(t, t->labels[now]);
         rt_progress_step(t->batch * t->train.batch, ratio(t->loss_sum, t->seen),
                          t->train.classes ? ratio((double)t->correct, t->seen) : NAN);
     }

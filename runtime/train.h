@@ -21,6 +21,7 @@ typedef struct RtTrain {
     RtFeed train, infer; /* infer.exec NULL: nothing is validated */
     uint64_t seed;
     int64_t items, batches, val_items; /* of an epoch; items are those that fill batches */
+    int32_t *labels[2]; /* of the batch at work, and of the next */
     RtMonitor monitor;
     RtSchedule schedule; /* of the learning rate; its plateau belongs to what a checkpoint holds */
 

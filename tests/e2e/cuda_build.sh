@@ -57,6 +57,13 @@ check "in one line" test "$(wc -l <"$work/said")" = 1
 refuses "no virtual device" 5 '^error\[G001\]: no virtual CUDA device' env SINTER_CUDA_VIRTUAL="$work/none/libcuda.so.1" \
     "$work/a" run --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$work/q" --device cuda:virtual
 refuses "no such word" 2 'error\[C002\].*auto, cpu, cuda' a --device gpu
+mkdir "$work/old" && cc -shared -fPIC -o "$work/old/libcuda.so.1" -x c - <<'OLD'
+int cuInit(unsigned flags) { return (int)flags; }
+int cuDriverGetVersion(int *version) { *version = 10020; return 0; }
+OLD
+refuses "an old driver" 5 '^error\[G002\]: the CUDA driver is too old: it is for CUDA 10.2, programs need CUDA 11.4' \
+    env LD_LIBRARY_PATH="$work/old" "$work/a" run --input "$f.input.safetensors" --weights "$f.init.safetensors" \
+    --output "$work/q" --device cuda
 check "by itself it runs on the CPU" sh -c "env LD_LIBRARY_PATH='$work/none' '$work/a' run --input '$f.input.safetensors' \
     --weights '$f.init.safetensors' --output '$work/device.safetensors' 2>'$work/log'"
 check "and says so" grep -q '^no CUDA driver .*: running on the CPU$' "$work/log"
