@@ -52,7 +52,8 @@ const RtError *cu_load(bool virtual, RtError *e)
 {
     void *lib = virtual ? open_virtual() : dlopen(DRIVER, RTLD_NOW);
     if (!lib && virtual)
-        return refuse(e, "G001", "no virtual CUDA device (%s)\n`sinter run` knows where it is; else SINTER_CUDA_VIRTUAL=FILE",
+        return refuse(e, "G001",
+                      "no virtual CUDA device (%s)\n`sinter run` knows where it is; else SINTER_CUDA_VIRTUAL=FILE",
                       rt_esc(dlerror()));
     if (!lib) return refuse(e, "G001", "no CUDA driver (%s)", rt_esc(dlerror()));
 #define X(symbol, parameters)                                                                                          \

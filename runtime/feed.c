@@ -71,6 +71,18 @@ void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n)
     rt_exec_send(f->exec);
 }
 
+int rt_feed_next(RtFeed *f, RtLoader *l, RtBatch *b, RtError *e)
+{
+    float *input;
+    int32_t *labels;
+    int got = rt_loader_next(l, &input, &labels, &b->n, e);
+    if (got != 1) return got;
+    b->input = input;
+    memcpy(b->labels, labels, (size_t)b->n * sizeof *labels);
+    rt_feed_put(f, input, labels, b->n);
+    return 1;
+}
+
 void rt_feed_start(RtFeed *f)
 {
     rt_exec_run(f->exec);
@@ -118,19 +130,20 @@ void rt_feed_probabilities(const RtFeed *f, const float *row, double *p)
 
 /* The sum of the losses of the n items just run. The mean that the program gives covers the whole
  * batch, and rows from n on repeat row 0; a second run of row 0 alone tells what to take off. */
-static double loss_sum(RtFeed *f, const float *input, const int32_t *labels, int n)
+static double loss_sum(RtFeed *f, const RtBatch *b)
 {
     double all = (double)rt_feed_loss(f) * f->batch;
-    if (n == f->batch) return all;
-    rt_feed_put(f, input, labels, 1);
+    if (b->n == f->batch) return all;
+    rt_feed_put(f, b->input, b->labels, 1); /* the last batch: nothing else was put since */
     rt_exec_run(f->exec);
-    return all - (double)rt_feed_loss(f) * (f->batch - n);
+    return all - (double)rt_feed_loss(f) * (f->batch - b->n);
 }
 
-static void count(RtFeed *f, const int32_t *labels, int n, RtScore *s)
+static void count(RtFeed *f, const RtBatch *b, RtScore *s)
 {
-    for (int i = 0; i < n && s->confusion; i++) {
-        rt_confusion_add(s->confusion, labels[i], rt_feed_class(f, f->output + i * f->output_size));
+    for (int i = 0; i < b->n && s->confusion; i++) {
+        rt_confusion_add(s->confusion, b->labels[i],
+                         rt_feed_class(f, f->output + i * f->output_size));
     }
 }
 
@@ -144,27 +157,37 @@ static RtLoader *start(RtFeed *f, RtData *d, enum RtSplit split, int64_t n)
     return l;
 }
 
+/* Every batch of the loader; returns the sum of the losses. The next batch comes up while one runs. */
+static double score_all(RtFeed *f, RtLoader *l, RtScore *score, void (*progress)(int64_t done))
+{
+    RtError e;
+    double sum = 0;
+    RtBatch b[2] = {{.labels = rt_alloc((size_t)f->batch, sizeof(int32_t), "labels")},
+                    {.labels = rt_alloc((size_t)f->batch, sizeof(int32_t), "labels")}};
+    int now = 0, got = rt_feed_next(f, l, &b[now], &e);
+    for (; got == 1; now = !now) {
+        rt_feed_start(f);
+        got = rt_feed_next(f, l, &b[!now], &e);
+        rt_feed_fetch(f);
+        count(f, &b[now], score);
+        if (f->has_loss) sum += loss_sum(f, &b[now]);
+        score->n += b[now].n;
+        if (progress) progress(score->n);
+    }
+    if (got < 0) rt_fail(e.exit, e.id, "%s", e.text);
+    free(b[0].labels);
+    free(b[1].labels);
+    return sum;
+}
+
 void rt_score(RtFeed *f, RtData *d, enum RtSplit split, RtScore *score,
               void (*progress)(int64_t done))
 {
-    RtError e;
-    float *input;
-    int32_t *labels;
-    int n, got;
-    double sum = 0;
     memset(score, 0, sizeof *score);
     if (f->classes) score->confusion = rt_confusion_new(f->classes);
     RtLoader *l = start(f, d, split, rt_data_count(d, split));
-    while ((got = rt_loader_next(l, &input, &labels, &n, &e)) == 1) {
-        rt_feed_put(f, input, labels, n);
-        rt_feed_run(f);
-        count(f, labels, n, score);
-        if (f->has_loss) sum += loss_sum(f, input, labels, n);
-        score->n += n;
-        if (progress) progress(score->n);
-    }
+    double sum = score_all(f, l, score, progress);
     rt_loader_stop(l);
-    if (got < 0) rt_fail(e.exit, e.id, "%s", e.text);
     score->loss = f->has_loss && score->n ? sum / (double)score->n : NAN;
     score->accuracy = NAN;
     RtMetrics m;

@@ -29,6 +29,13 @@ void rt_feed_free(RtFeed *f);
 /* n rows of plain input and their labels (may be NULL); rows from n on repeat row 0. On a device of its own a run may
  * still be under way: these rows are the next one's. */
 void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n);
+/* The same with a loader's next batch, which `b` describes. -> 1; 0: there is none; -1: *e says why. */
+typedef struct RtBatch {
+    const float *input; /* the loader's, until its next batch */
+    int32_t *labels;    /* a copy; the caller gives room for a batch */
+    int n;
+} RtBatch;
+int rt_feed_next(RtFeed *f, RtLoader *l, RtBatch *b, RtError *e);
 void rt_feed_start(RtFeed *f);                        /* a run of what was put */
 void rt_feed_fetch(RtFeed *f);                        /* its output */
 void rt_feed_run(RtFeed *f);                          /* both */

@@ -239,29 +239,18 @@ static RtLoader *start_loader(RtTrain *t)
     return l;
 }
 
-/* Puts the next batch and keeps its labels. -> 1; 0: there is none; -1: *e says why it cannot be read. */
-static int put_next(RtTrain *t, RtLoader *l, int32_t *labels, RtError *e)
-{
-    float *input;
-    int32_t *label;
-    int n, got = rt_loader_next(l, &input, &label, &n, e);
-    if (got != 1) return got;
-    memcpy(labels, label, (size_t)n * sizeof *label);
-    rt_feed_put(&t->train, input, label, n);
-    return 1;
-}
-
 /* The rest of the epoch; false: stopped before its end. */
 static bool run_batches(RtTrain *t)
 {
     RtError e;
     RtLoader *l = start_loader(t);
+    RtBatch b[2] = {{.labels = t->labels[0]}, {.labels = t->labels[1]}};
     int now = 0, got = 1;
-    if (!must_stop(t)) got = put_next(t, l, t->labels[now], &e);
+    if (!must_stop(t)) got = rt_feed_next(&t->train, l, &b[now], &e);
     for (; got == 1 && !must_stop(t); now = !now) {
         begin_step(t);
-        got = put_next(t, l, t->labels[!now], &e);
-        end_step(t, t->labels[now]);
+        got = rt_feed_next(&t->train, l, &b[!now], &e);
+        end_step(t, b[now].labels);
         rt_progress_step(t->batch * t->train.batch, ratio(t->loss_sum, t->seen),
                          t->train.classes ? ratio((double)t->correct, t->seen) : NAN);
     }
