@@ -433,12 +433,6 @@ static int verb_build(Args *a)
     return compile(&a->o);
 }
 
-static int verb_check(Args *a)
-{
-    take_spec(a);
-    return check(&a->o);
-}
-
 static int verb_run(Args *a)
 {
     take_spec(a);
@@ -459,6 +453,12 @@ static int verb_bench(Args *a)
     if (!predict_has_board(a->o.arch[0]))
         usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);
     return compile(&a->o);
+}
+
+static int verb_check(Args *a)
+{
+    take_spec(a);
+    return check(&a->o);
 }
 
 static int verb_verify(Args *a)
