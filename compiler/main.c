@@ -396,6 +396,7 @@ static void parse(Args *a, int argc, char **argv)
         }
     }
     if (is_short(a) && a->nrest && !a->nword) begin_program(a, argv, argc);
+    if (is_short(a)) a->verb = "run";
     check_stages(a->o.dump, "--dump");
     check_stages(a->o.stop_after, "--stop-after");
     if (a->o.no_fuse_rule) {
@@ -446,9 +447,9 @@ static int verb_run(Args *a)
 
 static int verb_bench(Args *a)
 {
-    if (!a->predicts) return verb_run(a);
     take_spec(a);
     if (a->o.out) usage("C001", NULL, "'bench' keeps no program: leave out -o");
+    if (!a->o.predict) usage("C001", NULL, "'bench' needs --predict; to measure: sinter build, then OUT bench");
     if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
     if (!predict_has_board(a->o.arch[0]))
         usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);

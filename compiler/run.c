@@ -1,7 +1,8 @@
 /* In: a description, options of the build, a command line. Out: the program, running in this process' place.
  *
  * The cache's key is everything that decides the program's bytes: sinter and its runtime, the files of the
- * description, the options, this machine. Not here: what is in a program (pipeline.c). */
+ * description, the command line up to the verb, which has the build's options, and this machine. Not here: what is in a
+ * program (pipeline.c). */
 #include "run.h"
 #include "link.h"
 #include "support/cache.h"
@@ -41,25 +42,16 @@ static void add_machine(Arena *a, Buf *b, const char *name)
                (long long)m->l3);
 }
 
-static void add_options(Buf *b, const CompileOptions *o)
-{
-    buf_printf(b, "batch %lld memory %lld flags %d%d%d%d%d rule %s\n", (long long)o->batch, (long long)o->max_memory,
-               o->infer_only, o->no_fuse, o->no_reuse, o->no_simplify, o->no_variants,
-               o->no_fuse_rule ? o->no_fuse_rule : "");
-    for (int i = 0; i < o->nset; i++) buf_printf(b, "set %s=%s\n", o->set[i].key, o->set[i].value);
-}
-
 /* NULL: the description has errors, which are recorded. */
-static char *key_of(Arena *a, const CompileOptions *o)
+static char *key_of(Arena *a, const CompileOptions *o, const char *before)
 {
     Spec *s = spec_read(a, o->spec, o->set, o->nset);
     if (!s || diag_errors()) return NULL;
     Buf b = {0};
-    buf_printf(&b, "program %s %s\n", SINTER_VERSION, o->spec);
+    buf_printf(&b, "%s\n", before);
     add_file(a, &b, "/proc/self/exe");
     add_file(a, &b, link_library_path(a, "libsinter_rt.a", "SINTER_RT"));
     for (int i = 0; spec_file(s, i); i++) add_file(a, &b, spec_file(s, i));
-    add_options(&b, o);
     add_machine(a, &b, o->machine);
     for (int i = 0; i < o->narch; i++) add_machine(a, &b, o->arch[i]);
     char *key = cache_key(a, &b);
@@ -101,7 +93,7 @@ int run_program(const CompileOptions *given, char **word, int n)
         if (lib) setenv("SINTER_CUDA_VIRTUAL", lib, 0);
     }
     o.quiet = true;
-    char *key = key_of(a, &o);
+    char *key = key_of(a, &o, word[0]);
     if (!key) return diag_flush();
     if (!o.no_cache && cache_get(a, key, &size, &path)) become(path, word);
     return build_and_become(a, &o, key, word);
