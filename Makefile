@@ -55,7 +55,8 @@ PTX         := $(filter %/ptx.o $(BUILD)/obj/cuda/virtual/ptx_%,$(VIRTUAL))
 UNIT        := $(wildcard tests/unit/test_*.c tests/*.c)
 RT_UNIT     := $(wildcard tests/unit/rt_test_*.c)
 RT_HELP     := $(filter-out $(RT_UNIT),$(wildcard tests/unit/rt_*.c tests/unit/fake_*.c))
-HELP        := $(filter-out $(UNIT) $(RT_UNIT) $(RT_HELP),$(wildcard tests/unit/*.c tests/simt/*.c))
+HELP        := $(filter-out $(UNIT) $(RT_UNIT) $(RT_HELP),$(wildcard tests/unit/*.c tests/simt/*.c) \
+    tests/cudnn/naive_conv.c)
 TOOLS       := $(wildcard tests/e2e/*.c)
 programs     = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
 
@@ -141,7 +142,14 @@ $(call programs,$(TOOLS)): $(BUILD)/tests/%: tests/e2e/%.c Makefile
 	@echo '  CC  $<'
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -ljansson -lz -lm
 
-check-programs: $(call programs,$(UNIT) $(RT_UNIT) $(TOOLS))
+# A cuDNN that computes naively, for machines with no GPU.
+$(BUILD)/tests/libcudnn_fake.so: $(wildcard tests/cudnn/*.[ch]) $(wildcard cuda/cudnn*) Makefile
+	@mkdir -p $(@D)
+	@echo '  LD  $@'
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -I. -Icuda -Itests -fPIC -shared -o $@ tests/cudnn/fake.c tests/cudnn/naive_conv.c \
+	    cuda/cudnn_graph.c cuda/cudnn_api.c -Wl,-Bsymbolic -lm
+
+check-programs: $(call programs,$(UNIT) $(RT_UNIT) $(TOOLS)) $(BUILD)/tests/libcudnn_fake.so
 
 # ---- what people call ----
 

@@ -4,6 +4,9 @@
 #include "loop/loop.h"
 #include "support/buf.h"
 
+/* Who computes convolutions: kernels of ours, or cuDNN where it has a plan. AUTO: cuDNN if it is installed. */
+typedef enum Provider { PROVIDER_SINTER, PROVIDER_CUDNN, PROVIDER_AUTO } Provider;
+
 /* What a schedule needs to know about a machine, and what a backend needs to compile for it. */
 typedef struct Machine {
     const char *name;     /* "x86-64-v3", "native (znver5)" */
@@ -18,6 +21,7 @@ typedef struct Machine {
     const char *backend;  /* "cpu", "cuda" */
     int processors;       /* of a GPU: streaming multiprocessors; of CPUs 0 */
     int64_t tasks;        /* of a kernel that keep it busy */
+    Provider provider;    /* of convolutions */
 } Machine;
 
 typedef struct Object { /* one relocatable object file in memory */

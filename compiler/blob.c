@@ -5,11 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct LibraryKey { /* what makes libraries' steps one and the same */
+    const Library *lib;
+    RtLibrary row;
+} LibraryKey;
+
 typedef struct Writer {
     Arena *a;
     const BlobInput *in;
     Blob *out;
     VEC(const char *) key[2]; /* by device, of every kernel: its text */
+    VEC(LibraryKey) library;
     VEC(const Node *) scalar; /* all programs' scalars, one node each */
 } Writer;
 
@@ -234,6 +240,51 @@ static void put_geometry(RtStep *s, const Func *f, const Machine *m)
     s->shared = (uint32_t)g.shared;
 }
 
+/* ---- steps of libraries ---- */
+
+static bool same_library(const Library *a, const Library *b)
+{
+    bool same = !memcmp(&a->conv, &b->conv, sizeof a->conv);
+    return same && !(a->plan ? !b->plan || strcmp(a->plan, b->plan) != 0 : b->plan != NULL);
+}
+
+static uint32_t library_index(Writer *w, const Library *lib)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < w->library.n; i++)
+        if (same_library(w->library.v[i].lib, lib)) return (uint32_t)i;
+    RtLibrary r = {.op = put(w, &lib->conv, sizeof lib->conv), .op_size = sizeof lib->conv};
+    r.plan = put_str(w, lib->plan);
+    r.version = (uint32_t)cudnn_version();
+    r.scratch = (uint64_t)lib->scratch;
+    for (int t = 0; t < CUDNN_MOST_TENSORS; t++)
+        if (lib->tensor[t].value) r.tensor[n++] = (uint8_t)t;
+    r.tensor[n] = RT_LIBRARY_SCRATCH;
+    vec_push(w->a, &w->library, ((LibraryKey){lib, r}));
+    return (uint32_t)w->library.n - 1;
+}
+
+static RtRef put_libraries(Writer *w)
+{
+    RtLibrary *r = NEWN(w->a, RtLibrary, w->library.n + 1);
+    for (int i = 0; i < w->library.n; i++) r[i] = w->library.v[i].row;
+    return put(w, r, sizeof *r * (size_t)w->library.n);
+}
+
+static void put_kernel(Writer *w, RtStep *s, const Kernel *k, const BlobProgram *p)
+{
+    s->kind = k->library ? RT_STEP_CUDNN : RT_STEP_KERNEL;
+    if (k->library) {
+        s->kernel = library_index(w, k->library);
+        s->line = (uint32_t)group_line(k->group);
+        return;
+    }
+    s->kernel = kernel_index(w, k->func, p->device);
+    put_geometry(s, k->func, p->loops->plan->schedule->machine);
+    s->ntasks = (uint32_t)k->func->ntasks;
+    s->line = (uint32_t)k->func->line;
+}
+
 static RtRef put_steps(Writer *w, const BlobProgram *p, bool prep, uint32_t *count)
 {
     const Loops *l = p->loops;
@@ -241,13 +292,11 @@ static RtRef put_steps(Writer *w, const BlobProgram *p, bool prep, uint32_t *cou
     for (int i = 0; i < l->kernel.n; i++) {
         const Kernel *k = &l->kernel.v[i];
         if (k->prep != prep) continue;
-        RtStep s = {.kernel = kernel_index(w, k->func, p->device), .nargs = (uint32_t)k->arg.n};
-        put_geometry(&s, k->func, l->plan->schedule->machine);
+        RtStep s = {.nargs = (uint32_t)k->arg.n};
+        put_kernel(w, &s, k, p);
         s.args = put_args(w, k, l->plan);
-        s.ntasks = (uint32_t)k->func->ntasks;
         s.layers = put_str(w, k->layers);
         s.nest = put_str(w, k->nest);
-        s.line = (uint32_t)k->func->line;
         s.nowait = k->nowait;
         s.flops = k->flops;
         s.bytes = k->bytes;
@@ -322,6 +371,8 @@ Blob *blob_build(Arena *a, const BlobInput *in)
     m.options = put_options(&w);
     m.nprograms = (uint32_t)in->nprogram;
     m.programs = put_programs(&w);
+    m.nlibraries = (uint32_t)w.library.n;
+    m.libraries = put_libraries(&w);
     m.nkernels = (uint32_t)out->kernel[RT_CPU].n;
     m.ndevice_kernels = (uint32_t)out->kernel[RT_CUDA].n;
     m.device_kernels = put_kernel_names(&w);

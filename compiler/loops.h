@@ -10,8 +10,9 @@ typedef struct KernelArg {
 } KernelArg;
 
 typedef struct Kernel { /* one launch */
-    Func *func;
-    VEC(KernelArg) arg; /* by the function's arguments */
+    Func *func;             /* NULL: a library's */
+    const Library *library; /* what it computes, or NULL */
+    VEC(KernelArg) arg;     /* by the function's arguments; of a library: its tensors that exist, then scratch */
     const Group *group; /* NULL: a copy into state */
     const char *layers; /* "conv2+relu2+pool2" */
     const char *nest;   /* "contract", "contract pack", ... */

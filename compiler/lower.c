@@ -7,6 +7,10 @@
 
 static void lower_group(Arena *a, Loops *out, const Group *g)
 {
+    if (out->plan->schedule->group[g->id].library) {
+        nest_library(a, out, g);
+        return;
+    }
     switch (g->nest) {
     case NEST_POINTWISE:
         nest_pointwise(a, out, g);
@@ -37,12 +41,23 @@ static void lower_group(Arena *a, Loops *out, const Group *g)
     }
 }
 
-/* What the group does is booked on its main kernel: packing and combining come on top. */
+/* What the group does is booked on its main kernel: packing, copies and combining come on top. */
 static void book_cost(Loops *out, const Group *g, int first)
 {
-    while (first < out->kernel.n - 1 && strstr(out->kernel.v[first].nest, " pack")) first++;
+    bool library = out->plan->schedule->group[g->id].library;
+    while (first < out->kernel.n - 1 &&
+           (library ? !out->kernel.v[first].library : strstr(out->kernel.v[first].nest, " pack") != NULL))
+        first++;
     Kernel *k = &out->kernel.v[first];
     group_cost(out->plan->schedule, g, &k->flops, &k->bytes);
+}
+
+/* Copies of weights, which are made when the weights change: behind everything else that is prepared. */
+static void prepare_libraries(Arena *a, Loops *out)
+{
+    for (int i = out->plan->nprep; i < out->plan->order.n; i++)
+        if (out->plan->schedule->group[out->plan->order.v[i]->id].library)
+            nest_library_prepare(a, out, out->plan->order.v[i]);
 }
 
 Loops *lower(Arena *a, const Plan *p, const Machine *m)
@@ -51,6 +66,7 @@ Loops *lower(Arena *a, const Plan *p, const Machine *m)
     Loops *out = NEW(a, Loops);
     out->plan = p;
     for (int i = 0; i < p->order.n; i++) {
+        if (i == p->nprep) prepare_libraries(a, out);
         int first = out->kernel.n;
         lower_group(a, out, p->order.v[i]);
         book_cost(out, p->order.v[i], first);
@@ -61,7 +77,8 @@ Loops *lower(Arena *a, const Plan *p, const Machine *m)
 
 void loops_verify(const Loops *l)
 {
-    for (int i = 0; i < l->kernel.n; i++) func_verify(l->kernel.v[i].func, "lower");
+    for (int i = 0; i < l->kernel.n; i++)
+        if (l->kernel.v[i].func) func_verify(l->kernel.v[i].func, "lower");
 }
 
 void loops_print(Buf *b, const Loops *l)
@@ -69,7 +86,10 @@ void loops_print(Buf *b, const Loops *l)
     static const char *const arena_names[] = {"state", "prep", "slab", "scalar"};
     for (int i = 0; i < l->kernel.n; i++) {
         const Kernel *k = &l->kernel.v[i];
-        func_print(b, k->func);
+        if (k->func)
+            func_print(b, k->func);
+        else
+            buf_printf(b, "library %s  # %s\n", k->nest, k->layers);
         for (int j = 0; j < k->arg.n; j++)
             buf_printf(b, "  # a%d = %s+%lld\n", j, arena_names[k->arg.v[j].arena],
                        (long long)k->arg.v[j].offset);

@@ -17,22 +17,22 @@ enum { CPU_TASKS = 32, GPU_TASKS = 8192 };
 
 static const Machine machines[] = {
     {"x86-64-v2", "x86_64-pc-linux-gnu", "x86-64-v2", "", "sse4.2", 4, 16, 8, 1, 2, 32 * KIB,
-     256 * KIB, 8 * MIB, "cpu", 0, CPU_TASKS},
+     256 * KIB, 8 * MIB, "cpu", 0, CPU_TASKS, PROVIDER_SINTER},
     {"x86-64-v3", "x86_64-pc-linux-gnu", "x86-64-v3", "", "avx2 fma", 8, 16, 4, 2, 2, 32 * KIB,
-     512 * KIB, 16 * MIB, "cpu", 0, CPU_TASKS},
+     512 * KIB, 16 * MIB, "cpu", 0, CPU_TASKS, PROVIDER_SINTER},
     {"x86-64-v4", "x86_64-pc-linux-gnu", "x86-64-v4", "",
      "avx2 fma avx512f avx512vl avx512bw avx512dq", 16, 32, 4, 2, 2, 32 * KIB, 1 * MIB, 16 * MIB,
-     "cpu", 0, CPU_TASKS},
+     "cpu", 0, CPU_TASKS, PROVIDER_SINTER},
     {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon", "", 4, 32, 4, 2, 2, 64 * KIB, 1 * MIB,
-     16 * MIB, "cpu", 0, CPU_TASKS},
+     16 * MIB, "cpu", 0, CPU_TASKS, PROVIDER_SINTER},
     /* GPUs: a lane is a thread, which keeps its own accumulators; other threads run while one waits. Ports of an A100's
      * multiprocessor, in warps: 64 float32 lanes, 32 of the path to L1. NVIDIA's data sheets */
     {"sm_80", "nvptx64-nvidia-cuda", "sm_80", "", "", 16, 48, 1, 2, 1, 192 * KIB, 1 * MIB, 40 * MIB,
-     "cuda", 108, GPU_TASKS},
+     "cuda", 108, GPU_TASKS, PROVIDER_SINTER},
     {"sm_90", "nvptx64-nvidia-cuda", "sm_90", "", "", 16, 48, 1, 2, 1, 256 * KIB, 1 * MIB, 50 * MIB,
-     "cuda", 132, GPU_TASKS},
+     "cuda", 132, GPU_TASKS, PROVIDER_SINTER},
     {"sm_120", "nvptx64-nvidia-cuda", "sm_120", "", "", 16, 48, 1, 2, 1, 128 * KIB, 1 * MIB, 48 * MIB,
-     "cuda", 170, GPU_TASKS},
+     "cuda", 170, GPU_TASKS, PROVIDER_SINTER},
 };
 
 const char *const machine_names[] = {"native",    "x86-64-v2", "x86-64-v3",

@@ -36,6 +36,7 @@ typedef enum FlagKind {
     FLAG_PRECISION,
     FLAG_TARGET,
     FLAG_EMIT,
+    FLAG_PROVIDER,
     FLAG_NO_FUSE,
     FLAG_DIAG
 } FlagKind;
@@ -56,6 +57,8 @@ static const Flag flags[] = {
      FLAG_EMIT, 0},
     {"--predict", NULL, "bench: no run; what GPUs are predicted to need, from counts", FLAG_BOOL,
      AT(predict)},
+    {"--provider", "WHO", "of a GPU's convolutions: sinter (default), cudnn, auto (cudnn if it is here)",
+     FLAG_PROVIDER, 0},
     {"--no-cache", NULL, "compiles GPU kernels again that the cache has", FLAG_BOOL, AT(no_cache)},
     {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
      0},
@@ -268,6 +271,13 @@ static void set_emit(Args *a, const char *list)
     }
 }
 
+static void set_provider(Args *a, const char *word)
+{
+    int i = find_word(word, provider_names);
+    if (i < 0) unknown_word("provider", "", word, provider_names);
+    a->o.provider = (Provider)i;
+}
+
 static void apply_flag(Args *a, const Flag *f, char *value)
 {
     char *at = (char *)&a->o + f->at;
@@ -295,6 +305,9 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         break;
     case FLAG_EMIT:
         set_emit(a, value);
+        break;
+    case FLAG_PROVIDER:
+        set_provider(a, value);
         break;
     case FLAG_NO_FUSE:
         a->o.no_fuse = true;
@@ -431,6 +444,10 @@ static int verb_build(Args *a)
         usage("C001", NULL, "OUT is the description itself: '%s'", a->o.out);
     if (a->o.emit & ~(unsigned)EMIT_EXE && !a->o.narch)
         usage("C001", NULL, "--emit=cuda, ptx, cubin and manifest need --target=cuda");
+    if (a->o.provider && !a->o.narch)
+        usage("C001", NULL, "--provider is for GPUs' convolutions: it needs --target=cuda");
+    if (a->o.provider && a->o.emit & EMIT_MANIFEST)
+        usage("C001", NULL, "--emit=manifest counts kernels of ours alone: leave out --provider");
     return compile(&a->o);
 }
 
@@ -449,6 +466,7 @@ static int verb_bench(Args *a)
 {
     take_spec(a);
     if (a->o.out) usage("C001", NULL, "'bench' keeps no program: leave out -o");
+    if (a->o.provider) usage("C001", NULL, "'bench --predict' counts kernels of ours alone: leave out --provider");
     if (!a->o.predict) usage("C001", NULL, "'bench' needs --predict; to measure: sinter build, then OUT bench");
     if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
     if (!predict_has_board(a->o.arch[0]))

@@ -24,6 +24,7 @@
 
 const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule", "plan",
                                    "loop", "cuda",  "ptx",  "llvm",     "asm",  "link",     NULL};
+const char *const provider_names[] = {"sinter", "cudnn", "auto", NULL};
 const char *const emit_names[] = {"exe", "cuda", "ptx", "cubin", "manifest", NULL};
 
 typedef struct Pipeline {
@@ -150,9 +151,23 @@ static const char *phase_name(uint32_t phase)
     return phase == RT_TRAIN ? "training step" : "inference";
 }
 
+static bool explains(const Pipeline *p, const ProgramKind *k)
+{
+    return p->o->explain && k->variant == RT_FUSED && !k->single;
+}
+
+static void explain_provider(const Pipeline *p, const ProgramKind *k, const Schedule *s)
+{
+    if (!explains(p, k) || p->m->provider == PROVIDER_SINTER) return;
+    Buf b = {0};
+    schedule_explain_library(&b, s);
+    printf("%s\n", b.s);
+    buf_free(&b);
+}
+
 static void explain(Pipeline *p, const ProgramKind *k, int64_t batch, const Schedule *s)
 {
-    if (!p->o->explain || k->variant == RT_UNFUSED || k->single) return;
+    if (!explains(p, k)) return;
     Buf b = {0};
     schedule_explain(&b, s);
     printf("%s, batch %lld: %s\n", phase_name(k->phase), (long long)batch, b.s);
@@ -205,6 +220,7 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
 
     Schedule *s = schedule(a, gs, p->m);
     explain(p, k, batch, s);
+    explain_provider(p, k, s);
     if (after(p, "schedule", print_schedule, s)) return NULL;
 
     Plan *pl = plan(a, s, !o->no_reuse);
@@ -462,6 +478,20 @@ static int build_model(Pipeline *p)
     return EXIT_OK;
 }
 
+/* The GPU with its provider of convolutions: cuDNN if it was asked for; auto: if it is installed. */
+static const Machine *gpu_of(const Pipeline *p, const char *arch)
+{
+    Machine *m = NEW(p->perm, Machine);
+    const char *why = p->o->provider ? cudnn_missing() : NULL;
+    *m = *machine_find(p->perm, arch);
+    m->provider = p->o->provider;
+    if (why && m->provider == PROVIDER_CUDNN) fatal(EXIT_TOOL, "--provider cudnn: %s", why);
+    if (!why) return m;
+    m->provider = PROVIDER_SINTER;
+    if (p->o->explain) printf("convolutions by kernels of ours: %s\n", why);
+    return m;
+}
+
 static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
 {
     *p = (Pipeline){.perm = a, .o = o, .t0 = time_now()};
@@ -469,7 +499,7 @@ static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
         fatal(EXIT_WRITE, "cannot create '%s':", o->dump_dir);
     p->m = p->cpu = machine_find(p->perm, o->machine);
     if (!p->cpu) fatal(EXIT_USAGE, "unknown target cpu '%s'", o->machine);
-    for (int i = 0; i < o->narch; i++) p->gpu[i] = machine_find(p->perm, o->arch[i]);
+    for (int i = 0; i < o->narch; i++) p->gpu[i] = gpu_of(p, o->arch[i]);
     p->spec = spec_read(p->perm, o->spec, o->set, o->nset);
     return p->spec && !diag_errors() ? EXIT_OK : diag_flush();
 }

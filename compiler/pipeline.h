@@ -21,6 +21,7 @@ typedef struct CompileOptions {
     unsigned emit;       /* EMIT_..; 0: EMIT_EXE */
     const Setting *set;
     int nset;
+    Provider provider; /* of the GPUs' convolutions */
     int64_t batch; /* 0: the description's */
     bool infer_only, no_fuse, no_reuse, no_simplify, no_variants;
     const char *no_fuse_rule; /* --no-fuse=RULE */
@@ -40,6 +41,7 @@ typedef struct CompileOptions {
 
 extern const char *const stage_names[]; /* in order, ends with NULL */
 extern const char *const fuse_rule_names[];
+extern const char *const provider_names[]; /* by Provider, ends with NULL */
 
 /* Builds o->out. -> exit code; messages have been printed. */
 int compile(const CompileOptions *o);

@@ -311,6 +311,15 @@ static void place_items(Plan *p, Item *item, int n, bool reuse)
     p->size[PLAN_SLAB] = top;
 }
 
+static void place_kept(Plan *p, const Group *g)
+{
+    Place *at = &p->kept[g->id];
+    at->bytes = aligned(p->schedule->group[g->id].kept);
+    at->arena = PLAN_PREP;
+    at->offset = p->size[PLAN_PREP];
+    p->size[PLAN_PREP] += at->bytes;
+}
+
 static void place_values(Orderer *o, bool reuse)
 {
     Plan *p = o->p;
@@ -356,6 +365,7 @@ static void place_values(Orderer *o, bool reuse)
         at->first = at->last = pos;
         at->arena = PLAN_SLAB;
         if (at->bytes) vec_push(o->a, &items, ((Item){at, NULL, LT_F32}));
+        place_kept(p, gr);
     }
     place_items(p, items.v, items.n, reuse);
 }
@@ -382,6 +392,7 @@ Plan *plan(Arena *a, const Schedule *s, bool reuse)
     p->schedule = s;
     p->value = NEWN(a, Place, g->node.n + 1);
     p->workspace = NEWN(a, Place, gs->group.n + 1);
+    p->kept = NEWN(a, Place, gs->group.n + 1);
     p->state = NEWN(a, Place, g->state.n + 1);
     for (int i = 0; i < g->node.n; i++) p->value[i].first = p->value[i].last = -1;
 
@@ -486,6 +497,10 @@ void plan_print(Buf *b, const Plan *p)
         if (w->bytes)
             buf_printf(b, "  workspace slab+%lld %lld bytes\n", (long long)w->offset,
                        (long long)w->bytes);
+        const Place *kept = &p->kept[gr->id];
+        if (kept->bytes)
+            buf_printf(b, "  kept prep+%lld %lld bytes\n", (long long)kept->offset,
+                       (long long)kept->bytes);
     }
     for (int i = 0; i < g->state.n; i++)
         buf_printf(b, "state %s state+%lld %lld bytes\n", g->state.v[i]->name,

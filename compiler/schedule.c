@@ -138,7 +138,9 @@ static void choose_layouts(Arena *a, Schedule *s)
         else if (kind[i] == KIND_FLAT)
             s->value[i] = flat_like(s, n, kind);
         else
-            s->value[i] = kind[i] == KIND_WEIGHT ? layout_weight(n->shape) : layout_value(n->shape);
+            s->value[i] = kind[i] == KIND_WEIGHT ? layout_weight(n->shape)
+                          : s->machine->provider ? layout_channels_last(n->shape)
+                                                 : layout_value(n->shape);
     }
     check_packs(s, g);
     bool *weight = NEWN(a, bool, g->node.n + 1);
@@ -164,17 +166,15 @@ static void grow_halo(Layout *l, const Contract *c)
     }
 }
 
-static void choose_halos(Schedule *s)
+void schedule_halo(Schedule *s, const Group *g)
 {
-    for (int i = 0; i < s->groups->group.n; i++) {
-        const Node *n = s->groups->group.v[i]->anchor;
-        if (!n || n->op->nest != NEST_CONTRACT) continue;
-        Layout *l = &s->value[n->in[0]->id];
-        Contract c;
-        for (int p = 0; p < CON_MAX_PHASES && n->op->contract(n, p, &c); p++) grow_halo(l, &c);
-        bug_if(layout_has_halo(l) && op_is(n->in[0], "State"), "a halo on a weight");
-        layout_finish(l);
-    }
+    const Node *n = g->anchor;
+    if (!n || n->op->nest != NEST_CONTRACT) return;
+    Layout *l = &s->value[n->in[0]->id];
+    Contract c;
+    for (int p = 0; p < CON_MAX_PHASES && n->op->contract(n, p, &c); p++) grow_halo(l, &c);
+    bug_if(layout_has_halo(l) && op_is(n->in[0], "State"), "a halo on a weight");
+    layout_finish(l);
 }
 
 const Layout *schedule_flat(const Schedule *s, const Group *g)
@@ -241,11 +241,11 @@ Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
     s->state = NEWN(a, Layout, gs->graph->state.n + 1);
     s->group = NEWN(a, GroupSchedule, gs->group.n + 1);
     choose_layouts(a, s);
-    choose_halos(s);
+    schedule_libraries(a, s);
     for (int i = 0; i < gs->group.n; i++) {
         Group *g = gs->group.v[i];
         s->group[i].group = g;
-        if (g->nest == NEST_CONTRACT) schedule_contract(a, s, &s->group[i]);
+        if (g->nest == NEST_CONTRACT && !s->group[i].library) schedule_contract(a, s, &s->group[i]);
         if (g->nest == NEST_REDUCE) schedule_reduce(s, &s->group[i]);
     }
     return s;

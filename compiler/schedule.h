@@ -2,6 +2,7 @@
  * schedule.c and schedule_contract.c, read by plan.c, lower.c and the nests. */
 #ifndef SCHEDULE_H
 #define SCHEDULE_H
+#include "../cuda/cudnn.h"
 #include "backend.h"
 #include "graph/layout.h"
 #include "groups.h"
@@ -64,6 +65,22 @@ typedef struct ConSchedule { /* of one phase of a contraction */
     ConTile tile;
 } ConSchedule;
 
+/* A contraction that cuDNN computes. Its tensors are used where they lie if they lie as cuDNN wants them, or copied. */
+typedef struct LibraryTensor {
+    const Node *value; /* NULL: the operation has no such tensor */
+    bool copied;       /* float32, dense, channels last, at `offset` of the group's workspace (kept: of Plan.kept) */
+    bool kept;         /* copied once after the weights changed */
+    int64_t offset, count; /* bytes, elements */
+} LibraryTensor;
+typedef struct Library {
+    CudnnConv conv;
+    LibraryTensor tensor[CUDNN_MOST_TENSORS]; /* x, w, y, operands of the epilogues */
+    const Node *result;  /* the last node that it computes; what follows is done when its copy is read */
+    const char *plan;    /* cuDNN's JSON, or NULL */
+    int64_t scratch, scratch_offset; /* bytes that cuDNN wants, and where in the workspace */
+    const char *less;    /* why it takes no more of the group; NULL: it takes all */
+} Library;
+
 typedef struct GroupSchedule {
     const Group *group;
     /* contraction */
@@ -78,7 +95,11 @@ typedef struct GroupSchedule {
     /* reduction */
     int64_t red_split, red_chunk;    /* partial sums in all; length of the chunks of axis 0 */
     int64_t red_rows, red_row_chunk; /* axis 2 is cut into red_rows chunks of that length; 1: it is not */
-    int64_t workspace;            /* bytes of scratch in the slab: packed B, partial sums */
+    int64_t workspace;            /* bytes of scratch in the slab: packed B, partial sums, copies for a library */
+    /* by a library */
+    const Library *library;       /* NULL: kernels of ours */
+    const char *refused;          /* why it is not a library's, where one was asked */
+    int64_t kept;                 /* bytes of copies that are made when the weights change */
 } GroupSchedule;
 
 typedef struct Schedule {
@@ -101,6 +122,14 @@ const Layout *schedule_flat(const Schedule *s, const Group *g);
 
 /* schedule_storage.c: s->type. weight: by node id, whether it is laid out as parameters are, or flat. */
 void schedule_storage(Arena *a, Schedule *s, const bool *weight);
+/* schedule.c: what the group's contraction reads beyond the edges of its input becomes a halo of zeros. */
+void schedule_halo(Schedule *s, const Group *g);
+/* schedule_library.c: gives groups to the machine's provider, as far as it takes them, and halos to the rest. */
+void schedule_libraries(Arena *a, Schedule *s);
+/* schedule_epilogue.c: the group's contraction as an operation of cuDNN's, with tensors' values and dims, and all
+ * elementwise nodes behind it that have a counterpart. chain[i] is computed by epilogue i. NULL, or why there is no
+ * such operation; "": it is no convolution. */
+const char *schedule_conv(const Schedule *s, const Group *g, Library *lib, const Node **chain);
 
 /* schedule_contract.c */
 void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs);

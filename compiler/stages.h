@@ -59,6 +59,7 @@ typedef struct Schedule Schedule;
 Schedule *schedule(Arena *a, const Groups *g, const Machine *m);
 void schedule_print(Buf *b, const Schedule *s);
 void schedule_explain(Buf *b, const Schedule *s); /* --explain-fusion; in explain.c */
+void schedule_explain_library(Buf *b, const Schedule *s); /* --explain-fusion: what a library computes, and why not more */
 
 /* plan.c: run order, lifetimes, offsets. */
 typedef struct Plan Plan;

@@ -156,18 +156,42 @@ static int64_t configurations(Build *b, const CudnnDevice *d, void *graph, unsig
     return b->status ? 0 : n;
 }
 
-/* Asks one heuristic. -> the first plan that is wanted, or NULL with the reason */
-static void *ask(const CudnnDevice *d, const CudnnConv *c, void *graph, unsigned mode, int *refused, char *why)
+typedef struct Wish {
+    const CudnnDevice *device;
+    const CudnnConv *conv;
+    int64_t most; /* bytes of workspace; -1: any */
+    int refused;  /* engines that do not fit the wish */
+    char *why;
+} Wish;
+
+static int64_t workspace_of(void *plan)
 {
-    Build b = {.why = why};
-    void *config[MOST_CONFIGS], *plan = NULL;
-    int64_t n = configurations(&b, d, graph, mode, config);
-    for (int64_t i = 0; i < n && !plan; i++) {
-        if (is_wanted(config[i], c))
-            plan = plan_of(d, config[i], why);
-        else
-            ++*refused;
+    int64_t size = 0, n = 0;
+    dnn_api.cudnnBackendGetAttribute(plan, DNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, DNN_TYPE_INT64, 1, &n,
+                                     &size);
+    return size;
+}
+
+static void *wanted_plan(Wish *w, void *config)
+{
+    bool wanted = is_wanted(config, w->conv);
+    void *plan = wanted ? plan_of(w->device, config, w->why) : NULL;
+    if (plan && w->most >= 0 && workspace_of(plan) > w->most) {
+        dnn_discard(&plan, 1);
+        plan = NULL;
+        wanted = false;
     }
+    w->refused += !wanted;
+    return plan;
+}
+
+/* Asks one heuristic. -> the first plan that is wanted, or NULL with the reason */
+static void *ask(Wish *w, void *graph, unsigned mode)
+{
+    Build b = {.why = w->why};
+    void *config[MOST_CONFIGS], *plan = NULL;
+    int64_t n = configurations(&b, w->device, graph, mode, config);
+    for (int64_t i = 0; i < n && !plan; i++) plan = wanted_plan(w, config[i]);
     dnn_discard(b.part, b.n);
     return plan;
 }
@@ -190,23 +214,24 @@ static int give_plan(Build *b, void *plan, CudnnPlan **out)
     return 0;
 }
 
-int cudnn_plan_make(const CudnnDevice *d, const CudnnConv *c, CudnnPlan **out, char *why)
+int cudnn_plan_make(const CudnnDevice *d, const CudnnConv *c, int64_t most, CudnnPlan **out, char *why)
 {
     Build b = {.why = why};
-    int refused = 0;
+    Wish w = {d, c, most, 0, why};
     *out = NULL;
     *why = 0;
     void *graph = dnn_operation_graph(&b, c), *plan = NULL;
-    if (!b.status) plan = ask(d, c, graph, DNN_HEUR_MODE_A, &refused, why);
-    if (!b.status && !plan) plan = ask(d, c, graph, DNN_HEUR_MODE_FALLBACK, &refused, why);
+    if (!b.status) plan = ask(&w, graph, DNN_HEUR_MODE_A);
+    if (!b.status && !plan) plan = ask(&w, graph, DNN_HEUR_MODE_FALLBACK);
     if (plan) {
         b.part[b.n++] = plan;
         return give_plan(&b, plan, out);
     }
     dnn_discard(b.part, b.n);
     if (b.status) return (int)b.status;
-    if (refused)
-        snprintf(why, CUDNN_WHY, "none of its %d engines is exact, repeatable and compiled already", refused);
+    if (w.refused)
+        snprintf(why, CUDNN_WHY, "none of its %d engines is exact, repeatable and compiled already%s", w.refused,
+                 most >= 0 ? ", and wants little memory" : "");
     else if (!*why)
         snprintf(why, CUDNN_WHY, "it has no engine for that");
     return DNN_STATUS_NOT_SUPPORTED;
@@ -228,9 +253,7 @@ int cudnn_plan_read(const CudnnDevice *d, const char *text, CudnnPlan **out, cha
 
 int64_t cudnn_plan_workspace(const CudnnPlan *p)
 {
-    int64_t size = 0, n = 0;
-    dnn_api.cudnnBackendGetAttribute(p->plan, DNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, DNN_TYPE_INT64, 1, &n, &size);
-    return size;
+    return workspace_of(p->plan);
 }
 
 char *cudnn_plan_text(const CudnnPlan *p)

@@ -55,22 +55,23 @@ typedef struct CudnnEpilogue {
 
 /* A cross-correlation, with zero padding: y[n,k,p,q] = sum over c,r,s of x[n, g*C/groups + c, p*stride + r*dilation -
  * pad, ..] * w[k,c,r,s], or one of its gradients. Plain data without pointers: its bytes are its serialized form.
- * Strides are in elements, in the order of the dims; dims in PyTorch's order whatever the layout. The epilogues'
- * operands of the result's shape have its strides. */
+ * Strides are in elements, in the order of the dims; dims in PyTorch's order whatever the layout. */
 typedef struct CudnnConv {
     uint32_t kind;       /* CUDNN_CONV_... */
     uint32_t type;       /* of all tensors in memory: CUDNN_F32, ... */
     uint32_t math;       /* CUDNN_EXACT, CUDNN_TF32 */
     uint32_t nepilogues;
     int64_t dim[3][4];    /* x [N,C,H,W], w [K,C/groups,R,S], y [N,K,P,Q] */
-    int64_t stride[3][4];
+    int64_t stride[CUDNN_MOST_TENSORS][4]; /* behind the three: of operands that have the result's shape */
     int64_t pad[2], step[2], dilation[2]; /* height, width; step: PyTorch's `stride` */
     CudnnEpilogue epilogue[CUDNN_MOST_EPILOGUES];
 } CudnnConv;
 
-/* Sets strides of dense tensors whose channels lie innermost (NHWC, KRSC), or in PyTorch's order. */
+/* Sets strides of dense tensors whose channels lie innermost (NHWC, KRSC), or in PyTorch's order: of all, or of one. */
 void cudnn_conv_channels_last(CudnnConv *c);
 void cudnn_conv_channels_first(CudnnConv *c);
+void cudnn_conv_dense(CudnnConv *c, int tensor);
+const int64_t *cudnn_conv_dim(const CudnnConv *c, int tensor); /* [4]; of an operand: the result's */
 CudnnTensorIndex cudnn_conv_result(const CudnnConv *c);   /* which tensor it writes */
 CudnnOperand cudnn_epilogue_operand(uint32_t kind);
 /* "convolution+bias+ReLU": text[size]. */
@@ -97,8 +98,9 @@ int cudnn_device_current(void *stream, CudnnDevice **out, char *why);
 void cudnn_device_free(CudnnDevice *d);
 
 /* The first plan that keeps the arithmetic's promise, gives the same bits every time, and is compiled already, as
- * cuDNN's heuristics rank them. CUDNN_STATUS_NOT_SUPPORTED (3000) and its kin: cuDNN has none. */
-int cudnn_plan_make(const CudnnDevice *d, const CudnnConv *c, CudnnPlan **out, char *why);
+ * cuDNN's heuristics rank them, and wants no more than `most` bytes of workspace (-1: any).
+ * CUDNN_STATUS_NOT_SUPPORTED (3000) and its kin: cuDNN has none. */
+int cudnn_plan_make(const CudnnDevice *d, const CudnnConv *c, int64_t most, CudnnPlan **out, char *why);
 /* From the text of another process' cudnn_plan_text, for an equal device and version. */
 int cudnn_plan_read(const CudnnDevice *d, const char *text, CudnnPlan **out, char *why);
 int64_t cudnn_plan_workspace(const CudnnPlan *p); /* bytes */

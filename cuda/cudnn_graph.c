@@ -24,26 +24,34 @@ static const struct {
 #undef AS_ROW
 };
 
-/* order: axes from the outermost to the innermost */
-static void dense_strides(CudnnConv *c, const int order[4])
+const int64_t *cudnn_conv_dim(const CudnnConv *c, int tensor)
 {
-    for (int t = 0; t < 3; t++) {
-        int64_t stride = 1;
-        for (int i = 3; i >= 0; i--) {
-            c->stride[t][order[i]] = stride;
-            stride *= c->dim[t][order[i]];
-        }
+    return c->dim[tensor < 3 ? tensor : (int)cudnn_conv_result(c)];
+}
+
+/* order: axes from the outermost to the innermost */
+static void dense_strides(CudnnConv *c, int tensor, const int order[4])
+{
+    int64_t stride = 1;
+    for (int i = 3; i >= 0; i--) {
+        c->stride[tensor][order[i]] = stride;
+        stride *= cudnn_conv_dim(c, tensor)[order[i]];
     }
+}
+
+void cudnn_conv_dense(CudnnConv *c, int tensor)
+{
+    dense_strides(c, tensor, (const int[]){0, 2, 3, 1});
 }
 
 void cudnn_conv_channels_last(CudnnConv *c)
 {
-    dense_strides(c, (const int[]){0, 2, 3, 1});
+    for (int t = 0; t < CUDNN_MOST_TENSORS; t++) cudnn_conv_dense(c, t);
 }
 
 void cudnn_conv_channels_first(CudnnConv *c)
 {
-    dense_strides(c, (const int[]){0, 1, 2, 3});
+    for (int t = 0; t < CUDNN_MOST_TENSORS; t++) dense_strides(c, t, (const int[]){0, 1, 2, 3});
 }
 
 CudnnTensorIndex cudnn_conv_result(const CudnnConv *c)
@@ -181,7 +189,7 @@ static void *operand_of(Build *b, const CudnnConv *c, int i)
     case CUDNN_PER_CHANNEL:
         return tensor(b, c, 3 + i, vector, along);
     case CUDNN_SAME_SHAPE:
-        return tensor(b, c, 3 + i, c->dim[r], c->stride[r]);
+        return tensor(b, c, 3 + i, c->dim[r], c->stride[3 + i]);
     default:
         return NULL;
     }

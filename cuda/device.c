@@ -69,6 +69,7 @@ static void download(RtDevice *d, void *to, const void *from, size_t bytes)
 static void close_device(RtDevice *d)
 {
     Cuda *c = (Cuda *)d;
+    cudnn_device_free(c->cudnn);
     cu.cuEventDestroy_v2(c->begin);
     cu.cuEventDestroy_v2(c->end);
     cu.cuModuleUnload(c->module);
@@ -145,7 +146,7 @@ static RtDevice *open_device(const RtModel *m, const char *which, RtError *e)
     c->blocking = blocking && !strcmp(blocking, "1");
     cu_check(cu.cuDeviceGet(&c->ordinal, n), "open the device");
     start(c);
-    if (cuda_load_module(c, e)) return &c->device;
+    if (cuda_load_cudnn(m, e) && cuda_load_module(c, e)) return &c->device;
     free(c);
     return NULL;
 }

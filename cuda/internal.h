@@ -2,6 +2,7 @@
 #ifndef CUDA_INTERNAL_H
 #define CUDA_INTERNAL_H
 #include "cuda_api.h"
+#include "cudnn.h"
 #include "device.h"
 
 typedef struct Cuda {
@@ -13,6 +14,7 @@ typedef struct Cuda {
     CuStream stream, copies; /* runs; what comes up beside them */
     CuModule module;
     CuEvent begin, end; /* of what is timed */
+    CudnnDevice *cudnn; /* NULL until a step needs it */
     bool blocking;      /* CUDA_LAUNCH_BLOCKING=1: each launch is waited for, so that a failure has a name */
 } Cuda;
 
@@ -35,6 +37,16 @@ void cuda_close_list(RtList *l);
 void cuda_run(RtList *l);
 void cuda_profile(RtList *l, double *ns);
 double cuda_time(RtList *l);
+
+/* ---- library.c ---- */
+
+/* Can cuDNN compute what the model leaves to it? false: *e says why not. */
+bool cuda_load_cudnn(const RtModel *m, RtError *e);
+typedef struct CudaPlan CudaPlan;
+/* The plan of a step whose arguments lie at `args`, which must live on. */
+CudaPlan *cuda_plan(Cuda *c, const RtStep *s, void *const *args);
+void cuda_plan_start(const CudaPlan *p); /* on the stream of runs; exits with 5 on failure */
+void cuda_plan_free(CudaPlan *p);
 
 /* ---- device.c ---- */
 

@@ -10,7 +10,14 @@ typedef struct Item {
     const RtStep *step;
     CuFunction function;
     void **parameters; /* addresses of the arguments */
+    CudaPlan *plan;    /* of a step that cuDNN computes */
 } Item;
+
+/* What a kind of step needs before it can be started, and its start. */
+typedef struct Kind {
+    void (*prepare)(Cuda *c, Item *x, const RtLaunch *from);
+    int (*launch)(const Cuda *c, const Item *x);
+} Kind;
 
 struct RtList {
     Cuda *cuda;
@@ -25,20 +32,43 @@ static _Noreturn void failed(const Cuda *c, const RtStep *s, int result)
 {
     const RtModel *m = c->model;
     const RtRef *name = RT_AT(m, RtRef, m->device_kernels);
-    rt_fail(RT_EXIT_DEVICE, "G006", "kernel %s (%s, %s:%u) failed on '%s': %s", RT_STR(m, name[s->kernel]),
-            RT_STR(m, s->layers), RT_STR(m, m->spec_file), s->line, rt_esc(c->name), cu_reason(result));
+    const char *kernel = s->kind == RT_STEP_KERNEL ? RT_STR(m, name[s->kernel]) : RT_STR(m, s->nest);
+    rt_fail(RT_EXIT_DEVICE, "G006", "kernel %s (%s, %s:%u) failed on '%s': %s", kernel, RT_STR(m, s->layers), RT_STR(m, m->spec_file), s->line, rt_esc(c->name), cu_reason(result));
 }
 
-static CuFunction find_function(Cuda *c, const RtStep *s)
+static void find_function(Cuda *c, Item *x, const RtLaunch *from)
 {
     CuFunction f;
+    const RtStep *s = from->step;
     const RtRef *name = RT_AT(c->model, RtRef, c->model->device_kernels);
     int result = cu.cuModuleGetFunction(&f, c->module, RT_STR(c->model, name[s->kernel]));
     if (result) failed(c, s, result);
     if (s->shared) result = cu.cuFuncSetAttribute(f, CU_MOST_DYNAMIC_SHARED, (int)s->shared);
     if (result) failed(c, s, result);
-    return f;
+    x->function = f;
 }
+
+static int launch_kernel(const Cuda *c, const Item *x)
+{
+    const RtStep *s = x->step;
+    return cu.cuLaunchKernel(x->function, s->grid[0], s->grid[1], s->grid[2], s->block[0], s->block[1], s->block[2],
+                             s->shared, c->stream, x->parameters, NULL);
+}
+
+static void find_plan(Cuda *c, Item *x, const RtLaunch *from)
+{
+    x->plan = cuda_plan(c, from->step, from->args);
+}
+
+static int start_plan(const Cuda *c, const Item *x)
+{
+    (void)c;
+    cuda_plan_start(x->plan);
+    return 0;
+}
+
+static const Kind kinds[RT_NSTEPS] = {[RT_STEP_KERNEL] = {find_function, launch_kernel},
+                                      [RT_STEP_CUDNN] = {find_plan, start_plan}};
 
 RtList *cuda_list(RtDevice *d, const RtModel *m, const RtLaunch *launch, int n)
 {
@@ -51,7 +81,8 @@ RtList *cuda_list(RtDevice *d, const RtModel *m, const RtLaunch *launch, int n)
     for (int i = 0; i < n; i++) total += launch[i].step->nargs;
     void **next = l->parameters = rt_alloc(total, sizeof *next, "arguments");
     for (int i = 0; i < n; i++) {
-        l->item[i] = (Item){launch[i].step, find_function(l->cuda, launch[i].step), next};
+        l->item[i] = (Item){.step = launch[i].step, .parameters = next};
+        kinds[launch[i].step->kind].prepare(l->cuda, &l->item[i], &launch[i]);
         for (uint32_t k = 0; k < launch[i].step->nargs; k++) *next++ = (void *)(uintptr_t)&launch[i].args[k];
     }
     return l;
@@ -60,6 +91,7 @@ RtList *cuda_list(RtDevice *d, const RtModel *m, const RtLaunch *launch, int n)
 void cuda_close_list(RtList *l)
 {
     if (l->graph) cu.cuGraphExecDestroy(l->graph);
+    for (int i = 0; i < l->n; i++) cuda_plan_free(l->item[i].plan);
     free(l->item);
     free(l->parameters);
     free(l);
@@ -67,9 +99,7 @@ void cuda_close_list(RtList *l)
 
 static int launch(const RtList *l, const Item *x)
 {
-    const RtStep *s = x->step;
-    return cu.cuLaunchKernel(x->function, s->grid[0], s->grid[1], s->grid[2], s->block[0], s->block[1], s->block[2],
-                             s->shared, l->cuda->stream, x->parameters, NULL);
+    return kinds[x->step->kind].launch(l->cuda, x);
 }
 
 /* Leaves l->graph NULL where it cannot be done; what is wrong with a launch is said when it is launched. */

@@ -9,7 +9,7 @@
 #define RUNTIME_ABI_H
 #include <stdint.h>
 
-#define RT_ABI_VERSION 2u
+#define RT_ABI_VERSION 3u
 #define RT_MAGIC 0x746e6973u /* the blob's first four bytes: "sint" */
 #define RT_MAX_RANK 5
 
@@ -62,8 +62,12 @@ typedef struct RtArg {
     uint64_t offset; /* bytes */
 } RtArg;
 
-typedef struct RtStep { /* one kernel launch: all tasks, then a barrier */
-    uint32_t kernel;        /* index in rt_kernels; of a GPU's program: in RtModel.device_kernels */
+enum { RT_STEP_KERNEL, RT_STEP_CUDNN, RT_NSTEPS };
+
+typedef struct RtStep { /* one kernel launch: all tasks, then a barrier; or one operation of a library */
+    uint32_t kind;          /* RT_STEP_KERNEL.. */
+    uint32_t kernel;        /* index in rt_kernels; of a GPU's program: in RtModel.device_kernels; of a library's step:
+                               in RtModel.libraries */
     uint32_t nargs;
     RtRef args;             /* RtArg[nargs] */
     uint32_t ntasks;
@@ -75,7 +79,19 @@ typedef struct RtStep { /* one kernel launch: all tasks, then a barrier */
     RtRef writes;           /* RtArg-like list for --poison: uint32 count, then {arena, offset, bytes} triples; may be 0 */
     uint32_t grid[3], block[3]; /* of a GPU's program: blocks, threads of a block. The kernel's parameters are the */
     uint32_t shared;            /* arguments' addresses; shared: bytes of dynamic shared memory a block */
+    uint32_t pad;
 } RtStep;
+
+enum { RT_LIBRARY_TENSORS = 16, RT_LIBRARY_SCRATCH = 255 };
+
+typedef struct RtLibrary { /* an operation that a library computes: RT_STEP_CUDNN */
+    RtRef op;              /* a CudnnConv (cuda/cudnn.h) */
+    uint32_t op_size;      /* bytes */
+    RtRef plan;            /* the library's own text of its plan, made for the first architecture; 0: none */
+    uint32_t version;      /* of the library that made it; another one plans again */
+    uint64_t scratch;      /* bytes at the scratch argument */
+    uint8_t tensor[RT_LIBRARY_TENSORS]; /* by argument: which tensor of the operation, or RT_LIBRARY_SCRATCH */
+} RtLibrary;
 
 enum { RT_TRAIN, RT_INFER };
 enum { RT_FUSED, RT_UNFUSED };
@@ -130,6 +146,8 @@ typedef struct RtModel {
     uint32_t ndevice_kernels, nimages;
     RtRef device_kernels;    /* RtRef[]: names of the kernels in every image */
     RtRef images;            /* RtImage[]: cubins by rising arch, then the PTX of the lowest */
+    uint32_t nlibraries;
+    RtRef libraries;         /* RtLibrary[] */
     uint32_t cuda_version;   /* 13000: CUDA 13.0 compiled the images, a driver of its major version runs them */
     uint32_t pad;
 } RtModel;

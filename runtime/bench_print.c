@@ -56,8 +56,8 @@ static void print_profile(const RtModel *m, const RtLane *l)
            "step", "kernel", "nest", "us", "%", "GFLOP/s", "GB/s", "layers");
     for (uint32_t i = 0; i < l->program->nsteps; i++, s++) {
         double t = 1e-9 * l->step_ns[i];
-        printf("%4u    k%02u %-10s %9.1f %6.1f %8.1f %8.1f  %s", i, s->kernel, RT_STR(m, s->nest),
-               1e6 * t, total > 0 ? 100 * l->step_ns[i] / total : 0, rate(s->flops, t) * 1e-9,
+        printf("%4u    %c%02u %-10s %9.1f %6.1f %8.1f %8.1f  %s", i,
+               s->kind == RT_STEP_KERNEL ? 'k' : 'c', s->kernel, RT_STR(m, s->nest), 1e6 * t, total > 0 ? 100 * l->step_ns[i] / total : 0, rate(s->flops, t) * 1e-9,
                rate(s->bytes, t) * 1e-9, RT_STR(m, s->layers));
         if (s->line) printf("  %s:%u", RT_STR(m, m->spec_file), s->line);
         putchar('\n');

@@ -47,7 +47,9 @@ static void check_steps(const RtModel *m, uint32_t device, RtRef ref, uint32_t n
     check_list(m, ref, n, sizeof(RtStep), "steps");
     const RtStep *s = RT_AT(m, RtStep, ref);
     for (uint32_t i = 0; i < n; i++, s++) {
-        need(s->kernel < (device == RT_CPU ? m->nkernels : m->ndevice_kernels), "kernel number");
+        uint32_t most = device == RT_CPU ? m->nkernels : m->ndevice_kernels;
+        need(s->kind < RT_NSTEPS && (device == RT_CUDA || s->kind == RT_STEP_KERNEL), "kind of step");
+        need(s->kernel < (s->kind == RT_STEP_KERNEL ? most : m->nlibraries), "kernel number");
         check_list(m, s->args, s->nargs, sizeof(RtArg), "arguments");
         const RtArg *a = RT_AT(m, RtArg, s->args);
         for (uint32_t k = 0; k < s->nargs; k++) {
@@ -81,6 +83,16 @@ static void check_images(const RtModel *m)
              "image");
 }
 
+static void check_libraries(const RtModel *m)
+{
+    check_list(m, m->libraries, m->nlibraries, sizeof(RtLibrary), "libraries");
+    const RtLibrary *x = RT_AT(m, RtLibrary, m->libraries);
+    for (uint32_t i = 0; i < m->nlibraries; i++, x++) {
+        need(x->op % 8 == 0 && x->op <= m->size && x->op_size <= m->size - x->op, "operation");
+        check_str(m, x->plan, "plan");
+    }
+}
+
 void rt_model_check(const RtModel *m)
 {
     need(m->magic == RT_MAGIC, "magic");
@@ -104,6 +116,7 @@ void rt_model_check(const RtModel *m)
         check_str(m, o[i].value, "option");
     }
     check_images(m);
+    check_libraries(m);
     for (uint32_t i = 0; i < m->nprograms; i++) check_program(m, rt_model_programs(m) + i);
 }
 

@@ -1,7 +1,7 @@
 /* One training graph, and one of inference, of every description given, on every rung:
  *   reference -> reference after simplify -> loops, unfused -> loops, fused
  *             -> compiled, unfused -> compiled, fused -> as CUDA C, on the host,
- *                and there with every access checked -> as PTX, interpreted
+ *                and there with every access checked -> as PTX, interpreted -> convolutions by a library, naively
  * The first rung that differs names the guilty stage. Inputs, weights and
  * statistics are random numbers; memory that nobody has written is NaN. Prints a line per rung; the
  * last: `N passed, N failed`. */
@@ -179,6 +179,9 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         {"compiled, fused, no reuse", 2, {.machine = "native", .fused = true, .compiled = true}},
         {"CUDA C on the host", 2, {.machine = "sm_80", .fused = true, .reuse = true, .simt = true}},
         {"CUDA C, checked", 2, {.machine = "sm_80", .fused = true, .reuse = true, .simt = true, .checked = true}},
+        {"cuDNN's convolutions",
+         2,
+         {.machine = "sm_80", .fused = true, .reuse = true, .provider = PROVIDER_CUDNN}},
         {"PTX, interpreted", 2, {.machine = "sm_80", .fused = true, .reuse = true, .ptx = true}},
     };
     const char *what = training ? "training" : "inference";

@@ -17,7 +17,7 @@ compiler/predict.*      | compiler/predict.h compiler/manifest.h compiler/gpu/* 
 compiler/stages.h       | compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.h      | compiler/loop/* compiler/support/*
 compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
-compiler/schedule.h     | compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/schedule.h     | compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/* cuda/cudnn.h
 compiler/plan.h         | compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/loops.h        | compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/images.*       | compiler/images.h compiler/backend.h compiler/support/*
@@ -44,7 +44,7 @@ compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h
 cuda/cudnn*             | cuda/cudnn*
 runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
 cuda/virtual/*          | cuda/virtual/*
-cuda/*                  | cuda/cuda_api.h cuda/internal.h cuda/api.def runtime/*.h
+cuda/*                  | cuda/cudnn.h cuda/cuda_api.h cuda/internal.h cuda/api.def runtime/*.h
 '
 # Rows of the folders of compiler/.
 folders='

@@ -25,6 +25,14 @@ Layout layout_value(Shape s)
     return l;
 }
 
+Layout layout_channels_last(Shape s)
+{
+    Layout l = layout_value(s);
+    l.last = s.rank == 4 && l.block[1] > 1;
+    layout_finish(&l);
+    return l;
+}
+
 Layout layout_weight(Shape view)
 {
     Layout l = layout_of(view);
@@ -41,6 +49,13 @@ Layout layout_flat(int64_t count)
     return l;
 }
 
+static void place_blocks(Layout *l, int a, int64_t *stride)
+{
+    l->outer[a] = *stride;
+    l->base += l->lo[a] * *stride;
+    *stride *= (l->dim[a] + l->block[a] - 1) / l->block[a] + l->lo[a] + l->hi[a];
+}
+
 void layout_finish(Layout *l)
 {
     int64_t stride = 1;
@@ -52,11 +67,9 @@ void layout_finish(Layout *l)
         }
     }
     l->base = 0;
-    for (int a = l->rank - 1; a >= 0; a--) {
-        l->outer[a] = stride;
-        l->base += l->lo[a] * stride;
-        stride *= (l->dim[a] + l->block[a] - 1) / l->block[a] + l->lo[a] + l->hi[a];
-    }
+    if (l->last) place_blocks(l, 1, &stride);
+    for (int a = l->rank - 1; a >= 0; a--)
+        if (!(l->last && a == 1)) place_blocks(l, a, &stride);
     l->count = stride;
 }
 
@@ -74,7 +87,7 @@ bool layout_has_halo(const Layout *l)
 
 bool layout_same(const Layout *a, const Layout *b)
 {
-    if (a->rank != b->rank) return false;
+    if (a->rank != b->rank || a->last != b->last) return false;
     for (int i = 0; i < a->rank; i++)
         if (a->dim[i] != b->dim[i] || a->block[i] != b->block[i] || a->lo[i] != b->lo[i] ||
             a->hi[i] != b->hi[i])
@@ -91,5 +104,5 @@ void layout_print(Buf *b, const Layout *l)
         if (l->lo[a] || l->hi[a])
             buf_printf(b, "+%lld+%lld", (long long)l->lo[a], (long long)l->hi[a]);
     }
-    buf_putc(b, ']');
+    buf_puts(b, l->last ? "] last" : "]");
 }

@@ -3,7 +3,7 @@
  * A Nest is one kernel under construction: it knows where every value lies (Plan), turns
  * coordinates into addresses, and evaluates the group's elementwise nodes at a coordinate. The
  * files beside this one add loops: pointwise.c, reduce.c, row.c, contract.c, window.c, resample.c,
- * gather.c, copy.c. They read the schedule; they decide nothing. */
+ * gather.c, copy.c, library.c. They read the schedule; they decide nothing. */
 #ifndef NESTS_NEST_H
 #define NESTS_NEST_H
 #include "loops.h"
@@ -92,6 +92,9 @@ void nest_gather(Arena *a, Loops *out, const Group *g);
 void nest_copy(Arena *a, Loops *out, const Group *g);
 /* value -> state in the same logical shape (Plan.copy) */
 void nest_copy_state(Arena *a, Loops *out, const Node *assign);
+/* a contraction that a library computes, with the copies it needs; those of weights that do not change, apart */
+void nest_library(Arena *a, Loops *out, const Group *g);
+void nest_library_prepare(Arena *a, Loops *out, const Group *g);
 /* B of a contraction with its first two axes exchanged, into the workspace */
 void nest_pack(Arena *a, Loops *out, const Group *g);
 /* pointwise.c: all elements of a layout: blocks, then lanes. Sets n->at and calls `element` inside

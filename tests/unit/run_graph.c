@@ -1,4 +1,5 @@
 #include "run_graph.h"
+#include "cudnn/naive_conv.h"
 #include "loop/half.h"
 #include "simt/simt.h"
 #include "support/diag.h"
@@ -107,13 +108,24 @@ static void fill(Run *r)
 
 /* ---- kernels ---- */
 
+/* Tensors in their order; scratch, the last argument, may be written over. */
+static void run_library(const Library *lib, void *const *arg)
+{
+    void *tensor[CUDNN_MOST_TENSORS] = {NULL};
+    for (int t = 0; t < CUDNN_MOST_TENSORS; t++)
+        if (lib->tensor[t].value) tensor[t] = *arg++;
+    memset(*arg, 0xff, (size_t)lib->scratch);
+    naive_conv(&lib->conv, tensor);
+}
+
 static void run_kernel(Run *r, const Kernel *k, KernelFn fn, bool backwards)
 {
     enum { MOST_ARGS = 64 };
     void *arg[MOST_ARGS];
-    int64_t n = k->func->ntasks, step = backwards ? 1 : n;
+    int64_t n = k->func ? k->func->ntasks : 0, step = backwards ? 1 : n;
     bug_if(k->arg.n > MOST_ARGS, "%d arguments", k->arg.n);
     for (int i = 0; i < k->arg.n; i++) arg[i] = r->arena[k->arg.v[i].arena] + k->arg.v[i].offset;
+    if (k->library) run_library(k->library, arg);
     for (int64_t end = n; end > 0; end -= step) {
         if (fn)
             fn(arg, end - step, end);
@@ -201,6 +213,14 @@ static double **results(Run *r)
 
 /* ---- the steps ---- */
 
+/* Plans come from tests/cudnn/fake.c, so that this needs no cuDNN. */
+static void use_fake_cudnn(Arena *a)
+{
+    const char *build = getenv("BUILD");
+    setenv("SINTER_CUDNN", arena_printf(a, "%s/tests/libcudnn_fake.so", build ? build : "build"), 1);
+    bug_if(cudnn_missing(), "%s", cudnn_missing());
+}
+
 Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, const char *no_rule,
                   const Machine *m)
 {
@@ -217,7 +237,11 @@ Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mo
 
 Run *run_plan(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode, const char *no_rule)
 {
-    return run_plan_for(a, g, env, mode, no_rule, machine_find(a, mode->machine));
+    Machine *m = NEW(a, Machine);
+    *m = *machine_find(a, mode->machine);
+    m->provider = mode->provider;
+    if (m->provider) use_fake_cudnn(a);
+    return run_plan_for(a, g, env, mode, no_rule, m);
 }
 
 const Loops *run_loops(const Run *r)

@@ -13,6 +13,7 @@ typedef struct RunMode {
     bool fused, compiled, reuse;
     bool simt;    /* instead: as CUDA C, on the host */
     bool checked; /* simt: every access is */
+    Provider provider; /* of convolutions: what cuDNN would compute is computed naively */
     bool ptx;     /* instead: as PTX, interpreted and checked */
 } RunMode;
 

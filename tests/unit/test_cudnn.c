@@ -60,7 +60,7 @@ static CudnnConv conv_of(const Shape4 *s, uint32_t kind)
                            {s->k, s->c / s->groups, s->kernel, s->kernel},
                            {s->n, s->k, out, out}}};
     for (int d = 0; d < 2; d++) c.pad[d] = s->pad, c.step[d] = s->stride, c.dilation[d] = s->dilation;
-    cudnn_conv_channels_last(&c);
+    cudnn_conv_channels_last(&c); /* operands as well */
     return c;
 }
 
@@ -75,7 +75,7 @@ static void every_layer_has_plans_on(const char *arch)
                 CudnnPlan *p = NULL;
                 CudnnConv c = conv_of(&layers[i], kind);
                 c.type = type;
-                int status = cudnn_plan_make(d, &c, &p, why);
+                int status = cudnn_plan_make(d, &c, -1, &p, why);
                 cudnn_conv_name(&c, name, sizeof name);
                 if (status) printf("%s, %s, type %u: %s\n", layers[i].where, name, type, why);
                 missing += status != 0;
@@ -127,7 +127,7 @@ static void epilogues_are_taken_or_refused(void **state)
         char why[CUDNN_WHY], name[128];
         CudnnPlan *p;
         CudnnConv c = with(conv_of(&layers[1], epilogues[i].kind), epilogues[i].n, epilogues[i].epilogue);
-        int status = cudnn_plan_make(d, &c, &p, why);
+        int status = cudnn_plan_make(d, &c, -1, &p, why);
         cudnn_conv_name(&c, name, sizeof name);
         printf("%s: %s\n", name, status ? why : "taken");
         assert_int_equal(status == 0, epilogues[i].taken);
@@ -144,11 +144,11 @@ static void float32_is_kept(void **state)
     CudnnConv c = conv_of(&layers[1], CUDNN_CONV_FORWARD);
     char why[CUDNN_WHY], *exact, *tf32;
     CudnnPlan *p;
-    assert_int_equal(cudnn_plan_make(d, &c, &p, why), 0);
+    assert_int_equal(cudnn_plan_make(d, &c, -1, &p, why), 0);
     exact = cudnn_plan_text(p);
     cudnn_plan_free(p);
     c.math = CUDNN_TF32;
-    assert_int_equal(cudnn_plan_make(d, &c, &p, why), 0);
+    assert_int_equal(cudnn_plan_make(d, &c, -1, &p, why), 0);
     tf32 = cudnn_plan_text(p);
     cudnn_plan_free(p);
     assert_non_null(exact);
@@ -166,7 +166,7 @@ static void a_plan_is_read_back(void **state)
     char why[CUDNN_WHY], *text, *again;
     CudnnPlan *p, *q;
     CudnnConv c = with(conv_of(&layers[2], CUDNN_CONV_FORWARD), epilogues[1].n, epilogues[1].epilogue);
-    assert_int_equal(cudnn_plan_make(d, &c, &p, why), 0);
+    assert_int_equal(cudnn_plan_make(d, &c, -1, &p, why), 0);
     text = cudnn_plan_text(p);
     assert_non_null(text);
     assert_int_equal(cudnn_plan_read(d, text, &q, why), 0);
