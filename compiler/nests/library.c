@@ -15,15 +15,16 @@ static LBuf *copy_buffer(Nest *n, const Library *lib, int t)
     return nest_place(n, at, x->offset, nest_ltype(x->value->dtype), x->count);
 }
 
+static Expr *whole_index(Nest *n, const Coord *at, int d)
+{
+    return at->idx[d] ? at->idx[d] : x_add(n->b, x_muli(n->b, at->blk[d], BLOCK), at->lane[d]);
+}
+
 static Expr *copy_address(Nest *n, const Copy *c, const Coord *at)
 {
     const int64_t *stride = c->lib->conv.stride[c->t];
     Expr *x = x_i64(n->b, 0);
-    for (int d = 0; d < 4; d++) {
-        Expr *i = at->idx[d] ? at->idx[d]
-                             : x_add(n->b, x_muli(n->b, at->blk[d], BLOCK), at->lane[d]);
-        x = x_add(n->b, x, x_muli(n->b, i, stride[d]));
-    }
+    for (int d = 0; d < 4; d++) x = x_add(n->b, x, x_muli(n->b, whole_index(n, at, d), stride[d]));
     return x;
 }
 
@@ -84,10 +85,35 @@ static void copies_in(Arena *a, Loops *out, const Group *g, const Library *lib, 
 
 /* ---- out of a copy ---- */
 
+/* Blocks are computed along with their padding, of which a copy has none: there the last element stands for it. */
+static Coord inside(Nest *n, const Shape *s)
+{
+    Coord at = n->at;
+    for (int d = 0; d < 2; d++) {
+        if (at.idx[d] || s->dim[d] % BLOCK == 0) continue;
+        at.idx[d] = x_bin(n->b, B_MIN, whole_index(n, &at, d), x_i64(n->b, s->dim[d] - 1));
+    }
+    return at;
+}
+
+/* For us the padding is zero. */
+static Expr *padded(Nest *n, const Shape *s, Expr *x)
+{
+    for (int d = 0; d < 2; d++) {
+        if (n->at.idx[d] || s->dim[d] % BLOCK == 0) continue;
+        Expr *exists = x_cmp(n->b, C_LT, whole_index(n, &n->at, d), x_i64(n->b, s->dim[d]));
+        x = x_select(n->b, exists, x, x_f32(n->b, 0));
+    }
+    return x;
+}
+
 static void tail_element(Nest *n, void *arg)
 {
     const Copy *c = arg;
-    nest_set(n, c->lib->result, lb_let(n->b, x_load(n->b, c->buf, copy_address(n, c, &n->at)), "y"));
+    const Shape *s = &c->lib->result->shape;
+    Coord at = inside(n, s);
+    Expr *x = x_load(n->b, c->buf, copy_address(n, c, &at));
+    nest_set(n, c->lib->result, lb_let(n->b, padded(n, s, x), "y"));
     nest_store_outs(n, STAGE_ANCHOR, STAGE_LAST);
 }
 

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# --provider: convolutions by cuDNN where it is, by kernels of ours where it is not. It runs on a cuDNN of
+# the tests (tests/cudnn/fake.c), so that NVIDIA's is not needed.
+. "$(dirname "$0")/lib.sh"
+f=$fixtures/cnn_small
+fake=$PWD/${BUILD:-build}/tests/libcudnn_fake.so
+build() { env SINTER_CUDNN="$fake" "$sinter" build "$f.yaml" --target=cuda "$@"; }
+without() { env SINTER_CUDNN="$work/none.so" "$sinter" build "$f.yaml" --target=cuda "$@"; }
+
+refuses "unknown provider" 2 "error\[C001\].*'cudn'.*did you mean 'cudnn'" build -o "$work/q" --provider cudn
+refuses "a provider for the CPU" 2 'error\[C001\].*--target=cuda' "$sinter" build "$f.yaml" --provider cudnn -o "$work/q"
+refuses "no manifest of steps of a library" 2 'error\[C001\].*kernels of ours alone' build --provider cudnn \
+    --emit=manifest -o "$work/q"
+refuses "no cuDNN" 5 'error: --provider cudnn: SINTER_CUDNN names no library' without -o "$work/q" --provider cudnn
+check "in one line" test "$(wc -l <"$work/said")" = 1
+refuses "an old cuDNN" 5 'error: .*older than cuDNN 9.8' env FAKE_CUDNN_VERSION=90700 SINTER_CUDNN="$fake" \
+    "$sinter" build "$f.yaml" --target=cuda -o "$work/q" --provider cudnn
+check "nothing was written" test ! -e "$work/q"
+
+explain() { build --stop-after=loop --explain-fusion "$@"; }
+explain --provider cudnn >"$work/explained"
+check "says what cuDNN computes" grep -qE '^cuDNN 9.19.0 computes [1-9][0-9]* of [1-9][0-9]* convolutions; [0-9]+ copies' "$work/explained"
+check "forward, with what follows it" grep -qE '^ *[0-9]+  convolution' "$work/explained"
+check "and backward" grep -qE '^ *[0-9]+  gradient for the weights ' "$work/explained"
+check "says why it does not do more" grep -q '^elementwise ends by kernels of ours, because of cuDNN$' "$work/explained"
+check "auto takes it, too" cmp "$work/explained" <(explain --provider auto)
+without --stop-after=loop --explain-fusion --provider auto >"$work/explained"
+check "auto says why it is not there" grep -q '^convolutions by kernels of ours: SINTER_CUDNN names' "$work/explained"
+check "what pools where it accumulates stays ours" grep -q 'it pools where it accumulates (--no-fuse=pool' \
+    <(env SINTER_CUDNN="$fake" "$sinter" build models/cnn.yaml --target=cuda --provider cudnn --stop-after=loop \
+        --explain-fusion --infer-only --no-variants)
+
+why=$("$sinter" doctor | sed -n 's/^nvrtc *\(.*is.*\)/\1/p')
+if [ -n "$why" ]; then
+    skip "programs with steps of cuDNN's" "$why"
+    finish
+fi
+export XDG_CACHE_HOME=$work/cache
+must "builds a program" build --provider cudnn -o "$work/a"
+must "builds it again" build --provider cudnn -o "$work/b"
+same "with the same bytes" "$work/a" "$work/b"
+must "builds without cuDNN" without --provider auto --no-variants --infer-only -o "$work/c"
+must "builds as usual" without --no-variants --infer-only -o "$work/d"
+same "which is the same" "$work/c" "$work/d"
+check "it runs on the CPU" "$work/a" run --input "$f.input.safetensors" --weights "$f.init.safetensors" \
+    --output "$work/cpu.safetensors" --device cpu
+finish
