@@ -132,13 +132,15 @@ typedef struct Launch {
 enum { PARAM_ALIGN = 16 };
 
 typedef struct Op {
-    enum { OP_NOTHING, OP_COPY, OP_FILL, OP_LAUNCH, OP_GRAPH } kind;
+    enum { OP_NOTHING, OP_COPY, OP_FILL, OP_LAUNCH, OP_HOST, OP_GRAPH } kind;
     Direction direction;
     void *to;
     const void *from;
     size_t bytes;
     unsigned value, width; /* fill: bytes of an element are 1 or 4 */
     Launch launch;
+    void (*host)(void *data); /* a function of the program's, which may touch the device's memory as libraries do */
+    void *data;
     Exec *exec;
 } Op;
 

@@ -54,6 +54,16 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned 
     return stream_submit(g.context, s, op, NULL, NULL);
 }
 
+CUresult cuLaunchHostFunc(CUstream stream, void (*function)(void *data), void *data)
+{
+    GUARDED Guard g = enter(IN_CONTEXT);
+    if (g.error) return g.error;
+    Stream *s = stream_get(g.context, stream);
+    if (!s) return CUDA_ERROR_INVALID_HANDLE;
+    if (!function) return CUDA_ERROR_INVALID_VALUE;
+    return stream_submit(g.context, s, (Op){.kind = OP_HOST, .host = function, .data = data}, NULL, NULL);
+}
+
 /* Registers are not known here; threads, blocks and shared memory are what limits. */
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction function, int threads,
                                                      size_t shared)

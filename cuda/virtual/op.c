@@ -1,5 +1,5 @@
-/* Operations of a stream or a node of a graph: copies, fills, launches, whole graphs. Copies read and write the
- * host's memory when they run, not when they are queued. */
+/* Operations of a stream or a node of a graph: copies, fills, launches, functions of the host, whole graphs. Copies
+ * read and write the host's memory when they run, not when they are queued. */
 #include "internal.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +58,8 @@ void op_run(Context *c, const Op *op)
         fill(op);
     } else if (op->kind == OP_LAUNCH) {
         launch_run(c, &op->launch);
+    } else if (op->kind == OP_HOST) {
+        op->host(op->data);
     } else if (op->kind == OP_GRAPH) {
         exec_run(c, op->exec);
     }

@@ -44,4 +44,26 @@ must "builds as usual" without --no-variants --infer-only -o "$work/d"
 same "which is the same" "$work/c" "$work/d"
 check "it runs on the CPU" "$work/a" run --input "$f.input.safetensors" --weights "$f.init.safetensors" \
     --output "$work/cpu.safetensors" --device cpu
+
+# The same program on the virtual device: cuDNN's steps in the order of the stream, in graphs of launches.
+virtual=$PWD/${BUILD:-build}/libsinter_cuda_virtual.so
+gpu() { # VERB... with variables in front
+    env SINTER_CUDA_VIRTUAL="$virtual" SINTER_CUDNN="$fake" FAKE_CUDNN_DRIVER="$virtual" "$@"
+}
+inputs=(--input "$f.input.safetensors" --weights "$f.init.safetensors" --device cuda:virtual)
+check "runs on a GPU" gpu "$work/a" run "${inputs[@]}" --output "$work/gpu.safetensors"
+check "and computes what the CPU does" "$compare" 1e-5 "$work/cpu.safetensors" "$work/gpu.safetensors"
+check "trains there" gpu "$work/a" step "${inputs[@]}" --target "$f.target.safetensors" --steps 10 --log "$work/log.jsonl" \
+    --save-weights "$work/weights.safetensors"
+check "with PyTorch's losses" "$compare" 1e-5 "$f.sgd.jsonl" "$work/log.jsonl"
+check "and weights" "$compare" 1e-4 "$f.sgd.safetensors" "$work/weights.safetensors"
+check "one launch after the other" gpu CUDA_LAUNCH_BLOCKING=1 "$work/a" run "${inputs[@]}" --output "$work/one.safetensors"
+same "it computes the same bits" "$work/gpu.safetensors" "$work/one.safetensors"
+check "plans again for another cuDNN" gpu FAKE_CUDNN_VERSION=92000 "$work/a" run "${inputs[@]}" --output "$work/other.safetensors"
+same "and computes the same bits" "$work/gpu.safetensors" "$work/other.safetensors"
+refuses "no cuDNN at run time" 5 "error\[G007\]: this program's convolutions are cuDNN's: SINTER_CUDNN" \
+    gpu SINTER_CUDNN="$work/none.so" "$work/a" run "${inputs[@]}" --output "$work/q"
+refuses "a cuDNN that finds no device" 5 "error\[G007\]: cuDNN, .*convolution.*no device" \
+    gpu FAKE_CUDNN_NO_DEVICE=1 "$work/a" run "${inputs[@]}" --output "$work/q"
+check "nothing was written" test ! -e "$work/q"
 finish
