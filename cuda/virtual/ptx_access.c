@@ -56,8 +56,8 @@ static void find_param_space(Inst *in, const Operand *address)
 
 static void note_granule(Parse *p, const Inst *in)
 {
-    bool maybe_shared = in->space == SPACE_SHARED || in->space == SPACE_GENERIC;
-    if (maybe_shared && in->size < p->body->granule) p->body->granule = in->size;
+    bool own = in->space == SPACE_LOCAL || in->space == SPACE_PARAM;
+    if (!own && in->size < p->body->granule) p->body->granule = in->size;
 }
 
 static void build_access(Parse *p, InstFn fn, const Operand *value, const Operand *address, bool load)
@@ -65,9 +65,10 @@ static void build_access(Parse *p, InstFn fn, const Operand *value, const Operan
     Inst head = {0};
     head.space = (uint8_t)take_space(p);
     take_hints(p);
-    part_take(p, "nc");
+    bool constant = part_take(p, "nc");
     take_vector(p, &head);
     take_element(p, &head);
+    if (constant) head.kind |= LOAD_CONSTANT;
     take_policy(p);
     parts_all_known(p);
     want_operands(p, 2);
@@ -83,6 +84,8 @@ static void build_access(Parse *p, InstFn fn, const Operand *value, const Operan
     in->vec = head.vec;
     in->kind = head.kind;
     in->wide = wide ? REG_LONG : REG_WORD;
+    in->d = p->used_bytes ? p->used_bytes : ~0u;
+    p->used_bytes = 0;
     in->more = pool_alloc(&p->m->pool, sizeof *in->more * (size_t)n);
     inst_more(p, in, 0, value, wide ? REG_LONG : REG_WORD, load);
     inst_address(p, in, address);

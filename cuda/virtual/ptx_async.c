@@ -2,6 +2,7 @@
  * so that a missing wait shows. */
 #include "ptx_handlers.h"
 #include "ptx_memory.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 /* ---- copies in flight ---- */
@@ -13,9 +14,9 @@ static void land(Warp *w, Copy *c, uint32_t lanes)
         char *to = (char *)(uintptr_t)c->to[l];
         memcpy(to, (const void *)(uintptr_t)c->from[l], c->valid[l]);
         memset(to + c->valid[l], 0, c->bytes - c->valid[l]);
+        if (w->block->shadow) shadow_land(w, c->to[l], c->bytes);
     }
     c->mask &= ~lanes;
-    (void)w;
 }
 
 static void forget_landed(Warp *w)
@@ -77,6 +78,11 @@ static void run_copy(Warp *w, const Inst *in)
     resolve_source(w, in, c);
     memcpy(c->group, w->committed, sizeof c->group);
     c->mask = w->mask;
+    for (int l = 0; l < LANES && w->block->shadow; l++) {
+        if (!(w->mask >> l & 1)) continue;
+        if (c->valid[l]) shadow_load(w, l, c->from[l], c->valid[l]);
+        shadow_fly(w, l, c->to[l], c->bytes);
+    }
 }
 
 static void run_commit(Warp *w, const Inst *in)

@@ -3,6 +3,7 @@
 #include "ptx_handlers.h"
 #include "ptx_memory.h"
 #include "ptx_number.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 typedef enum AtomOp { ATOM_ADD, ATOM_MIN, ATOM_MAX, ATOM_AND, ATOM_OR, ATOM_XOR, ATOM_EXCH, ATOM_CAS, ATOM_INC, ATOM_DEC } AtomOp;
@@ -76,6 +77,7 @@ static void run_atom(Warp *w, const Inst *in)
     for (int l = 0; l < LANES; l++) {
         if (!(w->mask >> l & 1)) continue;
         uint64_t old = 0, b = operand(w, in, in->b, l), c = in->kind == ATOM_CAS ? operand(w, in, in->c, l) : 0;
+        if (w->block->shadow) shadow_atomic(w, l, at[l], in->size);
         memcpy(&old, (const void *)(uintptr_t)at[l], in->size);
         uint64_t v = update((AtomOp)in->kind, (AtomType)in->wide, old, b, c);
         memcpy((void *)(uintptr_t)at[l], &v, in->size);

@@ -1,5 +1,5 @@
 /* A block: its warps take turns, each running until a barrier; a barrier opens when all threads it waits for are there. */
-#include "ptx_machine.h"
+#include "ptx_shadow.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +43,7 @@ static bool open_barrier(Block *b, unsigned id)
 {
     Barrier *r = &b->barrier[id];
     unsigned need = 0, waiting = 0;
+    uint32_t held = 0;
     for (int i = 0; i < b->nwarps; i++) {
         Warp *w = &b->warp[i];
         if (w->state != WARP_AT_BARRIER || w->barrier != id) continue;
@@ -56,7 +57,9 @@ static bool open_barrier(Block *b, unsigned id)
         if (w->state != WARP_AT_BARRIER || w->barrier != id) continue;
         give_votes(b, w);
         w->state = WARP_READY;
+        held |= 1u << i;
     }
+    shadow_barrier(b, r->when, held);
     *r = (Barrier){0};
     return true;
 }
@@ -130,6 +133,7 @@ void block_run(Block *b)
     memset(b->barrier, 0, sizeof b->barrier);
     memset(b->shared, 0xff, b->shared_size);
     b->recent = (Range){0};
+    shadow_begin(b);
     for (int i = 0; i < b->nwarps; i++) begin_warp(&b->warp[i]);
     run_warps(b);
 }

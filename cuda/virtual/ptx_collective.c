@@ -1,5 +1,6 @@
 /* What the lanes of a warp, or the warps of a block, do together: barriers, shuffles, votes, reductions. */
 #include "ptx_handlers.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 /* ---- barriers of the block ---- */
@@ -15,6 +16,7 @@ static void run_barrier(Warp *w, const Inst *in)
     if (id >= BARRIERS) ptx_fault(w, lane, "barrier %u of %u", id, BARRIERS);
     Barrier *r = &w->block->barrier[id];
     r->arrived += (unsigned)__builtin_popcount(w->live);
+    r->when[w->index] = shadow_arrive(w);
     if (in->kind) {
         uint32_t p = PRED(w, in->more[0]) ^ (in->wide ? ~0u : 0);
         r->votes[0] += (unsigned)__builtin_popcount(w->live);
@@ -34,6 +36,7 @@ static void run_arrive(Warp *w, const Inst *in)
     uint32_t id = WORD(w, in->a)[lane];
     if (id >= BARRIERS) ptx_fault(w, lane, "barrier %u of %u", id, BARRIERS);
     w->block->barrier[id].arrived += (unsigned)__builtin_popcount(w->live);
+    w->block->barrier[id].when[w->index] = shadow_arrive(w);
     w->count.barriers++;
 }
 

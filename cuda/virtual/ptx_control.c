@@ -1,5 +1,6 @@
 /* Branches, calls and returns. */
 #include "ptx_handlers.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 /* ---- handlers ---- */
@@ -51,6 +52,12 @@ static void run_return(Warp *w, const Inst *in)
         warp_split(w, target, same);
         left &= ~same;
     }
+}
+
+static void run_fence(Warp *w, const Inst *in)
+{
+    (void)in;
+    shadow_fence(w);
 }
 
 static void run_nothing(Warp *w, const Inst *in)
@@ -149,11 +156,22 @@ static void build_trap(Parse *p)
     scan_expect(&p->lex, ";");
 }
 
-static void build_nothing(Parse *p)
+/* Whatever its operands: they change nothing here. */
+static void build_bare(Parse *p, InstFn fn)
 {
-    inst_new(p, run_nothing);
+    inst_new(p, fn);
     while (p->lex.len && !scan_is(&p->lex, ";")) scan_next(&p->lex);
     scan_expect(&p->lex, ";");
+}
+
+static void build_nothing(Parse *p)
+{
+    build_bare(p, run_nothing);
+}
+
+static void build_fence(Parse *p)
+{
+    build_bare(p, run_fence);
 }
 
 /* (a, b): parameters of the caller, each a variable in local memory */
@@ -218,5 +236,5 @@ static void build_call(Parse *p)
 /* Everything that reads its own operands. */
 const Builder build_control[] = {{"bra", build_bra},     {"brx", build_brx},         {"ret", build_ret},
                                  {"exit", build_exit},   {"trap", build_trap},       {"call", build_call},
-                                 {"membar", build_nothing}, {"fence", build_nothing}, {"prefetch", build_nothing},
+                                 {"membar", build_fence}, {"fence", build_fence}, {"prefetch", build_nothing},
                                  {"prefetchu", build_nothing}, {"nanosleep", build_nothing}, {NULL, NULL}};

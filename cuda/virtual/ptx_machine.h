@@ -54,12 +54,14 @@ struct Warp {
 enum { BARRIERS = 16 };
 typedef struct Barrier { /* of a block: 16 of them */
     unsigned arrived; /* threads */
+    uint32_t when[LANES]; /* by warp: time of its arrival; 0: it is not there */
     unsigned votes[2]; /* bar.red: how many threads, and how many said yes */
 } Barrier;
 
 /* One host thread's block. */
 struct Block {
     PtxPool *pool;
+    struct Shadow *shadow; /* NULL: races are not looked for */
     struct Launch *launch;
     Warp *warp;
     int nwarps;
@@ -80,6 +82,7 @@ typedef struct Launch {
     int nranges;
     char *params;       /* as the kernel lays them out */
     size_t params_size;
+    unsigned granule;   /* bytes of the narrowest access to memory */
     bool profiled;
 } Launch;
 

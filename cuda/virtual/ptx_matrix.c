@@ -3,6 +3,7 @@
 #include "ptx_handlers.h"
 #include "ptx_memory.h"
 #include "ptx_number.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 /* ---- ldmatrix, stmatrix: 8x8 elements of 16 bits; lanes 8i .. 8i+7 hold the addresses of the rows of matrix i ---- */
@@ -20,12 +21,25 @@ static uint32_t address_lanes(const Inst *in)
     return in->vec == 4 ? ~0u : (1u << 8 * in->vec) - 1;
 }
 
+/* Each lane reads one word of a row, or, transposed, half of two. */
+static void shadow_matrix(Warp *w, const Inst *in, const uint64_t *at)
+{
+    for (int i = 0; i < 8 * in->vec; i++) {
+        for (int k = 0; k < 4; k++) {
+            int r = i % 8;
+            shadow_load(w, in->kind & TRANSPOSED ? 8 * k + r / 2 : 4 * r + k, at[i] + (unsigned)(4 * k), 4);
+            if (in->kind & TRANSPOSED) shadow_load(w, 8 * k + 4 + r / 2, at[i] + (unsigned)(4 * k), 4);
+        }
+    }
+}
+
 static void run_ldmatrix(Warp *w, const Inst *in)
 {
     uint64_t at[LANES];
     uint16_t x[8][8];
     if (!whole_warp(w)) return;
     resolve(w, in, &(Access){address_lanes(in), 16, false}, at);
+    if (w->block->shadow) shadow_matrix(w, in, at);
     w->count.ldmatrix++;
     for (int i = 0; i < in->vec; i++) {
         uint32_t *d = WORD(w, in->more[i]);
@@ -50,7 +64,10 @@ static void run_stmatrix(Warp *w, const Inst *in)
             *(in->kind & TRANSPOSED ? &x[q][p] : &x[p][q]) = (uint16_t)d[l];
             *(in->kind & TRANSPOSED ? &x[q + 1][p] : &x[p][q + 1]) = (uint16_t)(d[l] >> 16);
         }
-        for (int r = 0; r < 8; r++) memcpy((void *)(uintptr_t)at[8 * i + r], x[r], 16);
+        for (int r = 0; r < 8; r++) {
+            if (w->block->shadow) shadow_store(w, 4 * r, at[8 * i + r], 16, x[r]);
+            memcpy((void *)(uintptr_t)at[8 * i + r], x[r], 16);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 /* Loads and stores: addresses of the lanes, the checks that every access passes, counts. */
 #include "ptx_memory.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 /* ---- addresses ---- */
@@ -252,10 +253,25 @@ static void load_words(Warp *w, const Inst *in, const uint64_t *at)
         if (w->mask >> l & 1) d[l] = *(const uint32_t *)(uintptr_t)at[l];
 }
 
+/* d: mask of the bytes that are used; the compiler widens loads over others. */
+static void shadow_loads(Warp *w, const Inst *in, const uint64_t *at)
+{
+    uint32_t element = (1u << (in->size & 31)) - 1;
+    for (int l = 0; l < LANES; l++) {
+        if (!(w->mask >> l & 1)) continue;
+        for (unsigned i = 0; i < in->vec; i++) {
+            if (!(in->d >> i * in->size & element)) continue;
+            (in->kind & LOAD_CONSTANT ? shadow_load_constant : shadow_load)(w, l, at[l] + i * in->size, in->size);
+        }
+    }
+}
+
 void run_load(Warp *w, const Inst *in)
 {
     uint64_t at[LANES];
-    resolve(w, in, &(Access){w->mask, (unsigned)in->size * in->vec, false}, at);
+    unsigned bytes = (unsigned)in->size * in->vec;
+    resolve(w, in, &(Access){w->mask, bytes, false}, at);
+    if (w->block->shadow) shadow_loads(w, in, at);
     if (in->size == 4 && in->vec == 1 && in->wide == REG_WORD) {
         load_words(w, in, at);
         return;
@@ -283,10 +299,30 @@ static void store_words(Warp *w, const Inst *in, const uint64_t *at)
         if (w->mask >> l & 1) *(uint32_t *)(uintptr_t)at[l] = d[l];
 }
 
+/* One lane after the other, so that two that store to one place are seen. */
+static void shadow_stores(Warp *w, const Inst *in, const uint64_t *at, unsigned bytes)
+{
+    for (int l = 0; l < LANES; l++) {
+        char value[64];
+        if (!(w->mask >> l & 1)) continue;
+        for (int i = 0; i < in->vec; i++) {
+            uint64_t v = in->wide == REG_LONG ? LONG(w, in->more[i])[l] : WORD(w, in->more[i])[l];
+            memcpy(value + i * in->size, &v, in->size);
+        }
+        shadow_store(w, l, at[l], bytes, value);
+        memcpy((void *)(uintptr_t)at[l], value, bytes);
+    }
+}
+
 void run_store(Warp *w, const Inst *in)
 {
     uint64_t at[LANES];
-    resolve(w, in, &(Access){w->mask, (unsigned)in->size * in->vec, true}, at);
+    unsigned bytes = (unsigned)in->size * in->vec;
+    resolve(w, in, &(Access){w->mask, bytes, true}, at);
+    if (w->block->shadow) {
+        shadow_stores(w, in, at, bytes);
+        return;
+    }
     if (in->size == 4 && in->vec == 1 && in->wide == REG_WORD) {
         store_words(w, in, at);
         return;

@@ -116,7 +116,7 @@ typedef struct Body {
     uint32_t file_bytes;      /* register file, up to and including this body's */
     unsigned max_threads;
     bool ordered;             /* has global atomics: blocks run one after the other */
-    uint32_t granule;         /* bytes of the narrowest access to shared memory */
+    uint32_t granule;         /* bytes of the narrowest access to memory that threads share */
 } Body;
 
 struct PtxKernel {

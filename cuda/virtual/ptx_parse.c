@@ -248,9 +248,13 @@ static void statement(Parse *p)
     build_instruction(p);
 }
 
-static void skip_statement(Parse *p)
+/* .pragma "used_bytes_mask N": which bytes of the next load are looked at. The others say nothing to us. */
+static void pragma(Parse *p)
 {
-    while (p->lex.len && !scan_is(&p->lex, ";")) scan_next(&p->lex);
+    static const char used[] = "\"used_bytes_mask ";
+    for (scan_next(&p->lex); p->lex.len && !scan_is(&p->lex, ";"); scan_next(&p->lex))
+        if (!strncmp(p->lex.word, used, sizeof used - 1))
+            p->used_bytes = (uint32_t)strtoul(p->lex.word + sizeof used - 1, NULL, 0);
     scan_expect(&p->lex, ";");
 }
 
@@ -273,7 +277,7 @@ static void block(Parse *p)
         else if (scan_is(&p->lex, ".loc"))
             scan_skip_line(&p->lex);
         else if (scan_is(&p->lex, ".pragma"))
-            skip_statement(p);
+            pragma(p);
         else if (*p->lex.word == '.')
             scan_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
         else

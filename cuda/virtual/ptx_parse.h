@@ -72,6 +72,7 @@ typedef struct Parse {
     int line;
     uint32_t guard; /* virtual register */
     bool flip;
+    uint32_t used_bytes; /* of the load that comes next, as a mask; 0: all */
 } Parse;
 
 /* ptx_operand.c: names and operands */

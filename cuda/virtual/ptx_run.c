@@ -1,5 +1,5 @@
 /* A launch: blocks on host threads, faults, counts. */
-#include "ptx_machine.h"
+#include "ptx_shadow.h"
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -142,7 +142,7 @@ static void new_warp(Warp *w, Block *b, unsigned index, PtxPool *pool)
     memcpy(w->image, w->reg, w->file_bytes);
 }
 
-static void new_block(Block *b, Launch *l, PtxPool *pool)
+static bool new_block(Block *b, Launch *l, PtxPool *pool)
 {
     unsigned threads = l->in->block[0] * l->in->block[1] * l->in->block[2];
     b->launch = l;
@@ -152,6 +152,7 @@ static void new_block(Block *b, Launch *l, PtxPool *pool)
     b->shared_size = (l->in->shared ? round_up(l->kernel->body.shared, 16) : l->kernel->body.shared) + l->in->shared;
     b->shared = pool_alloc(pool, b->shared_size + 1);
     for (int i = 0; i < b->nwarps; i++) new_warp(&b->warp[i], b, (unsigned)i, pool);
+    return !l->in->check_races || shadow_new(b);
 }
 
 /* ---- host threads ---- */
@@ -202,8 +203,12 @@ static void *work(void *arg)
     PtxPool pool = {0};
     Block *b = pool_alloc(&pool, sizeof *b);
     const unsigned *grid = ws->launch->in->grid;
-    new_block(b, ws->launch, &pool);
-    while (take_block(ws, &b->linear)) {
+    bool ready = new_block(b, ws->launch, &pool);
+    if (!ready) {
+        b->fault = strdup("out of memory for the check of races");
+        note_fault(ws, b);
+    }
+    while (ready && take_block(ws, &b->linear)) {
         b->id[0] = (unsigned)(b->linear % grid[0]);
         b->id[1] = (unsigned)(b->linear / grid[0] % grid[1]);
         b->id[2] = (unsigned)(b->linear / grid[0] / grid[1]);
@@ -213,6 +218,7 @@ static void *work(void *arg)
     pthread_mutex_lock(&ws->lock);
     for (int i = 0; i < b->nwarps; i++) add_counts(&ws->count, &b->warp[i].count);
     pthread_mutex_unlock(&ws->lock);
+    shadow_free(b);
     pool_free(&pool);
     return NULL;
 }
@@ -268,6 +274,16 @@ static Range *launch_ranges(const PtxModule *m, const PtxSpace *s, PtxPool *pool
     return space_ranges(s, v, m->variable.n, n);
 }
 
+static unsigned granule_of(const PtxKernel *k)
+{
+    uint32_t g = k->body.granule;
+    for (int i = 0; i < k->module->function.n; i++) {
+        const Body *f = k->module->function.v[i];
+        if (f->defined && f->granule < g) g = f->granule;
+    }
+    return g;
+}
+
 static bool is_ordered(const PtxKernel *k)
 {
     bool any = k->body.ordered;
@@ -284,6 +300,7 @@ char *ptx_run(const PtxLaunch *l, const PtxSpace *s, PtxProfile *profile)
     Range *ranges = launch_ranges(l->kernel->module, s, &pool, &launch.nranges);
     if (!ranges) return strdup("out of memory");
     launch.range = ranges;
+    launch.granule = granule_of(l->kernel);
     launch.params_size = param_bytes(&l->kernel->body);
     launch.params = pool_alloc(&pool, launch.params_size + 1);
     copy_params(l, launch.params);

@@ -3,7 +3,7 @@
  * Of the groups that can go on the one with the least pc runs, and stops where another one stands, to go on together:
  * code that compilers emit meets again at the end of a branch this way. Instructions that lanes must reach together park
  * a group until all of them are there; when nobody can go on, that is the fault. */
-#include "ptx_machine.h"
+#include "ptx_shadow.h"
 #include <string.h>
 
 enum { SLICE = 1 << 20 };
@@ -95,6 +95,7 @@ static void sync_lanes(Warp *w, uint32_t members, uint32_t here)
         park(w, here, members);
         return;
     }
+    shadow_sync(w, members);
     for (int i = 0; i < w->ngroups; i++) {
         Group *g = &w->group[i];
         if (g->sync != members) continue;
