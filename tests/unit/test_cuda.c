@@ -70,6 +70,26 @@ static void compile_kernels_for(Arena *a, const char *precision, int narch)
     buf_free(&log);
 }
 
+/* A chain of maxima of maxima is as long as it has members. */
+static void text_grows_with_the_kernel(void **state)
+{
+    enum { CHAIN = 40, SHORT = 8192 };
+    (void)state;
+    Arena *a = arena_new();
+    Buf text = {0};
+    Func *f = func_new(a, "k", "");
+    LB b = lb_begin(a, f);
+    f->ntasks = 1;
+    LBuf *in = lb_arg(&b, LT_F32, CHAIN), *out = lb_arg(&b, LT_F32, 1);
+    Expr *x = x_load(&b, in, x_i64(&b, 0));
+    for (int i = 1; i < CHAIN; i++) x = x_bin(&b, B_MAX, x, x_load(&b, in, x_i64(&b, i)));
+    lb_store(&b, out, x_i64(&b, 0), x);
+    cuda_emit(&text, f);
+    assert_true(text.n < SHORT);
+    buf_free(&text);
+    arena_free(a);
+}
+
 static void nvrtc_takes_it(void **state)
 {
     (void)state;
@@ -88,6 +108,7 @@ static void nvrtc_takes_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_stay_out),
+                                       cmocka_unit_test(text_grows_with_the_kernel),
                                        cmocka_unit_test(nvrtc_takes_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
