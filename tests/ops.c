@@ -2,10 +2,12 @@
  *   shape      the shape rule accepts it
  *   describes  contract, body or window, run naively, give the reference's values
  *   LEG        a way to run a graph gives the reference's values, of output and gradients
+ *   CUDA C     the same of the kernels' text, run on the host with every access checked
  *   gradient   the gradient rule agrees with central differences of the reference
- * A leg is one function in the table at the end. Prints a line per check; the last: `N passed, N
+ * A leg is one function in the table at the end; the kernels of many samples are compiled by one call, later. Prints a line per check; the last: `N passed, N
  * failed`. */
 #include "ref.h"
+#include "simt/simt.h"
 #include "stages.h"
 #include "unit/naive.h"
 #include "unit/run_graph.h"
@@ -232,12 +234,18 @@ static double **leg_text(const Case *c, Graph *g)
     return again ? run_ref(c, again) : NULL;
 }
 
-static double **run_kernels(const Case *c, Graph *g, const RunMode *mode)
+static RefEnv *simplified(const Case *c, Graph *g)
 {
     simplify(g, 1);
     RefEnv *env = ref_new(g);
     set_inputs(c, env);
     ref_run(env);
+    return env;
+}
+
+static double **run_kernels(const Case *c, Graph *g, const RunMode *mode)
+{
+    RefEnv *env = simplified(c, g);
     double **out = run_graph(c->a, g, env, mode);
     ref_free(env);
     return out;
@@ -267,20 +275,76 @@ static const Leg legs[] = {{"expand", true, leg_expand},
                            {"llvm", false, leg_llvm},
                            {NULL, false, NULL}};
 
+static void check_outputs(const Case *c, const char *leg, const Graph *plain, double **out, bool exact)
+{
+    double **want = run_ref(c, plain);
+    for (int i = 0; i < plain->output.n; i++) {
+        double tol = exact ? 1e-9 : i ? c->op->tol.grad : c->op->tol.fwd;
+        const char *what = i ? arena_printf(c->a, "%s %s", leg, plain->output.v[i].name) : leg;
+        compare(c, what, out[i], want[i], shape_count(plain->output.v[i].node->shape), tol);
+    }
+}
+
 static void check_leg(const Case *c, const Leg *leg, bool gradients)
 {
     Graph *g = build(c, gradients), *plain = build(c, gradients);
-    double **want = run_ref(c, plain), **out = leg->run(c, g);
-    if (!out) {
+    double **out = leg->run(c, g);
+    if (out)
+        check_outputs(c, leg->name, plain, out, leg->exact);
+    else
         check(c, leg->name, false, "did not run");
-        return;
+}
+
+/* ---- kernels as CUDA C: many samples by one call of the compiler ---- */
+enum { BATCH = 64, MOST_KERNELS = 4096 };
+
+typedef struct Later {
+    Case c;
+    Graph *plain;
+    RefEnv *env;
+    Run *run;
+    int first; /* of its kernels */
+} Later;
+static Later later[BATCH];
+static int nlater;
+
+/* The case's arena is ours from now on. */
+static void run_later(const Case *c, bool gradients)
+{
+    static const RunMode mode = {.machine = "sm_80", .fused = true, .reuse = true};
+    Later *l = &later[nlater++];
+    Graph *g = build(c, gradients);
+    *l = (Later){.c = *c, .plain = build(c, gradients), .env = simplified(c, g)};
+    l->run = run_plan(c->a, g, l->env, &mode, NULL);
+}
+
+static int collect_kernels(Arena *a, Func **f)
+{
+    int n = 0;
+    for (int i = 0; i < nlater; i++) {
+        const Loops *loops = run_loops(later[i].run);
+        later[i].first = n;
+        for (int k = 0; k < loops->kernel.n; k++, n++) {
+            bug_if(n == MOST_KERNELS, "too many kernels");
+            f[n] = loops->kernel.v[k].func;
+            f[n]->name = arena_printf(a, "k%d", n);
+        }
     }
-    for (int i = 0; i < plain->output.n; i++) {
-        double tol = leg->exact ? 1e-9 : i ? c->op->tol.grad : c->op->tol.fwd;
-        const char *what =
-            i ? arena_printf(c->a, "%s %s", leg->name, plain->output.v[i].name) : leg->name;
-        compare(c, what, out[i], want[i], shape_count(plain->output.v[i].node->shape), tol);
+    return n;
+}
+
+static void flush_later(void)
+{
+    Arena *a = arena_new();
+    Func **f = NEWN(a, Func *, MOST_KERNELS);
+    KernelFn *fn = nlater ? simt_load(f, collect_kernels(a, f), !simt_missing(true)) : NULL;
+    for (Later *l = later; l < later + nlater; l++) {
+        check_outputs(&l->c, "CUDA C", l->plain, run_execute(l->run, fn + l->first, false), false);
+        ref_free(l->env);
+        arena_free(l->c.a);
     }
+    nlater = 0;
+    arena_free(a);
 }
 
 /* ---- gradients ---- */
@@ -343,8 +407,11 @@ static void run_case(const OpDef *op, const Sample *s)
         }
         for (const Leg *leg = legs; leg->name; leg++) check_leg(&c, leg, has_gradient(op));
         if (has_gradient(op)) check_gradient(&c);
+        run_later(&c, has_gradient(op));
+    } else {
+        arena_free(c.a);
     }
-    arena_free(c.a);
+    if (nlater == BATCH) flush_later();
 }
 
 int main(int argc, char **argv)
@@ -356,7 +423,9 @@ int main(int argc, char **argv)
         if (only && strcmp(only, op->name) != 0) continue;
         for (const Sample *s = op->samples; s && s->in; s++) run_case(op, s);
     }
+    flush_later();
     diag_flush();
+    if (simt_missing(true)) printf("SKIP ops: CUDA C, checked: %s\n", simt_missing(true));
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MOST_ARGS = 64, GUARD = 64 << 10, POISON = 0xff };
+enum { MOST_ARGS = 64, GUARD = 64 << 10 };
 
 typedef struct Guarded { /* all buffers, each with GUARD bytes before and behind */
     char *p;
@@ -94,7 +94,7 @@ static void begin_checks(const SimtModule *m, const SimtLaunch *l, const Guarded
 /* A result that is a NaN of all bits comes from a local variable that nobody has written. */
 static SimtVerdict find_poison(const SimtLaunch *l, const Guarded *g)
 {
-    static const unsigned char poison[4] = {POISON, POISON, POISON, POISON};
+    static const unsigned char poison[4] = {0xff, 0xff, 0xff, 0xff};
     for (int i = 0; i < l->nargs; i++) {
         if (!l->arg[i].buffer || !l->arg[i].real) continue;
         for (size_t k = 0; k + 4 <= l->arg[i].bytes; k += 4) {
@@ -135,18 +135,12 @@ static SimtVerdict run_grid(SimtModule *m, int kernel, const SimtLaunch *l, void
     return v;
 }
 
-static void poison(SimtRegion r)
-{
-    if (r.p) memset(r.p, POISON, r.bytes);
-}
-
 SimtVerdict simt_launch(SimtModule *m, int kernel, const SimtLaunch *l)
 {
     Guarded g = {0};
     bug_if(l->shared > (m->dynamic.p ? m->dynamic.bytes : 0), "%zu bytes of shared memory", l->shared);
     bug_if(kernel < 0 || kernel >= m->n, "kernel %d of %d", kernel, m->n);
     simt_running = m;
-    poison(m->statics);
     if (m->checked) copy_in(&g, l);
     set_params(&g, l);
     if (m->checked) begin_checks(m, l, &g);
