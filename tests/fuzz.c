@@ -1,4 +1,5 @@
-/* Random networks on the ladder: reference, loops and compiled code must agree.
+/* Random networks on the ladder: reference, loops and compiled code must agree; of one in SIMT_EVERY also the kernels for
+ * GPUs, as CUDA C on the host, every access checked.
  *   - random numbers, with gradients and an optimizer, or for inference: within 1e-5 (relative L2);
  *   - every third: whole numbers so small that every sum is exact: to the bit; and stored in fp16 or bf16 where all of
  *     them are numbers of those, too.
@@ -7,6 +8,7 @@
  *   FUZZ_SEED=1 FUZZ_COUNT=200 build/tests/fuzz       number i is made from seed FUZZ_SEED + i
  * A batch runs in a process of its own, so that a crash names its network, too. */
 #include "pipeline.h"
+#include "simt/simt.h"
 #include "support/file.h"
 #include "unit/random_data.h"
 #include "unit/random_net.h"
@@ -25,6 +27,7 @@ enum {
     NUDGES = 4,
     MOST_FAILURES = 3,
     MOST_KERNELS = 4096,
+    SIMT_EVERY = 16,
     ILLEGAL = 99
 };
 static const double exact_sum = 1 << 24, tolerance = 1e-5, rounding = 1e-6;
@@ -130,10 +133,11 @@ typedef struct Case {
     bool failed, unfair;
 } Case;
 
-enum { LEGS = 2 };
+enum { LEGS = 3 };
 typedef struct Leg { /* compiled */
     Case *c;
     const char *name;
+    bool simt; /* as CUDA C: a grid runs all tasks, in an order of its own */
     Graph *g;
     RefEnv *env;
     Run *run;
@@ -234,7 +238,7 @@ static void run_leg(Leg *l, const KernelFn *fn)
     expect(c, arena_printf(c->a, "%s, reference", l->name), &ref, 1e-9);
     Results x = results_of(c->a, l->g, l->env, run_execute(l->run, fn, false));
     expect(c, l->name, &x, tolerance);
-    if (!fn || c->failed) return;
+    if (!fn || l->simt || c->failed) return;
     Results back = results_of(c->a, l->g, l->env, run_execute(l->run, fn, true));
     const char *where = "";
     if (results_distance(&back, &x, true, &where) == 0) return;
@@ -272,6 +276,9 @@ static int begin_case(Case *c, Leg *leg)
                             other.fused ? arena_printf(c->a, "fused without %s", rule) : "unfused",
                             (int)(r >> 6 & 1)),
                (int)(r >> 6 & 1), &other, rule);
+    if (c->seed % SIMT_EVERY || simt_missing(false)) return LEGS - 1;
+    leg[2] = leg_of(c, s, "CUDA C", 2, &(RunMode){.machine = "sm_80", .fused = true, .reuse = true}, NULL);
+    leg[2].simt = true;
     return LEGS;
 }
 
@@ -282,26 +289,35 @@ static void init_case(Case *c, uint64_t seed)
     net_random(&c->net, seed, c->kind == DATA_WHOLE);
 }
 
-/* All of them, with one link. -> number that failed */
+/* The kernels of all legs of a kind, under names of their own. -> their number */
+static int collect_kernels(Arena *a, Leg *leg, int legs, bool simt, Func **f)
+{
+    int n = 0;
+    for (int i = 0; i < legs; i++) {
+        const Loops *l = run_loops(leg[i].run);
+        if (leg[i].simt != simt) continue;
+        leg[i].first = n;
+        bug_if(n + l->kernel.n > MOST_KERNELS, "too many kernels");
+        for (int k = 0; k < l->kernel.n; k++, n++) {
+            f[n] = l->kernel.v[k].func;
+            f[n]->name = arena_printf(a, "k%d", n);
+        }
+    }
+    return n;
+}
+
+/* All of them, with one call of each compiler. -> number that failed */
 static int run_cases(Case *c, int n, int *unfair)
 {
     Arena *a = arena_new();
     Leg leg[BATCH * LEGS];
-    int legs = 0, nf = 0, failed = 0;
-    Func **f = NEWN(a, Func *, MOST_KERNELS);
+    int legs = 0, failed = 0;
+    Func **f = NEWN(a, Func *, MOST_KERNELS), **g = NEWN(a, Func *, MOST_KERNELS);
     for (int i = 0; i < n; i++) legs += begin_case(&c[i], leg + legs);
-    for (int i = 0; i < legs; i++) {
-        const Loops *l = run_loops(leg[i].run);
-        leg[i].first = nf;
-        bug_if(nf + l->kernel.n > MOST_KERNELS, "too many kernels");
-        for (int k = 0; k < l->kernel.n; k++) {
-            f[nf] = l->kernel.v[k].func;
-            f[nf]->name = arena_printf(a, "k%d", nf);
-            nf++;
-        }
-    }
+    int nf = collect_kernels(a, leg, legs, false, f), ng = collect_kernels(a, leg, legs, true, g);
     KernelFn *fn = nf ? kernels_load(f, nf, machine_find(a, compiled_machine(c->seed))) : NULL;
-    for (int i = 0; i < legs; i++) run_leg(&leg[i], fn + leg[i].first);
+    KernelFn *grid = ng ? simt_load(g, ng, !simt_missing(true)) : NULL;
+    for (int i = 0; i < legs; i++) run_leg(&leg[i], (leg[i].simt ? grid : fn) + leg[i].first);
     for (int i = 0; i < n; i++) failed += c[i].failed;
     for (int i = 0; i < n; i++) *unfair += c[i].unfair;
     return failed;
@@ -430,6 +446,7 @@ int main(void)
     }
     file_remove_tree(dir);
     arena_free(a);
+    if (simt_missing(true)) printf("SKIP fuzz: CUDA C, checked: %s\n", simt_missing(true));
     if (unfair)
         printf("SKIP fuzz: %d of %d: single precision cannot tell their results\n", unfair, done);
     for (int i = 0; i < done - failed - unfair; i++) printf("PASS fuzz\n");

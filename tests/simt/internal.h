@@ -75,7 +75,7 @@ bool simt_shadow_stored(const void *p);
 /* ---- module.c ---- */
 struct SimtModule {
     Arena *a;
-    const char *so;     /* kept until the process ends if checked; else "" */
+    const char *so;     /* its file, if checked; else "" */
     void *lib;
     bool checked;
     int n;

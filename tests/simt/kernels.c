@@ -11,10 +11,11 @@ void simt_tasks(SimtModule *m, int kernel, void *const *args, long long begin, l
 void simt_tasks(SimtModule *m, int kernel, void *const *args, long long begin, long long end)
 {
     enum { MOST_ARGS = 64 };
+    static uint64_t seed;
     const Func *f = m->func[kernel];
     Geometry g = backend_nvrtc.launch(f);
     SimtArg arg[MOST_ARGS];
-    SimtLaunch l = {{g.grid[0], g.grid[1], g.grid[2]}, {g.block[0], g.block[1], g.block[2]}, g.shared, arg, f->nargs, 1};
+    SimtLaunch l = {{g.grid[0], g.grid[1], g.grid[2]}, {g.block[0], g.block[1], g.block[2]}, g.shared, arg, f->nargs, ++seed};
     bug_if(begin != 0 || end != f->ntasks, "%s: a grid runs all tasks, not [%lld, %lld)", f->name, begin, end);
     bug_if(f->nargs > MOST_ARGS, "%s: %d arguments", f->name, f->nargs);
     for (int i = 0; i < f->nargs; i++) {

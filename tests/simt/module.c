@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,8 @@ const char *simt_missing(bool checked)
     return checked ? "no clang to instrument kernels with (Debian: clang-19)" : "no g++";
 }
 
-/* Options: compilers take longer than what they make, so that nothing is optimised. Sums are rounded as written; checked, no access may be wider than ThreadSanitizer can tell, and a local
- * variable that is not written is NaN. */
+/* Options: compilers take longer than what they make, so that nothing is optimised. Sums are rounded as written; checked,
+ * no access may be wider than ThreadSanitizer can tell, and a local variable that is not written is NaN. */
 static void compile(Arena *a, bool checked, char *cpp, char *so)
 {
     static char *const plain[] = {"-O0", NULL};
@@ -156,6 +157,14 @@ static void load(SimtModule *m, const char *so, const char *dynamic)
     if (dynamic) m->dynamic = (SimtRegion){symbol(m, dynamic), DYNAMIC, "dynamic shared"};
 }
 
+/* A name under which lines can be looked up when the file is gone. */
+static const char *keep_open(Arena *a, const char *so)
+{
+    int fd = open(so, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) fatal(EXIT_DATA, "%s:", so);
+    return arena_printf(a, "/proc/%d/fd/%d", (int)getpid(), fd);
+}
+
 SimtModule *simt_open(const char *source, const char *const *names, int n, bool checked)
 {
     static Arena *kept; /* reachable until the end */
@@ -165,7 +174,7 @@ SimtModule *simt_open(const char *source, const char *const *names, int n, bool 
          *cpp = arena_printf(kept, "%s/wrap.cpp", dir), *so = arena_printf(kept, "%s/kernels.so", dir);
     Buf b = {0};
     buf_puts(&b, "#include \"kernels.cu\"\n");
-    *m = (SimtModule){.a = kept, .so = checked ? so : "", .checked = checked, .n = n};
+    *m = (SimtModule){.a = kept, .so = "", .checked = checked, .n = n};
     const char *dynamic = dynamic_storage(kept, &b, source);
     wrap(&b, names, n);
     if (!file_write_atomic(cu, source, strlen(source), 0600) || !file_write_atomic(cpp, b.s, b.n, 0600))
@@ -173,7 +182,8 @@ SimtModule *simt_open(const char *source, const char *const *names, int n, bool 
     buf_free(&b);
     compile(kept, checked, cpp, so);
     load(m, so, dynamic);
-    if (!checked) file_remove_tree(dir); /* lines are looked up in it */
+    if (checked) m->so = keep_open(kept, so);
+    file_remove_tree(dir);
     return m;
 }
 
