@@ -84,9 +84,17 @@ static void describe(char *text, SimtVerdict v, const void *site, const char *fm
     vsnprintf(text + n, sizeof run.said - (size_t)n, fmt, ap);
 }
 
+static void confirm_suspicion(void)
+{
+    if (simt_block.verdict != SIMT_OK || run.suspicion == SIMT_OK) return;
+    simt_block.verdict = run.suspicion;
+    memcpy(run.said, run.suspected, sizeof run.said);
+}
+
 void simt_fault(SimtVerdict v, const void *site, const char *fmt, ...)
 {
     va_list ap;
+    confirm_suspicion(); /* what was loaded may have led here */
     if (simt_block.verdict == SIMT_OK) {
         va_start(ap, fmt);
         describe(run.said, v, site, fmt, ap);
@@ -106,11 +114,9 @@ void simt_suspect(SimtVerdict v, const void *site, const char *fmt, ...)
     va_end(ap);
 }
 
-static void confirm_suspicion(void)
+void simt_acquit(void)
 {
-    if (simt_block.verdict != SIMT_OK || run.suspicion == SIMT_OK) return;
-    simt_block.verdict = run.suspicion;
-    memcpy(run.said, run.suspected, sizeof run.said);
+    run.suspicion = SIMT_OK;
 }
 
 /* Nobody can go on: the one that has waited for the lowest thread says so. */

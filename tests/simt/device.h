@@ -60,7 +60,7 @@ template <class T> static inline T __ldg(const T *p) { return *p; }
 
 /* ---- barriers ---- */
 #define __syncthreads() simt_syncthreads()
-static inline __attribute__((always_inline)) void __syncwarp(unsigned mask = 0xffffffffu) { simt_syncwarp(mask); }
+static __forceinline__ void __syncwarp(unsigned mask = 0xffffffffu) { simt_syncwarp(mask); }
 
 /* ---- collectives of a warp ---- */
 struct SimtShuffle {
@@ -87,7 +87,7 @@ static inline SIMT_QUIET int simt_lane()
     return (int)(((p->thread.z * p->threads.y + p->thread.y) * p->threads.x + p->thread.x) % 32);
 }
 
-template <class T> static SIMT_QUIET T simt_shuffle_from(unsigned mask, T x, int from)
+template <class T> static __forceinline__ T simt_shuffle_from(unsigned mask, T x, int from)
 {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "");
     SimtShuffle s = {0, from};
@@ -98,21 +98,21 @@ template <class T> static SIMT_QUIET T simt_shuffle_from(unsigned mask, T x, int
 }
 
 /* Lanes are taken in groups of `width`; who would read past his group reads himself. */
-template <class T> static inline T __shfl_sync(unsigned mask, T x, int from, int width = 32)
+template <class T> static __forceinline__ T __shfl_sync(unsigned mask, T x, int from, int width = 32)
 {
     return simt_shuffle_from(mask, x, (simt_lane() & -width) | (from & (width - 1)));
 }
-template <class T> static inline T __shfl_xor_sync(unsigned mask, T x, int bits, int width = 32)
+template <class T> static __forceinline__ T __shfl_xor_sync(unsigned mask, T x, int bits, int width = 32)
 {
     int lane = simt_lane(), from = lane ^ bits;
     return simt_shuffle_from(mask, x, from < (lane & -width) + width ? from : lane);
 }
-template <class T> static inline T __shfl_down_sync(unsigned mask, T x, unsigned by, int width = 32)
+template <class T> static __forceinline__ T __shfl_down_sync(unsigned mask, T x, unsigned by, int width = 32)
 {
     int lane = simt_lane(), from = lane + (int)by;
     return simt_shuffle_from(mask, x, from < (lane & -width) + width ? from : lane);
 }
-template <class T> static inline T __shfl_up_sync(unsigned mask, T x, unsigned by, int width = 32)
+template <class T> static __forceinline__ T __shfl_up_sync(unsigned mask, T x, unsigned by, int width = 32)
 {
     int lane = simt_lane(), from = lane - (int)by;
     return simt_shuffle_from(mask, x, from >= (lane & -width) ? from : lane);
@@ -127,14 +127,14 @@ static SIMT_QUIET void simt_ballot(void *const *lane, unsigned mask)
         if (mask >> i & 1) *(unsigned *)lane[i] = all;
 }
 
-static inline SIMT_QUIET unsigned __ballot_sync(unsigned mask, int yes)
+static __forceinline__ unsigned __ballot_sync(unsigned mask, int yes)
 {
     unsigned x = yes != 0;
     simt_collective(mask, simt_ballot, &x);
     return x;
 }
-static inline int __any_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) != 0; }
-static inline int __all_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) == mask; }
+static __forceinline__ int __any_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) != 0; }
+static __forceinline__ int __all_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) == mask; }
 
 /* ---- atomics ---- */
 template <class T> static SIMT_QUIET T simt_atomic_add(T *p, T x)
@@ -143,7 +143,7 @@ template <class T> static SIMT_QUIET T simt_atomic_add(T *p, T x)
     *p = old + x;
     return old;
 }
-template <class T> static inline T atomicAdd(T *p, T x)
+template <class T> static __forceinline__ T atomicAdd(T *p, T x)
 {
     simt_atomic(p, sizeof *p);
     return simt_atomic_add(p, x);

@@ -42,8 +42,10 @@ extern SimtBlock simt_block;
 SimtVerdict simt_block_run(const SimtLaunch *l, SimtDim index, void (*kernel)(void *const *), void *const *params);
 /* Ends the run: the first verdict stands. Returns to the host, and not here. */
 void simt_fault(SimtVerdict v, const void *site, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* The verdict, unless the block comes to a worse one: what is loaded before it is stored may turn out to be a race. */
+/* Becomes the verdict when the block ends, or faults: what is loaded before anybody has stored it. A race in shared
+ * memory is the better explanation and acquits. */
 void simt_suspect(SimtVerdict v, const void *site, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void simt_acquit(void);
 int simt_stack_owner(const void *p); /* the thread whose stack p is in; -1: no stack */
 const char *simt_thread_name(int id); /* "thread (3,0,0)"; two names are good at a time */
 uint64_t simt_random(uint64_t *state);

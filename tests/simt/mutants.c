@@ -1,4 +1,5 @@
 #include "mutants.h"
+#include "nvrtc/text.h"
 #include "loop/half.h"
 #include "support/diag.h"
 #include "support/file.h"
@@ -14,16 +15,23 @@ static float noise(int i)
     return (float)(x >> 8) / (float)(1 << 24) - 0.5f;
 }
 
+/* Far from whatever else there is. */
+static void *lonely(Arena *a, size_t bytes)
+{
+    enum { GUARD = 64 << 10 };
+    return (char *)arena_alloc(a, bytes + 2 * GUARD) + GUARD;
+}
+
 static SimtArg floats(Arena *a, int n, bool filled)
 {
-    float *x = NEWN(a, float, n);
+    float *x = lonely(a, sizeof *x * (size_t)n);
     for (int i = 0; i < n; i++) x[i] = filled ? noise(i) : NAN;
     return (SimtArg){x, sizeof *x * (size_t)n, true, true};
 }
 
 static SimtArg halves(Arena *a, int n, int first)
 {
-    uint16_t *x = NEWN(a, uint16_t, n);
+    uint16_t *x = lonely(a, sizeof *x * (size_t)n);
     for (int i = 0; i < n; i++) x[i] = half_from_f32(LT_F16, noise(first + i));
     return (SimtArg){x, sizeof *x * (size_t)n, true, false};
 }
@@ -116,27 +124,75 @@ static double error_stream(const Work *w)
     return worst;
 }
 
-const WorkDef work_defs[] = {{"transpose", make_transpose, error_transpose, 0},
-                             {"sums", make_sums, error_sums, 1e-5},
-                             {"stream", make_stream, error_stream, 1e-5},
-                             {NULL, NULL, NULL, 0}};
+/* ---- contract: 64 x 64 x 64, in blocks of 16 columns; a second block of threads has nothing to do ---- */
+enum { TILE = 64, LANES = 16, TILE_SHARED = 3 * (TILE + TILE) * LANES * 4 + TILE * 16 };
+
+static void make_contract(Arena *a, Work *w)
+{
+    *w = (Work){{2, 1, 1}, {128, 1, 1}, TILE_SHARED, {{0}}, 3};
+    w->arg[0] = floats(a, TILE * TILE, true);
+    w->arg[1] = floats(a, TILE * TILE, true);
+    w->arg[2] = floats(a, TILE * TILE, false);
+}
+
+static double error_contract(const Work *w)
+{
+    const float *a = w->arg[0].p, *b = w->arg[1].p, *out = w->arg[2].p;
+    double worst = 0;
+    for (int i = 0; i < TILE; i++)
+        for (int j = 0; j < TILE; j++) {
+            double s = 0;
+            for (int k = 0; k < TILE; k++)
+                s += (double)a[i * TILE + k] * (double)b[(j / LANES * TILE + k) * LANES + j % LANES];
+            worse(&worst, out[i * TILE + j], s);
+        }
+    return worst;
+}
+
+const WorkDef work_defs[] = {{"transpose", false, make_transpose, error_transpose, 0},
+                             {"sums", false, make_sums, error_sums, 1e-5},
+                             {"stream", false, make_stream, error_stream, 1e-5},
+                             {"contract", true, make_contract, error_contract, 1e-5},
+                             {NULL, false, NULL, NULL, 0}};
 
 /* ---- bugs ---- */
 
+#define RACE SIMT_RACE, "race:"
+#define UNSEEN SIMT_RACE, "race:|uninitialised:" /* who comes first reads what is not there yet */
+#define LOAD SIMT_LOAD_BOUNDS, "outside of all memory"
+#define STORE SIMT_STORE_BOUNDS, "outside of all memory"
+#define UNWRITTEN SIMT_UNWRITTEN, "uninitialised:"
+#define IN_FLIGHT SIMT_IN_FLIGHT, "has not been waited for"
+#define DIVERGENT SIMT_DIVERGENT, "come here together|wait at different|waits for ever|needs all 32|takes no part|exited"
+#define SLOW SIMT_OK, NULL
+
 const Mutant mutants[] = {
-    {"a barrier removed", "transpose", "    __syncthreads();\n", "", SIMT_RACE},
-    {"a wait one stage too lax", "stream", "copy_wait<STAGES - 2>", "copy_wait<STAGES - 1>", SIMT_IN_FLIGHT},
-    {"no bound on a load", "transpose", "y + i < rows && x < columns ? in", "x < columns ? in", SIMT_LOAD_BOUNDS},
-    {"no bound on a store", "transpose", "x < rows && y + i < columns) out", "x < rows) out", SIMT_STORE_BOUNDS},
-    {"a barrier dropped in a reduction", "sums", "        __syncthreads();\n", "", SIMT_RACE},
-    {"shared memory half written", "transpose", "i += 8)\n        tile", "i += 16)\n        tile", SIMT_UNWRITTEN},
-    {"a shuffle in a divergent branch", "sums", "x += __shfl", "if (t % 32 < 16) x += __shfl", SIMT_DIVERGENT},
+    {"a barrier removed", "transpose", "    __syncthreads();\n", "", UNSEEN, 0},
+    {"a wait one stage too lax", "stream", "copy_wait<STAGES - 2>", "copy_wait<STAGES - 1>", IN_FLIGHT, 0},
+    {"no bound on a load", "transpose", "y + i < rows && x < columns ? in", "x < columns ? in", LOAD, 0},
+    {"no bound on a store", "transpose", "x < rows && y + i < columns) out", "x < rows) out", STORE, 0},
+    {"a barrier dropped in a reduction", "sums", "        __syncthreads();\n", "", UNSEEN, 0},
+    {"shared memory half written", "transpose", "i += 8)\n        tile", "i += 16)\n        tile", UNWRITTEN, 0},
+    {"a shuffle in a divergent branch", "sums", "x += __shfl", "if (t % 32 < 16) x += __shfl", DIVERGENT, 0},
     {"a barrier in a divergent branch", "sums", "        __syncthreads();\n        if (t < n) part[t] +=",
-     "        if (t < n) __syncthreads(), part[t] +=", SIMT_DIVERGENT},
-    {"a non-atomic accumulation", "sums", "atomicAdd(total, x)", "*total += x", SIMT_RACE},
-    {"padding removed", "transpose", "[32 + 1]", "[32]", SIMT_OK},
-    {"swizzle removed", "stream", "(piece ^ row / 2 % PIECES)", "piece", SIMT_OK},
-    {NULL, NULL, NULL, NULL, SIMT_OK}};
+     "        if (t < n) __syncthreads(), part[t] +=", DIVERGENT, 0},
+    {"a non-atomic accumulation", "sums", "atomicAdd(total, x)", "*total += x", RACE, 0},
+    {"padding removed", "transpose", "[32 + 1]", "[32]", SLOW, 4},
+    {"swizzle removed", "stream", "(piece ^ row / 2 % PIECES)", "piece", SLOW, 2.5}, /* loads 4, copies 1 */
+    {"a product in a divergent branch", "stream", "multiply_f16(c[2 * j], x", "if (lane < 16) multiply_f16(c[2 * j], x",
+     DIVERGENT, 0},
+    {"a template's barrier removed", "contract", "__syncthreads(); /* this stage has landed", "/* this stage has landed",
+     UNSEEN, 0},
+    {"a template's wait one stage too lax", "contract", "copy_wait<STAGES - 2>", "copy_wait<STAGES - 1>", IN_FLIGHT, 0},
+    {"a template's rows without a bound", "contract", "group < GROUPS ? group : GROUPS - 1", "group", LOAD, 0},
+    {"a template's results without a bound", "contract", "if (valid) tail(", "tail(", STORE, 0},
+    {"a template's barrier dropped before the results", "contract",
+     "if (wm == pass) tile.store(sum + wn * WN);\n        __syncthreads();", "if (wm == pass) tile.store(sum + wn * WN);",
+     RACE, 0},
+    {"a template's places half written", "contract", "i < TILE_GROUPS; i", "i < TILE_GROUPS / 2; i", UNWRITTEN, 0},
+    {"a template's barrier in a divergent branch", "contract", "        __syncthreads();\n        if (wm == pass) tile",
+     "        if (wm == pass) __syncthreads(), tile", DIVERGENT, 0},
+    {NULL, NULL, NULL, NULL, SLOW, 0}};
 
 /* ---- texts ---- */
 
@@ -152,6 +208,7 @@ char *work_source(Arena *a, const WorkDef *d)
 {
     const char *why;
     size_t n;
+    if (d->template) return arena_strdup(a, text_template(d->file));
     char *path = arena_printf(a, "tests/simt/%s.cu", d->file), *text = file_read(a, path, 1 << 20, &n, &why);
     if (!text) fatal(EXIT_CHECK, "%s: %s", path, why);
     return text;

@@ -14,7 +14,8 @@ typedef struct Work { /* one launch */
 } Work;
 
 typedef struct WorkDef {
-    const char *file;   /* tests/simt/NAME.cu; its kernel has the same name */
+    const char *file;   /* tests/simt/NAME.cu, or templates/kernels/NAME.cu as it stands; its kernel has the same name */
+    bool template;
     void (*make)(Arena *a, Work *w); /* data, and room for results */
     /* Largest error of the results, relative to what they should be. */
     double (*error)(const Work *w);
@@ -25,7 +26,9 @@ extern const WorkDef work_defs[]; /* ends with a NULL file */
 typedef struct Mutant {
     const char *name, *file;
     const char *from, *to; /* `from` stands in the text once */
-    SimtVerdict verdict;   /* OK: right numbers all the same; what suffers is speed */
+    SimtVerdict verdict;   /* of the shim; OK: right numbers all the same, what suffers is speed */
+    const char *said;      /* by the PTX interpreter: one of these, `|` between them */
+    double conflicts;      /* verdict OK: turns that an access to shared memory takes, at least; 1 without the bug */
 } Mutant;
 extern const Mutant mutants[]; /* ends with a NULL name */
 

@@ -161,6 +161,7 @@ static void tell_race(const Watched *w, const char *p, const Record *r, const Re
 {
     static const char *const past[] = {"loaded", "stored", "", "changed"};
     bool other = r->epoch < s.block;
+    if (w->shared) simt_acquit();
     const char *line = simt_site_name(s.quiet.p + r->site);
     simt_fault(SIMT_RACE, s.quiet.p + new->site, "%s %s, which %s has %s%s%s; nothing orders the two",
                verb(new->access), place_name(w, p), other ? "another block" : simt_thread_name(r->thread),

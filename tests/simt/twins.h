@@ -5,8 +5,8 @@
 #define SIMT_TWINS_H
 #include "device.h"
 
-#define DEVICE_MEMBER inline
-#define DEVICE static inline
+#define DEVICE_MEMBER __forceinline__
+#define DEVICE static __forceinline__
 
 extern "C" {
 double rint(double), ldexp(double, int);
@@ -37,19 +37,19 @@ template <int FRACTION> static SIMT_QUIET unsigned short simt_narrow(float x)
     return (unsigned short)(sign | (unsigned)(h < infinity ? h : infinity));
 }
 
-static inline float f32_of_f16(unsigned short h) { return simt_widen<10>(h); }
-static inline float f32_of_bf16(unsigned short h) { return simt_widen<7>(h); }
-static inline unsigned short f16_of_f32(float x) { return simt_narrow<10>(x); }
-static inline unsigned short bf16_of_f32(float x) { return simt_narrow<7>(x); }
+static __forceinline__ float f32_of_f16(unsigned short h) { return simt_widen<10>(h); }
+static __forceinline__ float f32_of_bf16(unsigned short h) { return simt_widen<7>(h); }
+static __forceinline__ unsigned short f16_of_f32(float x) { return simt_narrow<10>(x); }
+static __forceinline__ unsigned short bf16_of_f32(float x) { return simt_narrow<7>(x); }
 
 /* ---- copies ---- */
-static inline void copy_async(void *shared, const void *global, int bytes)
+static __forceinline__ void copy_async(void *shared, const void *global, int bytes)
 {
     simt_copy_async(shared, global, 16, (unsigned)bytes);
 }
-static inline void copy_async(void *shared, const void *global) { simt_copy_async(shared, global, 16, 16); }
-static inline void copy_commit() { simt_copy_commit(); }
-template <int LEFT> static inline void copy_wait() { simt_copy_wait(LEFT); }
+static __forceinline__ void copy_async(void *shared, const void *global) { simt_copy_async(shared, global, 16, 16); }
+static __forceinline__ void copy_commit() { simt_copy_commit(); }
+template <int LEFT> static __forceinline__ void copy_wait() { simt_copy_wait(LEFT); }
 
 /* ---- matrices ---- */
 struct SimtRows {
@@ -81,14 +81,14 @@ static SIMT_QUIET void simt_deal_transposed(void *const *lane, unsigned)
                                           simt_half(lane, 8 * i + l % 4 * 2 + 1, l / 4) << 16;
 }
 
-static inline void simt_load_matrices(unsigned (&r)[4], const void *row, SimtCombine *deal)
+static __forceinline__ void simt_load_matrices(unsigned (&r)[4], const void *row, SimtCombine *deal)
 {
     SimtRows x = {*(const uint4 *)row, {}};
     simt_collective(0xffffffffu, deal, &x);
     for (int i = 0; i < 4; i++) r[i] = x.r[i];
 }
-static inline void load_matrices(unsigned (&r)[4], const void *row) { simt_load_matrices(r, row, simt_deal); }
-static inline void load_transposed(unsigned (&r)[4], const void *row)
+static __forceinline__ void load_matrices(unsigned (&r)[4], const void *row) { simt_load_matrices(r, row, simt_deal); }
+static __forceinline__ void load_transposed(unsigned (&r)[4], const void *row)
 {
     simt_load_matrices(r, row, simt_deal_transposed);
 }
@@ -126,21 +126,21 @@ template <int K, int FRACTION> static SIMT_QUIET void simt_multiply(void *const 
         }
 }
 
-static inline void simt_multiply_with(SimtCombine *f, float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
+static __forceinline__ void simt_multiply_with(SimtCombine *f, float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
 {
     SimtFragments x = {{c[0], c[1], c[2], c[3]}, {a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
     simt_collective(0xffffffffu, f, &x);
     for (int i = 0; i < 4; i++) c[i] = x.c[i];
 }
-static inline void multiply_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
+static __forceinline__ void multiply_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
 {
     simt_multiply_with(simt_multiply<16, 10>, c, a, b);
 }
-static inline void multiply_bf16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
+static __forceinline__ void multiply_bf16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
 {
     simt_multiply_with(simt_multiply<16, 7>, c, a, b);
 }
-static inline void multiply_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
+static __forceinline__ void multiply_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2])
 {
     simt_multiply_with(simt_multiply<8, 0>, c, a, b);
 }
