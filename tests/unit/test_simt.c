@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+#include "nvrtc/text.h"
+#include "ptx_load.h"
 #include "simt/mutants.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,9 +88,97 @@ static void bugs_are_found(void **state)
     arena_free(a);
 }
 
+/* ---- the same by the PTX interpreter ---- */
+
+/* -> what is wrong, or NULL */
+static char *run_ptx_once(const PtxModule *m, const WorkDef *d, double *error, double *conflicts)
+{
+    Arena *a = arena_new();
+    Work w;
+    d->make(a, &w);
+    void *param[WORK_ARGS];
+    PtxSpace *s = ptx_space_new();
+    PtxProfile p = {0};
+    PtxLaunch l = {.kernel = ptx_kernel(m, d->file), .shared = w.shared, .params = param, .check_races = true, .threads = 1};
+    memcpy(l.grid, w.grid, sizeof l.grid);
+    memcpy(l.block, w.block, sizeof l.block);
+    for (int i = 0; i < w.nargs; i++) {
+        param[i] = w.arg[i].buffer ? (void *)&w.arg[i].p : w.arg[i].p;
+        if (w.arg[i].buffer) ptx_space_add(s, w.arg[i].p, w.arg[i].bytes);
+    }
+    char *fault = ptx_run(&l, s, &p);
+    *error = d->error(&w);
+    *conflicts = (double)p.shared_phases / (double)(p.shared_requests ? p.shared_requests : 1);
+    ptx_space_free(s);
+    arena_free(a);
+    return fault;
+}
+
+static char *run_as_ptx(const char *text, const WorkDef *d, double *error, double *conflicts)
+{
+    Arena *a = arena_new();
+    PtxModule *m = ptx_compile(arena_printf(a, "%s%s", text_prelude, text));
+    char *fault = run_ptx_once(m, d, error, conflicts);
+    ptx_unload(m);
+    arena_free(a);
+    return fault;
+}
+
+static void kernels_pass_as_ptx(void **state)
+{
+    (void)state;
+    need(cuda_missing());
+    Arena *a = arena_new();
+    for (const WorkDef *d = work_defs; d->file; d++) {
+        double error, conflicts;
+        char *fault = run_as_ptx(work_source(a, d), d, &error, &conflicts);
+        if (fault) fail_msg("%s: %s", d->file, fault);
+        if (!(error <= d->tolerance)) fail_msg("%s: differs by %g", d->file, error);
+        if (!(conflicts <= 1.01)) fail_msg("%s: an access to shared memory takes %.4f turns", d->file, conflicts);
+    }
+    arena_free(a);
+}
+
+/* Does the text hold one of the words, `|` between them? */
+static bool says(const char *text, const char *words)
+{
+    for (const char *p = words; *p; p += strcspn(p, "|"), p += *p == '|') {
+        char word[64];
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(p, "|"), p);
+        if (strstr(text, word)) return true;
+    }
+    return false;
+}
+
+static void expect_in_ptx(const Mutant *m, const char *text)
+{
+    const WorkDef *d = work_find(m->file);
+    double error, conflicts;
+    char *fault = run_as_ptx(text, d, &error, &conflicts);
+    if (fault)
+        printf("%s: %s\n", m->name, fault);
+    else
+        printf("%s: an access to shared memory takes %.2f turns\n", m->name, conflicts);
+    if (!m->said != !fault || (fault && !says(fault, m->said)))
+        fail_msg("%s: %s, not %s", m->name, fault ? fault : "nothing is wrong", m->said ? m->said : "nothing");
+    if (!fault && !(error <= d->tolerance)) fail_msg("%s: differs by %g", m->name, error);
+    if (!fault && !(conflicts >= m->conflicts)) fail_msg("%s: only %.2f turns", m->name, conflicts);
+    free(fault);
+}
+
+static void bugs_are_found_in_ptx(void **state)
+{
+    (void)state;
+    need(cuda_missing());
+    Arena *a = arena_new();
+    for (const Mutant *m = mutants; m->name; m++) expect_in_ptx(m, mutant_source(a, m));
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kernels_compute), cmocka_unit_test(kernels_pass_the_checks),
-                                       cmocka_unit_test(bugs_are_found)};
+                                       cmocka_unit_test(bugs_are_found), cmocka_unit_test(kernels_pass_as_ptx),
+                                       cmocka_unit_test(bugs_are_found_in_ptx)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
