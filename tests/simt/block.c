@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 SimtBlock simt_block;
 const SimtPlace *simt_place;
@@ -270,6 +273,14 @@ static void start_thread(const SimtLaunch *l, int i, SimtDim index)
     make_ready(f);
 }
 
+/* After a fault: threads stand in the middle of functions, whose frames AddressSanitizer has marked. */
+static void forget_stacks(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(run.stacks, (size_t)SIMT_MOST_THREADS * SIMT_STACK);
+#endif
+}
+
 SimtVerdict simt_block_run(const SimtLaunch *l, SimtDim index, void (*kernel)(void *const *), void *const *params)
 {
     SimtBlock *b = &simt_block;
@@ -288,6 +299,7 @@ SimtVerdict simt_block_run(const SimtLaunch *l, SimtDim index, void (*kernel)(vo
     simt_block.now = NULL;
     next();
     confirm_suspicion();
+    if (b->verdict != SIMT_OK) forget_stacks();
     simt_copy_reset();
     return b->verdict;
 }
