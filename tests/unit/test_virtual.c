@@ -505,10 +505,19 @@ static void out_of_bounds(void)
     stop();
 }
 
+static void misaligned(void)
+{
+    start();
+    OK(launch_fill(floats() + 2, 1, NULL));
+    IS(cuCtxSynchronize(), CUDA_ERROR_MISALIGNED_ADDRESS);
+    stop();
+}
+
 static void faults_are_sticky(void **state)
 {
     (void)state;
     PASSES(out_of_bounds, NULL);
+    PASSES(misaligned, NULL);
 }
 
 /* ---- contexts ---- */
