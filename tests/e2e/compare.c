@@ -1,9 +1,11 @@
-/* compare TOLERANCE EXPECTED ACTUAL: do two files of numbers agree?
+/* compare [--mean] TOLERANCE EXPECTED ACTUAL: do two files of numbers agree?
  *
- * In: two .safetensors (every tensor of EXPECTED must be in ACTUAL, with its shape, in F32), or two
- * .jsonl (the "loss" of every line). Out: the worst tensor, or each one that fails; exit 0 or 1 (2:
- * unusable files). Rule: |expected - actual| / |expected| <= TOLERANCE in the L2 norm, a tensor at
- * a time. It shares no code with the runtime, so that both cannot be wrong alike. */
+ * In: two .safetensors (every tensor of EXPECTED must be in ACTUAL, with its shape, in F32), or two .jsonl (the "loss"
+ * of every line, or its "train/loss"). Out: the worst tensor, or each one that fails; exit 0 or 1 (2: unusable files).
+ * Rule: |expected - actual| / |expected| <= TOLERANCE in the L2 norm, a tensor at a time. With --mean a tensor whose
+ * elements are smaller than those of all of EXPECTED is held against their root mean square: the gradient of a bias
+ * before a batch normalisation is 0, and what is computed for it is rounding. It shares no code with the runtime, so
+ * that both cannot be wrong alike. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -109,7 +111,8 @@ static Table read_losses(const char *path)
     Table t = {0};
     Series *s = add_row(&t, "loss");
     for (char *line = strtok(p, "\n"); line; line = strtok(NULL, "\n")) {
-        json_t *loss = json_object_get(json_loads(line, 0, NULL), "loss");
+        json_t *row = json_loads(line, 0, NULL), *loss = json_object_get(row, "loss");
+        if (!loss) loss = json_object_get(row, "train/loss");
         if (!json_is_number(loss)) refuse(path, "a line without a loss");
         s->v = realloc(s->v, (s->n + 1) * sizeof *s->v);
         s->v[s->n++] = (float)json_number_value(loss);
@@ -124,25 +127,46 @@ static Table read_table(const char *path)
     return dot && !strcmp(dot, ".jsonl") ? read_losses(path) : read_safetensors(path);
 }
 
-static double distance(const Series *expected, const Series *actual)
+static double sum_of_squares(const Series *s)
 {
-    double diff = 0, norm = 0;
+    double sum = 0;
+    for (size_t i = 0; i < s->n; i++) sum += (double)s->v[i] * s->v[i];
+    return sum;
+}
+
+static double root_mean_square(const Table *t)
+{
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        sum += sum_of_squares(&t->row[i]);
+        n += (double)t->row[i].n;
+    }
+    return sqrt(sum / n);
+}
+
+/* floor: of an element */
+static double distance(const Series *expected, const Series *actual, double floor)
+{
+    double diff = 0;
     for (size_t i = 0; i < expected->n; i++) {
         double d = (double)expected->v[i] - actual->v[i];
         diff += d * d;
-        norm += (double)expected->v[i] * expected->v[i];
     }
-    return sqrt(diff) / fmax(sqrt(norm), 1e-6);
+    double norm = fmax(sqrt(sum_of_squares(expected)), floor * sqrt((double)expected->n));
+    return sqrt(diff) / fmax(norm, 1e-6);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: compare TOLERANCE EXPECTED ACTUAL\n");
+    bool mean = argc > 1 && !strcmp(argv[1], "--mean");
+    argv += mean;
+    if (argc != 4 + mean) {
+        fprintf(stderr, "usage: compare [--mean] TOLERANCE EXPECTED ACTUAL\n");
         return 2;
     }
     double tolerance = strtod(argv[1], NULL), worst = -1;
     Table expected = read_table(argv[2]), actual = read_table(argv[3]);
+    double floor = mean ? root_mean_square(&expected) : 0;
     const char *where = "";
     bool good = true;
     for (size_t i = 0; i < expected.n; i++) {
@@ -155,7 +179,7 @@ int main(int argc, char **argv)
             good = false;
             continue;
         }
-        double far = distance(e, a);
+        double far = distance(e, a, floor);
         if (!(far <= tolerance)) { /* NaN is not within any tolerance */
             printf("%s [%s]: differs by %.2e, allowed %.0e\n", e->name, e->shape, far, tolerance);
             good = false;
