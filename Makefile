@@ -76,7 +76,7 @@ $(BUILD)/libsinter_rt.a: $(RUNTIME)
 # A CUDA driver of ours: named libcuda.so.1 and found before another, it is the one that programs load.
 $(BUILD)/libsinter_cuda_virtual.so: $(VIRTUAL)
 	@echo '  LD  $@'
-	$Q$(CC) $(LDFLAGS) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ -lm -pthread
+	$Q$(CC) $(LDFLAGS) -shared -Wl,-soname,libcuda.so.1 -Wl,-z,defs -o $@ $^ -lm -pthread
 
 $(BUILD)/obj/cuda/virtual/%.o: cuda/virtual/%.c Makefile
 	@mkdir -p $(@D)
