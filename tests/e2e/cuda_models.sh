@@ -9,22 +9,22 @@ tensors=$PWD/${BUILD:-build}/tests/tensors
 
 # model | input | target and its classes; -: the input | settings | deep
 table='
-softmax_regression  | 4,1,28,28 | 4 10      |                                  |
-logistic_regression | 4,1,28,28 | 4         |                                  |
-mlp                 | 4,1,28,28 | 4 10      |                                  |
-cnn                 | 4,1,28,28 | 4 10      | width=8                          |
-bn_cnn              | 4,1,28,28 | 4 10      | width=8                          |
-cnn3                | 2,3,32,32 | 2 10      | size=32 width=8                  |
-autoencoder         | 4,1,28,28 | -         |                                  |
-conv_autoencoder    | 2,1,28,28 | -         | width=8                          |
-squeezenet1_1       | 4,3,32,32 | 4 10      | size=32 num_classes=10           |
-resnet18            | 4,3,64,64 | 4 10      | size=64 num_classes=10           | deep
-mobilenetv2         | 4,3,32,32 | 4 10      | size=32 num_classes=10           | deep
-unet                | 2,3,16,16 | 2,256 5   | height=16 width=16 base=8 num_classes=5 |
-resnet34            | 4,3,32,32 | 4 10      | size=32 num_classes=10           | deep
-resnet50            | 4,3,32,32 | 4 10      | size=32 num_classes=10           | deep
-fcn_resnet50        | 2,3,32,32 | 2,1024 5  | height=32 width=32 num_classes=5 | deep
-deeplabv3_resnet50  | 2,3,32,32 | 2,1024 5  | height=32 width=32 num_classes=5 | deep
+softmax_regression  | 4,1,28,28 | 4 10        |                                         |
+logistic_regression | 4,1,28,28 | 4           |                                         |
+mlp                 | 4,1,28,28 | 4 10        |                                         |
+cnn                 | 4,1,28,28 | 4 10        | width=8                                 |
+bn_cnn              | 4,1,28,28 | 4 10        | width=8                                 |
+cnn3                | 2,3,32,32 | 2 10        | size=32 width=8                         |
+autoencoder         | 4,1,28,28 | -           |                                         |
+conv_autoencoder    | 2,1,28,28 | -           | width=8                                 |
+squeezenet1_1       | 4,3,32,32 | 4 10        | size=32 num_classes=10                  |
+resnet18            | 4,3,64,64 | 4 10        | size=64 num_classes=10                  | deep
+mobilenetv2         | 4,3,32,32 | 4 10        | size=32 num_classes=10                  | deep
+unet                | 2,3,16,16 | 2,1,16,16 5 | height=16 width=16 base=8 num_classes=5 |
+resnet34            | 4,3,64,64 | 4 10        | size=64 num_classes=10                  | deep
+resnet50            | 4,3,64,64 | 4 10        | size=64 num_classes=10                  | deep
+fcn_resnet50        | 2,3,32,32 | 2,1,32,32 5 | height=32 width=32 num_classes=5        | deep
+deeplabv3_resnet50  | 2,3,32,32 | 2,1,32,32 5 | height=32 width=32 num_classes=5        | deep
 '
 
 build() { # model batch settings...
