@@ -257,15 +257,23 @@ static bool build_by(Parse *p, const Builder *b)
     return false;
 }
 
+static bool build_with_operands(Parse *p)
+{
+    static const Builder *const builders[] = {build_move,  build_memory,   build_warp,
+                                              build_async, build_matrices, build_atoms};
+    for (size_t i = 0; i < sizeof builders / sizeof builders[0]; i++)
+        if (build_by(p, builders[i])) return true;
+    return build_row(p, p->op);
+}
+
 void build_instruction(Parse *p)
 {
     char text[sizeof p->op];
     split_parts(p, text, sizeof text);
     if (build_by(p, build_control)) return;
     parse_operands(p);
-    static const Builder *const builders[] = {build_move, build_memory, build_warp, build_async, build_matrices, build_atoms};
-    for (size_t i = 0; i < sizeof builders / sizeof builders[0]; i++)
-        if (build_by(p, builders[i])) return;
-    if (build_row(p, p->op)) return;
-    scan_fail(&p->lex, "unknown instruction '%s'", p->op);
+    int next = p->lex.line;
+    p->lex.line = p->line; /* what is wrong from here on is wrong there */
+    if (!build_with_operands(p)) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
+    p->lex.line = next;
 }
