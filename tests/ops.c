@@ -1,11 +1,12 @@
 /* Every operator on every one of its samples (OP=name for one operator):
  *   shape      the shape rule accepts it
  *   describes  contract, body or window, run naively, give the reference's values
- *   LEG        a way to run a graph gives the reference's values, of output and gradients
+ *   LEG        a way to run a graph gives the reference's values, of output and gradients; "ptx" is what NVRTC made of
+ *              the CUDA C, interpreted, with every access checked
  *   CUDA C     the same of the kernels' text, run on the host
  *   gradient   the gradient rule agrees with central differences of the reference
- * A leg is one function in the table at the end; the kernels of many samples are compiled by one call, later. Prints a line per check; the last: `N passed, N
- * failed`. */
+ * A leg is one function in the table at the end; the kernels of many samples are compiled by one call, later. Prints a
+ * line per check; the last: `N passed, N failed`. */
 #include "ref.h"
 #include "simt/simt.h"
 #include "stages.h"
@@ -202,6 +203,11 @@ static void check_description(const Case *c, const Graph *g, const double *want)
         check(c, "describes", false, why);
 }
 
+static bool has_gradient(const OpDef *op)
+{
+    return op->grad || op->expand;
+}
+
 /* ---- legs: ways to run a graph, which they may change. A leg gives the outputs in their order.
  * ---- */
 typedef struct Leg {
@@ -267,12 +273,48 @@ static double **leg_llvm(const Case *c, Graph *g)
         c, g, &(RunMode){.machine = "native", .fused = true, .compiled = true, .reuse = true});
 }
 
+/* All samples of the operator at hand as PTX, by one call of NVRTC. NULL: it is missing. */
+static PtxModule *ptx;
+static const RunMode ptx_mode = {.machine = "sm_80", .fused = true, .reuse = true};
+
+static void compile_ptx(const OpDef *op)
+{
+    Buf source = {0};
+    for (int i = 0; op->samples && op->samples[i].in; i++) {
+        Case c = {.a = arena_new(), .op = op, .sample = &op->samples[i]};
+        Graph *g = read_case(&c) ? build(&c, has_gradient(op)) : NULL;
+        if (g) {
+            simplify(g, 1);
+            ptx_emit(&source, run_loops(run_plan(c.a, g, NULL, &ptx_mode, NULL)), numbered(c.a, "s", i));
+        }
+        arena_free(c.a);
+    }
+    if (source.n) ptx = ptx_compile(source.s);
+    buf_free(&source);
+}
+
+static double **leg_ptx(const Case *c, Graph *g)
+{
+    char *fault;
+    simplify(g, 1);
+    RefEnv *env = ref_new(g);
+    set_inputs(c, env);
+    ref_run(env);
+    Run *r = run_plan(c->a, g, env, &ptx_mode, NULL);
+    double **out = run_ptx(r, ptx, numbered(c->a, "s", (int)(c->sample - c->op->samples)), &fault);
+    ref_free(env);
+    if (fault) printf("%s\n", fault);
+    free(fault);
+    return out;
+}
+
 static const Leg legs[] = {{"expand", true, leg_expand},
                            {"simplify", true, leg_simplify},
                            {"text", true, leg_text},
                            {"loops", false, leg_loops},
                            {"fused loops", false, leg_fused_loops},
                            {"llvm", false, leg_llvm},
+                           {"ptx", false, leg_ptx},
                            {NULL, false, NULL}};
 
 static void check_outputs(const Case *c, const char *leg, const Graph *plain, double **out, bool exact)
@@ -388,11 +430,6 @@ static void check_gradient(Case *c)
     }
 }
 
-static bool has_gradient(const OpDef *op)
-{
-    return op->grad || op->expand;
-}
-
 static void run_case(const OpDef *op, const Sample *s)
 {
     Case c = {.a = arena_new(), .op = op, .sample = s};
@@ -405,7 +442,8 @@ static void run_case(const OpDef *op, const Sample *s)
             c.dy = NEWN(c.a, double, count);
             fill("f", c.dy, count);
         }
-        for (const Leg *leg = legs; leg->name; leg++) check_leg(&c, leg, has_gradient(op));
+        for (const Leg *leg = legs; leg->name; leg++)
+            if (leg->run != leg_ptx || ptx) check_leg(&c, leg, has_gradient(op));
         if (has_gradient(op)) check_gradient(&c);
         run_later(&c, has_gradient(op));
     } else {
@@ -421,9 +459,13 @@ int main(int argc, char **argv)
     for (int i = 0; op_table[i]; i++) {
         const OpDef *op = op_table[i];
         if (only && strcmp(only, op->name) != 0) continue;
+        if (!cuda_missing()) compile_ptx(op);
         for (const Sample *s = op->samples; s && s->in; s++) run_case(op, s);
+        ptx_unload(ptx);
+        ptx = NULL;
     }
     flush_later();
+    if (cuda_missing()) printf("SKIP ops: ptx: %s\n", cuda_missing());
     diag_flush();
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
