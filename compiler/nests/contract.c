@@ -305,17 +305,21 @@ static void emit_serial(Con *c, int k, const Variant *v)
     lb_end(b);
 }
 
+/* The last block has fewer lanes, and so fewer tiles than there are tasks: the others have nothing to do. */
 static void emit_parallel(Con *c, int k, const Variant *v, int n)
 {
     LB *b = c->n.b;
     Expr *i = c->par[k];
+    const ConLoop *l = &c->s->loop[k];
+    int64_t tiles = (l->extent + l->tile - 1) / l->tile;
+    bool idle = v[n - 1].from + v[n - 1].count < tiles;
     for (int q = 0; q < n; q++) {
         bool last = q == n - 1;
-        if (!last) lb_if(b, x_cmp(b, C_LT, i, x_i64(b, v[q].from + v[q].count)));
+        if (!last || idle) lb_if(b, x_cmp(b, C_LT, i, x_i64(b, v[q].from + v[q].count)));
         emit_variant(c, k, &v[q], v[q].count == 1 ? x_i64(b, v[q].from) : i);
         if (!last) lb_else(b);
     }
-    for (int q = 0; q < n - 1; q++) lb_end(b);
+    for (int q = 0; q < n - 1 + idle; q++) lb_end(b);
 }
 
 static void emit_loops(Con *c, int k)
