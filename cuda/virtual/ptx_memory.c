@@ -138,7 +138,9 @@ void count_shared(Warp *w, uint32_t mask, const uint64_t *at, unsigned bytes)
 static void resolve_shared(Warp *w, const Access *x, uint64_t *at)
 {
     Block *b = w->block;
-    for (int l = 0; l < LANES; l++)
+    uint64_t most = 0;
+    for (int l = 0; l < LANES; l++) most = x->mask >> l & 1 && at[l] > most ? at[l] : most;
+    for (int l = 0; l < LANES && (most > b->shared_size || b->shared_size - most < x->bytes); l++)
         if (x->mask >> l & 1 && (at[l] > b->shared_size || b->shared_size - at[l] < x->bytes))
             ptx_fault(w, l, "%u bytes outside of shared memory: at offset %lld of the block's %zu", x->bytes, (long long)at[l],
                       b->shared_size);
@@ -242,15 +244,19 @@ static bool one_run(uint32_t mask, const uint64_t *at, unsigned bytes)
     return mask == ~0u && !off;
 }
 
+/* Registers of 32 bits, elements of 32 bits: nearly all there is. */
 static void load_words(Warp *w, const Inst *in, const uint64_t *at)
 {
-    uint32_t *d = WORD(w, in->more[0]);
-    if (one_run(w->mask, at, 4)) {
-        memcpy(d, (const void *)(uintptr_t)at[0], 4 * LANES);
+    const uint32_t m = w->mask;
+    if (in->vec == 1 && one_run(m, at, 4)) {
+        memcpy(WORD(w, in->more[0]), (const void *)(uintptr_t)at[0], 4 * LANES);
         return;
     }
-    for (int l = 0; l < LANES; l++)
-        if (w->mask >> l & 1) d[l] = *(const uint32_t *)(uintptr_t)at[l];
+    for (unsigned i = 0; i < in->vec; i++) {
+        uint32_t *d = WORD(w, in->more[i]);
+        for (int l = 0; l < LANES; l++)
+            if (m >> l & 1) d[l] = ((const uint32_t *)(uintptr_t)at[l])[i];
+    }
 }
 
 /* d: mask of the bytes that are used; the compiler widens loads over others. */
@@ -272,7 +278,7 @@ void run_load(Warp *w, const Inst *in)
     unsigned bytes = (unsigned)in->size * in->vec;
     resolve(w, in, &(Access){w->mask, bytes, false}, at);
     if (w->block->shadow) shadow_loads(w, in, at);
-    if (in->size == 4 && in->vec == 1 && in->wide == REG_WORD) {
+    if (in->size == 4 && in->wide == REG_WORD) {
         load_words(w, in, at);
         return;
     }
@@ -290,13 +296,16 @@ void run_load(Warp *w, const Inst *in)
 
 static void store_words(Warp *w, const Inst *in, const uint64_t *at)
 {
-    const uint32_t *d = WORD(w, in->more[0]);
-    if (one_run(w->mask, at, 4)) {
-        memcpy((void *)(uintptr_t)at[0], d, 4 * LANES);
+    const uint32_t m = w->mask;
+    if (in->vec == 1 && one_run(m, at, 4)) {
+        memcpy((void *)(uintptr_t)at[0], WORD(w, in->more[0]), 4 * LANES);
         return;
     }
-    for (int l = 0; l < LANES; l++)
-        if (w->mask >> l & 1) *(uint32_t *)(uintptr_t)at[l] = d[l];
+    for (unsigned i = 0; i < in->vec; i++) {
+        const uint32_t *d = WORD(w, in->more[i]);
+        for (int l = 0; l < LANES; l++)
+            if (m >> l & 1) ((uint32_t *)(uintptr_t)at[l])[i] = d[l];
+    }
 }
 
 /* One lane after the other, so that two that store to one place are seen. */
@@ -323,7 +332,7 @@ void run_store(Warp *w, const Inst *in)
         shadow_stores(w, in, at, bytes);
         return;
     }
-    if (in->size == 4 && in->vec == 1 && in->wide == REG_WORD) {
+    if (in->size == 4 && in->wide == REG_WORD) {
         store_words(w, in, at);
         return;
     }
