@@ -76,10 +76,16 @@ static void run_stmatrix(Warp *w, const Inst *in)
 typedef enum Element { ELEMENT_F16, ELEMENT_BF16, ELEMENT_TF32 } Element;
 enum { M = 16, N = 8, MOST_K = 16, WIDE_RESULT = 8 }; /* Inst.kind: Element, and whether C and D are float32 */
 
-static inline float element_of(Element e, uint32_t word, int half)
+/* One element of every lane's register: the only one (tf32), or the lower or upper half. */
+static void widen(Element e, const uint32_t *word, int half, float *x)
 {
-    if (e == ELEMENT_TF32) return bits_float(word & 0xffffe000u); /* the lower bits are not read */
-    return e == ELEMENT_F16 ? half_float(word >> 16 * half & 0xffff) : bits_float(half ? word & 0xffff0000u : word << 16);
+    const int by = 16 * half;
+    if (e == ELEMENT_F16)
+        for (int l = 0; l < LANES; l++) x[l] = half_float(word[l] >> by & 0xffff);
+    else if (e == ELEMENT_BF16)
+        for (int l = 0; l < LANES; l++) x[l] = brain_float(word[l] >> by & 0xffff);
+    else
+        for (int l = 0; l < LANES; l++) x[l] = bits_float(word[l] & 0xffffe000u); /* the lower bits are not read */
 }
 
 /* Register r of A holds row lane/4 + 8 (r mod 2), a pair of columns (tf32: one); behind two registers come the next 8
@@ -88,9 +94,11 @@ static void read_a(const Warp *w, const Inst *in, Element e, int k, float a[M][M
 {
     int per = e == ELEMENT_TF32 ? 1 : 2, registers = M * k / (LANES * per);
     for (int r = 0; r < registers; r++) {
-        const uint32_t *x = WORD(w, in->more[4 + r]);
-        for (int h = 0; h < per; h++)
-            for (int l = 0; l < LANES; l++) a[l / 4 + 8 * (r & 1)][l % 4 * per + h + 4 * per * (r >> 1)] = element_of(e, x[l], h);
+        for (int h = 0; h < per; h++) {
+            float x[LANES];
+            widen(e, WORD(w, in->more[4 + r]), h, x);
+            for (int l = 0; l < LANES; l++) a[l / 4 + 8 * (r & 1)][l % 4 * per + h + 4 * per * (r >> 1)] = x[l];
+        }
     }
 }
 
@@ -99,9 +107,11 @@ static void read_b(const Warp *w, const Inst *in, Element e, int k, float b[MOST
 {
     int per = e == ELEMENT_TF32 ? 1 : 2, registers = N * k / (LANES * per), first = 4 + M * k / (LANES * per);
     for (int r = 0; r < registers; r++) {
-        const uint32_t *x = WORD(w, in->more[first + r]);
-        for (int h = 0; h < per; h++)
-            for (int l = 0; l < LANES; l++) b[l % 4 * per + h + 4 * per * r][l / 4] = element_of(e, x[l], h);
+        for (int h = 0; h < per; h++) {
+            float x[LANES];
+            widen(e, WORD(w, in->more[first + r]), h, x);
+            for (int l = 0; l < LANES; l++) b[l % 4 * per + h + 4 * per * r][l / 4] = x[l];
+        }
     }
 }
 
@@ -130,11 +140,12 @@ static void write_d(Warp *w, const Inst *in, float c[M][N])
 
 static void multiply(int k, float a[M][MOST_K], float b[MOST_K][N], float c[M][N])
 {
-    for (int i = 0; i < M; i++) {
-        float sum[N];
+    for (int i = 0; i < M; i += 4) { /* four rows at once: four independent chains of additions */
+        float sum[4][N];
         memcpy(sum, c[i], sizeof sum);
         for (int x = 0; x < k; x++)
-            for (int j = 0; j < N; j++) sum[j] += a[i][x] * b[x][j];
+            for (int r = 0; r < 4; r++)
+                for (int j = 0; j < N; j++) sum[r][j] += a[i + r][x] * b[x][j];
         memcpy(c[i], sum, sizeof sum);
     }
 }
