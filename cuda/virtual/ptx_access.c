@@ -5,8 +5,10 @@
 
 int take_space(Parse *p)
 {
-    static const char *const names[] = {"global", "shared", "shared::cta", "local", "param", "const", "param::entry", "param::func", NULL};
-    static const uint8_t spaces[] = {SPACE_GLOBAL, SPACE_SHARED, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM, SPACE_CONST, SPACE_PARAM, SPACE_PARAM};
+    static const char *const names[] = {"global", "shared",       "shared::cta", "local", "param",
+                                        "const",  "param::entry", "param::func", NULL};
+    static const uint8_t spaces[] = {SPACE_GLOBAL, SPACE_SHARED, SPACE_SHARED, SPACE_LOCAL,
+                                     SPACE_PARAM,  SPACE_CONST,  SPACE_PARAM,  SPACE_PARAM};
     int i = part_choice(p, names);
     return i < 0 ? SPACE_GENERIC : spaces[i];
 }
@@ -14,11 +16,37 @@ int take_space(Parse *p)
 /* Ordering and caching: the interpreter has neither caches nor reordering. */
 void take_hints(Parse *p)
 {
-    static const char *const hints[] = {"weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "cta", "cluster", "gpu", "sys", "ca", "cg", "cs", "lu", "cv",
-                                        "wb", "wt", "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first",
-                                        "L1::evict_last", "L1::no_allocate", "L2::evict_first", "L2::evict_last", "L2::evict_normal", "L2::64B",
-                                        "L2::128B", "L2::256B", NULL};
-    while (part_choice(p, hints) >= 0) {}
+    static const char *const hints[] = {"weak",
+                                        "volatile",
+                                        "relaxed",
+                                        "acquire",
+                                        "release",
+                                        "acq_rel",
+                                        "cta",
+                                        "cluster",
+                                        "gpu",
+                                        "sys",
+                                        "ca",
+                                        "cg",
+                                        "cs",
+                                        "lu",
+                                        "cv",
+                                        "wb",
+                                        "wt",
+                                        "L1::evict_normal",
+                                        "L1::evict_unchanged",
+                                        "L1::evict_first",
+                                        "L1::evict_last",
+                                        "L1::no_allocate",
+                                        "L2::evict_first",
+                                        "L2::evict_last",
+                                        "L2::evict_normal",
+                                        "L2::64B",
+                                        "L2::128B",
+                                        "L2::256B",
+                                        NULL};
+    while (part_choice(p, hints) >= 0) {
+    }
 }
 
 bool take_policy(Parse *p)
@@ -31,7 +59,8 @@ bool take_policy(Parse *p)
 /* Type of one element: size and whether small ones extend their sign. */
 static void take_element(Parse *p, Inst *in)
 {
-    static const char *const names[] = {"b8", "u8", "s8", "b16", "u16", "s16", "f16", "bf16", "b32", "u32", "s32", "f32", "f16x2", "bf16x2", "b64", "u64", "s64", "f64", NULL};
+    static const char *const names[] = {"b8",  "u8",  "s8",    "b16",    "u16", "s16", "f16", "bf16", "b32", "u32",
+                                        "s32", "f32", "f16x2", "bf16x2", "b64", "u64", "s64", "f64",  NULL};
     static const uint8_t size[] = {1, 1, 1, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 8, 8, 8, 8};
     int i = part_choice(p, names);
     if (i < 0) scan_fail(&p->lex, "'%s' has no type", p->op);

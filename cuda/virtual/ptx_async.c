@@ -102,7 +102,8 @@ static void build_copy(Parse *p)
 {
     static const char *const caches[] = {"ca", "cg", NULL};
     const Operand *o = p->operand;
-    if (part_choice(p, caches) < 0 || !(part_take(p, "shared") || part_take(p, "shared::cta")) || !part_take(p, "global"))
+    if (part_choice(p, caches) < 0 || !(part_take(p, "shared") || part_take(p, "shared::cta")) ||
+        !part_take(p, "global"))
         scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     take_hints(p);
     take_policy(p);

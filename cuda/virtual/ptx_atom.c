@@ -6,8 +6,31 @@
 #include "ptx_shadow.h"
 #include <string.h>
 
-typedef enum AtomOp { ATOM_ADD, ATOM_MIN, ATOM_MAX, ATOM_AND, ATOM_OR, ATOM_XOR, ATOM_EXCH, ATOM_CAS, ATOM_INC, ATOM_DEC } AtomOp;
-typedef enum AtomType { ATOM_U32, ATOM_S32, ATOM_U64, ATOM_S64, ATOM_F32, ATOM_F64, ATOM_F16, ATOM_BF16, ATOM_F16X2, ATOM_BF16X2, ATOM_B16 } AtomType;
+typedef enum AtomOp {
+    ATOM_ADD,
+    ATOM_MIN,
+    ATOM_MAX,
+    ATOM_AND,
+    ATOM_OR,
+    ATOM_XOR,
+    ATOM_EXCH,
+    ATOM_CAS,
+    ATOM_INC,
+    ATOM_DEC
+} AtomOp;
+typedef enum AtomType {
+    ATOM_U32,
+    ATOM_S32,
+    ATOM_U64,
+    ATOM_S64,
+    ATOM_F32,
+    ATOM_F64,
+    ATOM_F16,
+    ATOM_BF16,
+    ATOM_F16X2,
+    ATOM_BF16X2,
+    ATOM_B16
+} AtomType;
 
 static uint64_t add(AtomType t, uint64_t x, uint64_t y)
 {
@@ -32,9 +55,7 @@ static uint64_t add(AtomType t, uint64_t x, uint64_t y)
 
 static bool less(AtomType t, uint64_t x, uint64_t y)
 {
-    return t == ATOM_S32   ? (int32_t)x < (int32_t)y
-           : t == ATOM_S64 ? (int64_t)x < (int64_t)y
-                           : x < y;
+    return t == ATOM_S32 ? (int32_t)x < (int32_t)y : t == ATOM_S64 ? (int64_t)x < (int64_t)y : x < y;
 }
 
 static uint64_t update(AtomOp op, AtomType t, uint64_t old, uint64_t b, uint64_t c)
@@ -93,10 +114,10 @@ static const struct {
     const char *name;
     uint8_t type, size;
     const char *ops; /* first letters that do: a add, m min max, l logic, e exch, c cas, i inc dec */
-} atom_types[] = {{"u32", ATOM_U32, 4, "ami"},   {"s32", ATOM_S32, 4, "am"},     {"b32", ATOM_U32, 4, "lec"},
-                  {"u64", ATOM_U64, 8, "am"},    {"s64", ATOM_S64, 8, "am"},     {"b64", ATOM_U64, 8, "lec"},
-                  {"f32", ATOM_F32, 4, "a"},     {"f64", ATOM_F64, 8, "a"},      {"f16", ATOM_F16, 2, "a"},
-                  {"bf16", ATOM_BF16, 2, "a"},   {"f16x2", ATOM_F16X2, 4, "a"},  {"bf16x2", ATOM_BF16X2, 4, "a"},
+} atom_types[] = {{"u32", ATOM_U32, 4, "ami"}, {"s32", ATOM_S32, 4, "am"},    {"b32", ATOM_U32, 4, "lec"},
+                  {"u64", ATOM_U64, 8, "am"},  {"s64", ATOM_S64, 8, "am"},    {"b64", ATOM_U64, 8, "lec"},
+                  {"f32", ATOM_F32, 4, "a"},   {"f64", ATOM_F64, 8, "a"},     {"f16", ATOM_F16, 2, "a"},
+                  {"bf16", ATOM_BF16, 2, "a"}, {"f16x2", ATOM_F16X2, 4, "a"}, {"bf16x2", ATOM_BF16X2, 4, "a"},
                   {"b16", ATOM_B16, 2, "c"}};
 
 static void take_atom_type(Parse *p, Inst *head)

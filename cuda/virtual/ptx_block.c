@@ -78,8 +78,8 @@ static void stuck(Block *b)
         Warp *w = &b->warp[i];
         if (w->state != WARP_AT_BARRIER) continue;
         w->pc = w->barrier_pc + 1;
-        ptx_fault(w, first_lane(w->live), "barrier %u waits for ever: %u of the block's %u threads are there", w->barrier,
-                  b->barrier[w->barrier].arrived, living(b));
+        ptx_fault(w, first_lane(w->live), "barrier %u waits for ever: %u of the block's %u threads are there",
+                  w->barrier, b->barrier[w->barrier].arrived, living(b));
     }
 }
 

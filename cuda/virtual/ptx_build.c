@@ -23,7 +23,8 @@ static void index_rows(void)
 {
     const OpRow *row = ptx_ops_any;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) row = ptx_ops_avx2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+        row = ptx_ops_avx2;
 #endif
     for (; row->text; row++) {
         uint32_t h = hash_row(row->text);

@@ -143,7 +143,8 @@ static void run_match(Warp *w, const Inst *in)
     for (int l = 0; l < LANES; l++) {
         r[l] = 0;
         for (int k = 0; k < LANES; k++) {
-            bool same = in->base == REG_LONG ? LONG(w, in->a)[k] == LONG(w, in->a)[l] : WORD(w, in->a)[k] == WORD(w, in->a)[l];
+            bool same =
+                in->base == REG_LONG ? LONG(w, in->a)[k] == LONG(w, in->a)[l] : WORD(w, in->a)[k] == WORD(w, in->a)[l];
             if (w->mask >> k & 1 && same) r[l] |= 1u << k;
         }
     }
@@ -238,7 +239,8 @@ static void build_vote(Parse *p)
     static const char *const modes[] = {"all", "any", "uni", "ballot", NULL};
     want_sync(p);
     int mode = part_choice(p, modes);
-    if (mode < 0 || !part_take(p, mode == VOTE_BALLOT ? "b32" : "pred")) scan_fail(&p->lex, "unknown instruction '%s'", p->op);
+    if (mode < 0 || !part_take(p, mode == VOTE_BALLOT ? "b32" : "pred"))
+        scan_fail(&p->lex, "unknown instruction '%s'", p->op);
     parts_all_known(p);
     want_operands(p, 3);
     Inst *in = inst_new(p, run_vote);

@@ -18,7 +18,8 @@ static void run_branch_table(Warp *w, const Inst *in)
     while (left) {
         int lane = first_lane(left);
         uint32_t i = index[lane], same = 0;
-        if (i >= (uint32_t)in->imm) ptx_fault(w, lane, "entry %u of a table of %u branch targets", i, (uint32_t)in->imm);
+        if (i >= (uint32_t)in->imm)
+            ptx_fault(w, lane, "entry %u of a table of %u branch targets", i, (uint32_t)in->imm);
         for (int l = 0; l < LANES; l++)
             if (left >> l & 1 && index[l] == i) same |= 1u << l;
         warp_split(w, in->more[i], same);
@@ -111,7 +112,8 @@ static void build_brx(Parse *p)
     parts_all_known(p);
     uint32_t index;
     const Symbol *s = symbol_find(p, p->lex.word, p->lex.len, &index);
-    if (!s || s->class != REG_WORD) scan_fail(&p->lex, "brx.idx: a register expected before '%.*s'", p->lex.len, p->lex.word);
+    if (!s || s->class != REG_WORD)
+        scan_fail(&p->lex, "brx.idx: a register expected before '%.*s'", p->lex.len, p->lex.word);
     scan_next(&p->lex);
     scan_expect(&p->lex, ",");
     const Label *l = &p->label.v[label_of(p, p->lex.word, p->lex.len)];
@@ -226,15 +228,17 @@ static void build_call(Parse *p)
     int nparams = scan_take(&p->lex, ",") ? call_list(p, param) : 0;
     if (nresults != f->result.n || nparams != f->param.n)
         scan_fail(&p->lex, "call: '%s' takes %d parameters and gives %d", f->name, f->param.n, f->result.n);
-    for (int i = 0; i < nparams; i++) copy_local(p, (size_t)param[i]->at, f->param.v[i].offset, f->param.v[i].size, here | COPY_TO_FUNCTION);
+    for (int i = 0; i < nparams; i++)
+        copy_local(p, (size_t)param[i]->at, f->param.v[i].offset, f->param.v[i].size, here | COPY_TO_FUNCTION);
     Inst *in = inst_new(p, run_call);
     in->imm = (int64_t)(uintptr_t)f;
-    for (int i = 0; i < nresults; i++) copy_local(p, f->result.v[i].offset, (size_t)result[i]->at, f->result.v[i].size, COPY_FROM_FUNCTION | here * 2);
+    for (int i = 0; i < nresults; i++)
+        copy_local(p, f->result.v[i].offset, (size_t)result[i]->at, f->result.v[i].size, COPY_FROM_FUNCTION | here * 2);
     scan_expect(&p->lex, ";");
 }
 
 /* Everything that reads its own operands. */
-const Builder build_control[] = {{"bra", build_bra},     {"brx", build_brx},         {"ret", build_ret},
-                                 {"exit", build_exit},   {"trap", build_trap},       {"call", build_call},
-                                 {"membar", build_fence}, {"fence", build_fence}, {"prefetch", build_nothing},
-                                 {"prefetchu", build_nothing}, {"nanosleep", build_nothing}, {NULL, NULL}};
+const Builder build_control[] = {
+    {"bra", build_bra},          {"brx", build_brx},           {"ret", build_ret},           {"exit", build_exit},
+    {"trap", build_trap},        {"call", build_call},         {"membar", build_fence},      {"fence", build_fence},
+    {"prefetch", build_nothing}, {"prefetchu", build_nothing}, {"nanosleep", build_nothing}, {NULL, NULL}};

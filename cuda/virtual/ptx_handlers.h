@@ -8,7 +8,8 @@ typedef struct Builder {
     const char *opcode; /* up to the first dot */
     void (*build)(Parse *p);
 } Builder;
-extern const Builder build_control[], build_move[], build_memory[], build_warp[], build_async[], build_matrices[], build_atoms[]; /* end with {0} */
+extern const Builder build_control[], build_move[], build_memory[], build_warp[], build_async[], build_matrices[],
+    build_atoms[]; /* end with {0} */
 
 bool build_row(Parse *p, const char *text); /* by the row of ptx_ops.def with this text; false: there is none */
 InstFn row_fn(const char *text);

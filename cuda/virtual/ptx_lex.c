@@ -97,7 +97,7 @@ uint64_t scan_number(Lex *x, int *float_bits)
     char *end, kind = x->len > 2 ? (char)tolower((unsigned char)x->word[1]) : 0;
     if (!scan_is_number(x)) scan_fail(x, "a number expected before '%.*s'", x->len, x->word);
     *float_bits = *x->word != '0' ? 0 : kind == 'f' ? 32 : kind == 'd' ? 64 : 0;
-    uint64_t v = *float_bits                  ? strtoull(x->word + 2, &end, 16)
+    uint64_t v = *float_bits                      ? strtoull(x->word + 2, &end, 16)
                  : *x->word == '0' && kind == 'b' ? strtoull(x->word + 2, &end, 2)
                                                   : strtoull(x->word, &end, 0);
     if (*end == 'U') end++;

@@ -16,46 +16,46 @@ typedef struct Group {
 
 typedef enum WarpState { WARP_READY, WARP_AT_BARRIER, WARP_DONE } WarpState;
 
-typedef struct Copy { /* a cp.async of a warp */
+typedef struct Copy {      /* a cp.async of a warp */
     uint32_t mask;         /* lanes whose part is in flight */
     uint32_t group[LANES]; /* of each lane's, by the count of its commits */
     unsigned bytes;
-    uint8_t valid[LANES];  /* of these bytes come from memory, the rest is zero */
+    uint8_t valid[LANES];            /* of these bytes come from memory, the rest is zero */
     uint64_t to[LANES], from[LANES]; /* host addresses */
 } Copy;
 
 struct Warp {
-    char *reg;       /* the register file */
-    char *image;     /* the file as it is when a block begins */
+    char *reg;   /* the register file */
+    char *image; /* the file as it is when a block begins */
     size_t file_bytes;
-    uint32_t mask;   /* lanes that the instruction at hand works on: active, and the guard holds */
-    uint32_t active; /* lanes at pc */
-    uint32_t pc;     /* of the next instruction */
-    uint32_t limit;  /* least pc of the other groups that can go on: there this one stops */
-    uint32_t carry;  /* condition code of each lane */
-    uint32_t live;   /* lanes that have not exited */
+    uint32_t mask;    /* lanes that the instruction at hand works on: active, and the guard holds */
+    uint32_t active;  /* lanes at pc */
+    uint32_t pc;      /* of the next instruction */
+    uint32_t limit;   /* least pc of the other groups that can go on: there this one stops */
+    uint32_t carry;   /* condition code of each lane */
+    uint32_t live;    /* lanes that have not exited */
     uint32_t present; /* lanes that the block has */
     WarpState state;
-    unsigned index;  /* in the block */
-    int ngroups;     /* others than the one at pc */
+    unsigned index; /* in the block */
+    int ngroups;    /* others than the one at pc */
     Group group[LANES + 1];
     unsigned barrier, barrier_threads; /* AT_BARRIER: which, and how many threads it takes; 0: all */
     uint32_t barrier_pc;
     Block *block;
     const PtxModule *module;
-    char *local;     /* local memory of lane 0; lanes follow each other */
+    char *local;                       /* local memory of lane 0; lanes follow each other */
     size_t local_size, function_local; /* bytes of a lane; where the part of functions begins */
-    PTX_LIST(Copy) copy;       /* in flight, oldest first */
-    uint32_t committed[LANES]; /* groups that each lane has closed */
+    PTX_LIST(Copy) copy;               /* in flight, oldest first */
+    uint32_t committed[LANES];         /* groups that each lane has closed */
     PtxProfile count;
-    uint32_t slice;  /* instructions until other groups and warps get their turn */
+    uint32_t slice; /* instructions until other groups and warps get their turn */
 };
 
 enum { BARRIERS = 16 };
-typedef struct Barrier { /* of a block: 16 of them */
-    unsigned arrived; /* threads */
+typedef struct Barrier {  /* of a block: 16 of them */
+    unsigned arrived;     /* threads */
     uint32_t when[LANES]; /* by warp: time of its arrival; 0: it is not there */
-    unsigned votes[2]; /* bar.red: how many threads, and how many said yes */
+    unsigned votes[2];    /* bar.red: how many threads, and how many said yes */
 } Barrier;
 
 /* One host thread's block. */
@@ -80,9 +80,9 @@ typedef struct Launch {
     const PtxKernel *kernel;
     const Range *range; /* sorted: the space and the module's variables */
     int nranges;
-    char *params;       /* as the kernel lays them out */
+    char *params; /* as the kernel lays them out */
     size_t params_size;
-    unsigned granule;   /* bytes of the narrowest access to memory */
+    unsigned granule; /* bytes of the narrowest access to memory */
     bool profiled;
 } Launch;
 
@@ -94,7 +94,7 @@ typedef struct Launch {
 _Noreturn void ptx_fault(Warp *w, int lane, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* ptx_warp.c */
-void warp_run(Warp *w);             /* until a barrier or the end */
+void warp_run(Warp *w);                               /* until a barrier or the end */
 void warp_split(Warp *w, uint32_t pc, uint32_t mask); /* lanes `mask` of the active ones go on at pc */
 void warp_exit(Warp *w, uint32_t mask);
 /* True when all lanes of `need` are here; otherwise those of w->mask are parked at this instruction and come again. */

@@ -46,7 +46,8 @@ static void run_ldmatrix(Warp *w, const Inst *in)
         for (int r = 0; r < 8; r++) memcpy(x[r], (const void *)(uintptr_t)at[8 * i + r], 16);
         for (int l = 0; l < LANES; l++) {
             int p = l / 4, q = l % 4 * 2;
-            d[l] = in->kind & TRANSPOSED ? x[q][p] | (uint32_t)x[q + 1][p] << 16 : x[p][q] | (uint32_t)x[p][q + 1] << 16;
+            d[l] =
+                in->kind & TRANSPOSED ? x[q][p] | (uint32_t)x[q + 1][p] << 16 : x[p][q] | (uint32_t)x[p][q + 1] << 16;
         }
     }
 }
@@ -122,7 +123,8 @@ static void read_c(const Warp *w, const Inst *in, int first, float c[M][N])
     for (int r = 0; r < 4; r++) {
         const uint32_t *x = WORD(w, in->more[first + (wide ? r : r / 2)]);
         for (int l = 0; l < LANES; l++)
-            c[l / 4 + 8 * (r >> 1)][l % 4 * 2 + (r & 1)] = wide ? bits_float(x[l]) : half_float(x[l] >> 16 * (r & 1) & 0xffff);
+            c[l / 4 + 8 * (r >> 1)][l % 4 * 2 + (r & 1)] =
+                wide ? bits_float(x[l]) : half_float(x[l] >> 16 * (r & 1) & 0xffff);
     }
 }
 
@@ -202,15 +204,14 @@ static void build_stmatrix(Parse *p)
 static const struct {
     const char *op;
     uint8_t element, k, wide;
-} mma_forms[] = {
-    {"mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", ELEMENT_F16, 16, WIDE_RESULT},
-    {"mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", ELEMENT_F16, 8, WIDE_RESULT},
-    {"mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16", ELEMENT_F16, 16, 0},
-    {"mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16", ELEMENT_F16, 8, 0},
-    {"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", ELEMENT_BF16, 16, WIDE_RESULT},
-    {"mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32", ELEMENT_BF16, 8, WIDE_RESULT},
-    {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", ELEMENT_TF32, 8, WIDE_RESULT},
-    {"mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32", ELEMENT_TF32, 4, WIDE_RESULT}};
+} mma_forms[] = {{"mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", ELEMENT_F16, 16, WIDE_RESULT},
+                 {"mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", ELEMENT_F16, 8, WIDE_RESULT},
+                 {"mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16", ELEMENT_F16, 16, 0},
+                 {"mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16", ELEMENT_F16, 8, 0},
+                 {"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", ELEMENT_BF16, 16, WIDE_RESULT},
+                 {"mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32", ELEMENT_BF16, 8, WIDE_RESULT},
+                 {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", ELEMENT_TF32, 8, WIDE_RESULT},
+                 {"mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32", ELEMENT_TF32, 4, WIDE_RESULT}};
 
 static void fragment(Parse *p, Inst *in, int operand, int at, int want)
 {

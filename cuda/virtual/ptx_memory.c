@@ -32,11 +32,10 @@ static _Noreturn void outside(Warp *w, int lane, uint64_t at, unsigned bytes)
 {
     const Launch *l = w->block->launch;
     int i = range_find(l->range, l->nranges, at);
-    if (i < 0)
-        ptx_fault(w, lane, "%u bytes outside of all memory, at %#llx", bytes, (unsigned long long)at);
+    if (i < 0) ptx_fault(w, lane, "%u bytes outside of all memory, at %#llx", bytes, (unsigned long long)at);
     const Range *r = &l->range[i];
-    ptx_fault(w, lane, "%u bytes outside of all memory: at offset %llu of an allocation of %llu", bytes, (unsigned long long)(at - r->begin),
-              (unsigned long long)(r->end - r->begin));
+    ptx_fault(w, lane, "%u bytes outside of all memory: at offset %llu of an allocation of %llu", bytes,
+              (unsigned long long)(at - r->begin), (unsigned long long)(r->end - r->begin));
 }
 
 static void check_lane(Warp *w, int lane, uint64_t at, unsigned bytes)
@@ -142,8 +141,8 @@ static void resolve_shared(Warp *w, const Access *x, uint64_t *at)
     for (int l = 0; l < LANES; l++) most = x->mask >> l & 1 && at[l] > most ? at[l] : most;
     for (int l = 0; l < LANES && (most > b->shared_size || b->shared_size - most < x->bytes); l++)
         if (x->mask >> l & 1 && (at[l] > b->shared_size || b->shared_size - at[l] < x->bytes))
-            ptx_fault(w, l, "%u bytes outside of shared memory: at offset %lld of the block's %zu", x->bytes, (long long)at[l],
-                      b->shared_size);
+            ptx_fault(w, l, "%u bytes outside of shared memory: at offset %lld of the block's %zu", x->bytes,
+                      (long long)at[l], b->shared_size);
     check_alignment(w, x->mask, at, x->bytes);
     count_shared(w, x->mask, at, x->bytes);
     for (int l = 0; l < LANES; l++) at[l] += (uint64_t)(uintptr_t)b->shared;
@@ -161,8 +160,8 @@ static void resolve_local(Warp *w, const Access *x, uint64_t *at)
     for (int l = 0; l < LANES; l++) {
         uint64_t base = (uint64_t)(uintptr_t)(w->local + (size_t)l * w->local_size), off = at[l] - base;
         if (x->mask >> l & 1 && (off > w->local_size || w->local_size - off < x->bytes))
-            ptx_fault(w, l, "%u bytes outside of local memory: at offset %lld of the thread's %zu", x->bytes, (long long)off,
-                      w->local_size);
+            ptx_fault(w, l, "%u bytes outside of local memory: at offset %lld of the thread's %zu", x->bytes,
+                      (long long)off, w->local_size);
     }
     check_alignment(w, x->mask, at, x->bytes);
 }

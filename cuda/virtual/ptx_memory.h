@@ -9,8 +9,12 @@ typedef struct Access {
     bool store;
 } Access;
 
-enum { LOAD_SIGNED = 1, LOAD_CONSTANT = 2 };     /* Inst.kind of loads; CONSTANT: .nc */
-enum { COPY_WHOLE, COPY_SIZE, COPY_IGNORE };     /* of cp.async: c is the number of bytes to read, or the predicate to read none */
+enum { LOAD_SIGNED = 1, LOAD_CONSTANT = 2 }; /* Inst.kind of loads; CONSTANT: .nc */
+enum {
+    COPY_WHOLE,
+    COPY_SIZE,
+    COPY_IGNORE
+}; /* of cp.async: c is the number of bytes to read, or the predicate to read none */
 
 /* The lanes' addresses of [a + imm] as host addresses, after all checks. */
 void resolve(Warp *w, const Inst *in, const Access *x, uint64_t *at);

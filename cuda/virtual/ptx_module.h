@@ -18,7 +18,12 @@ typedef void (*InstFn)(Warp *w, const Inst *in);
 typedef enum RegClass { REG_PRED, REG_WORD, REG_LONG, REG_CLASSES } RegClass;
 typedef enum Space { SPACE_GENERIC, SPACE_GLOBAL, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM, SPACE_CONST } Space;
 
-typedef enum Flow { FLOW_NEXT, FLOW_JUMP, FLOW_TABLE, FLOW_END } Flow; /* where it goes on; JUMP: there or next, by the guard */
+typedef enum Flow {
+    FLOW_NEXT,
+    FLOW_JUMP,
+    FLOW_TABLE,
+    FLOW_END
+} Flow; /* where it goes on; JUMP: there or next, by the guard */
 
 struct Inst {
     InstFn fn;
@@ -32,10 +37,10 @@ struct Inst {
     uint8_t size;         /* bytes of one element in memory */
     uint8_t vec;          /* elements */
     uint8_t space;
-    uint8_t wide;         /* bits of a handler's own: PTX_SIGNED and the like */
-    uint8_t base;         /* RegClass of an address */
-    uint8_t kind;         /* bits of a handler's own */
-    uint8_t flow;         /* a Flow */
+    uint8_t wide; /* bits of a handler's own: PTX_SIGNED and the like */
+    uint8_t base; /* RegClass of an address */
+    uint8_t kind; /* bits of a handler's own */
+    uint8_t flow; /* a Flow */
 };
 
 /* Special registers, at the head of the register file. X(name in PTX, class) */
@@ -70,14 +75,14 @@ struct Inst {
     X(CLOCK64, "%clock64", REG_LONG)                                                                                   \
     X(GLOBALTIMER, "%globaltimer", REG_LONG)                                                                           \
     X(DYNAMIC_LONG, "", REG_LONG)                                                                                      \
-    X(PARAM_BASE, "", REG_LONG) /* of the kernel's parameters */                                                       \
-    X(LOCAL_BASE, "", REG_LONG) /* of each lane's local memory */                                                  \
+    X(PARAM_BASE, "", REG_LONG)    /* of the kernel's parameters */                                                    \
+    X(LOCAL_BASE, "", REG_LONG)    /* of each lane's local memory */                                                   \
     X(FUNCTION_BASE, "", REG_LONG) /* the part of it that belongs to functions */
 typedef enum Special {
 #define X(name, text, class) SPECIAL_##name,
     PTX_SPECIALS(X)
 #undef X
-    SPECIALS
+        SPECIALS
 } Special;
 
 /* A virtual register: what the text declares, a constant, or a special register. */
@@ -110,13 +115,13 @@ typedef struct Body {
     PTX_LIST(VReg) reg;
     PTX_LIST(Ref) ref;
     PTX_LIST(Param) param, result;
-    uint32_t return_to;       /* functions: word register with each lane's return address */
-    size_t shared;            /* bytes of static shared memory, the module's included */
-    size_t local;             /* kernels: bytes of local memory, without that of functions */
-    uint32_t file_bytes;      /* register file, up to and including this body's */
+    uint32_t return_to;  /* functions: word register with each lane's return address */
+    size_t shared;       /* bytes of static shared memory, the module's included */
+    size_t local;        /* kernels: bytes of local memory, without that of functions */
+    uint32_t file_bytes; /* register file, up to and including this body's */
     unsigned max_threads;
-    bool ordered;             /* has global atomics: blocks run one after the other */
-    uint32_t granule;         /* bytes of the narrowest access to memory that threads share */
+    bool ordered;     /* has global atomics: blocks run one after the other */
+    uint32_t granule; /* bytes of the narrowest access to memory that threads share */
 } Body;
 
 struct PtxKernel {
@@ -139,9 +144,9 @@ struct PtxModule {
     PTX_LIST(PtxKernel *) kernel;
     PTX_LIST(Body *) function;
     PTX_LIST(Variable) variable;
-    size_t shared;         /* of module scope */
-    size_t local;          /* of all functions */
-    uint32_t file_bytes;   /* special registers and those of all functions */
+    size_t shared;       /* of module scope */
+    size_t local;        /* of all functions */
+    uint32_t file_bytes; /* special registers and those of all functions */
     uint32_t special[SPECIALS];
 };
 

@@ -59,7 +59,7 @@ const Symbol *symbol_find(Parse *p, const char *name, int len, uint32_t *index)
 uint32_t vreg_new(Parse *p, RegClass class)
 {
     VReg *v = list_add(&p->m->pool, &p->body->reg);
-    v->class = (uint8_t)class;
+    v->class = (uint8_t) class;
     return (uint32_t)(v - p->body->reg.v);
 }
 
@@ -91,7 +91,7 @@ uint32_t vreg_special(Parse *p, Special s)
         PTX_SPECIALS(X)
 #undef X
     };
-    return vreg_fixed(p, (RegClass)class[s], true, s);
+    return vreg_fixed(p, (RegClass) class[s], true, s);
 }
 
 /* ---- operands ---- */

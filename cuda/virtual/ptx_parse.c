@@ -8,9 +8,9 @@
 static const struct {
     const char *name;
     uint8_t bytes; /* 0: a predicate */
-} types[] = {{".pred", 0}, {".b8", 1},  {".u8", 1},  {".s8", 1},  {".b16", 2},   {".u16", 2},    {".s16", 2}, {".f16", 2}, {".bf16", 2},
-             {".b32", 4},  {".u32", 4}, {".s32", 4}, {".f32", 4}, {".f16x2", 4}, {".bf16x2", 4}, {".b64", 8}, {".u64", 8}, {".s64", 8},
-             {".f64", 8}};
+} types[] = {{".pred", 0},   {".b8", 1},   {".u8", 1},  {".s8", 1},  {".b16", 2}, {".u16", 2}, {".s16", 2},
+             {".f16", 2},    {".bf16", 2}, {".b32", 4}, {".u32", 4}, {".s32", 4}, {".f32", 4}, {".f16x2", 4},
+             {".bf16x2", 4}, {".b64", 8},  {".u64", 8}, {".s64", 8}, {".f64", 8}};
 
 static bool take_type(Parse *p, size_t *bytes)
 {
@@ -40,7 +40,8 @@ static Declared declaration(Parse *p)
     Declared d = {.align = 0};
     if (scan_take(&p->lex, ".align")) d.align = (size_t)number(p);
     size_t vec = scan_take(&p->lex, ".v2") ? 2 : scan_take(&p->lex, ".v4") ? 4 : 1;
-    if (!take_type(p, &d.element) || !d.element) scan_fail(&p->lex, "a type expected before '%.*s'", p->lex.len, p->lex.word);
+    if (!take_type(p, &d.element) || !d.element)
+        scan_fail(&p->lex, "a type expected before '%.*s'", p->lex.len, p->lex.word);
     if (scan_take(&p->lex, ".ptr")) {
         if (!scan_take(&p->lex, ".global") && !scan_take(&p->lex, ".const")) scan_take(&p->lex, ".shared");
         if (scan_take(&p->lex, ".align")) number(p);
@@ -147,7 +148,7 @@ static void registers(Parse *p)
         if (range) scan_expect(&p->lex, ">");
         if (n < 1 || n > 1 << 20) scan_fail(&p->lex, "%lld registers", (long long)n);
         Symbol *s = symbol_add(p, name, len, range ? SYM_RANGE : SYM_REG);
-        s->class = (uint8_t)class;
+        s->class = (uint8_t) class;
         s->index = (uint32_t)p->body->reg.n;
         s->at = n;
         for (int64_t i = 0; i < n; i++) vreg_new(p, class);
@@ -258,6 +259,17 @@ static void pragma(Parse *p)
     scan_expect(&p->lex, ";");
 }
 
+/* `.reg .b32`, and `.reg.b32` as hand-written code has it. */
+static bool take_directive(Parse *p, const char *name)
+{
+    int n = (int)strlen(name);
+    if (p->lex.len < n || memcmp(p->lex.word, name, (size_t)n) != 0 || (p->lex.len > n && p->lex.word[n] != '.'))
+        return false;
+    p->lex.next = p->lex.word + n;
+    scan_next(&p->lex);
+    return true;
+}
+
 static void block(Parse *p)
 {
     int keep = p->symbol.n;
@@ -266,13 +278,13 @@ static void block(Parse *p)
         if (!p->lex.len) scan_fail(&p->lex, "'}' expected before the end");
         if (scan_is(&p->lex, "{"))
             block(p);
-        else if (scan_take(&p->lex, ".reg"))
+        else if (take_directive(p, ".reg"))
             registers(p);
-        else if (scan_take(&p->lex, ".shared"))
+        else if (take_directive(p, ".shared"))
             shared_variable(p);
-        else if (scan_take(&p->lex, ".local"))
+        else if (take_directive(p, ".local"))
             local_variable(p, SYM_LOCAL);
-        else if (scan_take(&p->lex, ".param"))
+        else if (take_directive(p, ".param"))
             local_variable(p, SYM_LOCAL);
         else if (scan_is(&p->lex, ".loc"))
             scan_skip_line(&p->lex);
@@ -356,7 +368,8 @@ static void limits(Parse *p, Body *b)
     b->max_threads = 1024;
     while (!scan_is(&p->lex, "{") && !scan_is(&p->lex, ";") && p->lex.len) {
         bool max = scan_is(&p->lex, ".maxntid") || scan_is(&p->lex, ".reqntid");
-        if (!max && !scan_is(&p->lex, ".minnctapersm") && !scan_is(&p->lex, ".maxnreg") && !scan_is(&p->lex, ".noreturn"))
+        if (!max && !scan_is(&p->lex, ".minnctapersm") && !scan_is(&p->lex, ".maxnreg") &&
+            !scan_is(&p->lex, ".noreturn"))
             scan_fail(&p->lex, "unknown directive '%.*s'", p->lex.len, p->lex.word);
         scan_next(&p->lex);
         unsigned n = 1;

@@ -4,7 +4,16 @@
 #include "ptx_lex.h"
 #include "ptx_module.h"
 
-typedef enum SymbolKind { SYM_REG, SYM_RANGE, SYM_SHARED, SYM_DYNAMIC, SYM_GLOBAL, SYM_LOCAL, SYM_PARAM, SYM_FUNC } SymbolKind;
+typedef enum SymbolKind {
+    SYM_REG,
+    SYM_RANGE,
+    SYM_SHARED,
+    SYM_DYNAMIC,
+    SYM_GLOBAL,
+    SYM_LOCAL,
+    SYM_PARAM,
+    SYM_FUNC
+} SymbolKind;
 typedef struct Symbol {
     const char *name;
     SymbolKind kind;
@@ -13,17 +22,17 @@ typedef struct Symbol {
     int64_t at;     /* RANGE: count; SHARED, LOCAL, PARAM: offset; GLOBAL: host address */
     size_t size;    /* bytes */
     Body *func;
-    int next;       /* older symbol of the same hash, or -1 */
+    int next; /* older symbol of the same hash, or -1 */
     uint32_t hash;
 } Symbol;
 
 typedef struct Label {
     const char *name;
     int len;
-    int64_t target; /* instruction; -1: not seen yet */
+    int64_t target;   /* instruction; -1: not seen yet */
     const int *table; /* .branchtargets: labels; else NULL */
     int ntargets;
-    int line;       /* of the first use */
+    int line; /* of the first use */
     int next;
 } Label;
 
@@ -33,18 +42,25 @@ typedef struct Jump { /* a branch whose target is known at the body's end */
     uint32_t *field; /* NULL: Inst.imm */
 } Jump;
 
-typedef enum OperandKind { OPERAND_REG, OPERAND_IMM, OPERAND_ADDRESS, OPERAND_VECTOR, OPERAND_SYMBOL, OPERAND_SINK } OperandKind;
+typedef enum OperandKind {
+    OPERAND_REG,
+    OPERAND_IMM,
+    OPERAND_ADDRESS,
+    OPERAND_VECTOR,
+    OPERAND_SYMBOL,
+    OPERAND_SINK
+} OperandKind;
 enum { MOST_ELEMENTS = 16, MOST_OPERANDS = 8 };
 typedef struct Operand {
     OperandKind kind;
-    bool negated;        /* !%p */
-    uint32_t vreg;       /* REG */
+    bool negated;  /* !%p */
+    uint32_t vreg; /* REG */
     uint8_t class;
-    uint64_t value;      /* IMM: bits */
-    int float_bits;      /* IMM: 0, 32, 64 */
+    uint64_t value; /* IMM: bits */
+    int float_bits; /* IMM: 0, 32, 64 */
     const Symbol *symbol;
-    int64_t offset;      /* SYMBOL, ADDRESS */
-    int n;               /* VECTOR, ADDRESS: one element, the base */
+    int64_t offset; /* SYMBOL, ADDRESS */
+    int n;          /* VECTOR, ADDRESS: one element, the base */
     struct Operand *element;
 } Operand;
 
@@ -61,7 +77,7 @@ typedef struct Parse {
     PTX_LIST(Jump) jump;
     int label_bucket[BUCKETS];
     uint32_t fixed[FIXED]; /* constants and special registers of the body: virtual register + 1 */
-    size_t local; /* bytes so far */
+    size_t local;          /* bytes so far */
     /* the instruction at hand */
     char op[128];
     char *part[16]; /* of op, between dots */
@@ -92,7 +108,7 @@ void inst_vreg(Parse *p, Inst *in, int which, uint32_t vreg, bool def);
 Special local_base(const Parse *p); /* of the body at hand */
 void inst_address(Parse *p, Inst *in, const Operand *o);
 void inst_source(Parse *p, Inst *in, const Operand *o);
-bool part_take(Parse *p, const char *name);      /* a modifier of the opcode; marks it as understood */
+bool part_take(Parse *p, const char *name);          /* a modifier of the opcode; marks it as understood */
 int part_choice(Parse *p, const char *const *names); /* which of them the opcode has, or -1; NULL ends the list */
 void parts_all_known(Parse *p);
 void want_operands(Parse *p, int n);

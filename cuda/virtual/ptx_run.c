@@ -93,13 +93,20 @@ static void fill_specials(Warp *w, const Launch *l, size_t dynamic_at, size_t sh
     struct {
         Special s;
         uint64_t value;
-    } same[] = {{SPECIAL_NTID_X, in->block[0]},   {SPECIAL_NTID_Y, in->block[1]},
-                {SPECIAL_NTID_Z, in->block[2]},   {SPECIAL_NCTAID_X, in->grid[0]},
-                {SPECIAL_NCTAID_Y, in->grid[1]},  {SPECIAL_NCTAID_Z, in->grid[2]},
-                {SPECIAL_WARPID, w->index},       {SPECIAL_NWARPID, (unsigned)w->block->nwarps},
-                {SPECIAL_NSMID, 1},               {SPECIAL_DYNAMIC_SMEM, in->shared},
-                {SPECIAL_TOTAL_SMEM, shared},     {SPECIAL_DYNAMIC_WORD, dynamic_at},
-                {SPECIAL_DYNAMIC_LONG, dynamic_at}, {SPECIAL_PARAM_BASE, (uint64_t)(uintptr_t)l->params}};
+    } same[] = {{SPECIAL_NTID_X, in->block[0]},
+                {SPECIAL_NTID_Y, in->block[1]},
+                {SPECIAL_NTID_Z, in->block[2]},
+                {SPECIAL_NCTAID_X, in->grid[0]},
+                {SPECIAL_NCTAID_Y, in->grid[1]},
+                {SPECIAL_NCTAID_Z, in->grid[2]},
+                {SPECIAL_WARPID, w->index},
+                {SPECIAL_NWARPID, (unsigned)w->block->nwarps},
+                {SPECIAL_NSMID, 1},
+                {SPECIAL_DYNAMIC_SMEM, in->shared},
+                {SPECIAL_TOTAL_SMEM, shared},
+                {SPECIAL_DYNAMIC_WORD, dynamic_at},
+                {SPECIAL_DYNAMIC_LONG, dynamic_at},
+                {SPECIAL_PARAM_BASE, (uint64_t)(uintptr_t)l->params}};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
         bool wide = same[i].s == SPECIAL_DYNAMIC_LONG || same[i].s == SPECIAL_PARAM_BASE;
         fill(w, wide ? REG_LONG : REG_WORD, m->special[same[i].s], same[i].value);
@@ -244,8 +251,8 @@ static char *refuse(const PtxLaunch *l)
     uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
     uint64_t blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
     if (!threads || threads > k->max_threads) {
-        if (asprintf(&error, "kernel %s: a block of %llu threads; it takes 1 to %u", k->name, (unsigned long long)threads,
-                     k->max_threads) < 0)
+        if (asprintf(&error, "kernel %s: a block of %llu threads; it takes 1 to %u", k->name,
+                     (unsigned long long)threads, k->max_threads) < 0)
             abort();
     } else if (!blocks) {
         if (asprintf(&error, "kernel %s: a grid without blocks", k->name) < 0) abort();

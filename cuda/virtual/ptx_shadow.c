@@ -19,13 +19,13 @@ typedef struct Sync { /* the last bar.warp.sync with this mask */
 } Sync;
 
 typedef struct Shadow {
-    unsigned shift;   /* log2 of the granule */
+    unsigned shift;       /* log2 of the granule */
     uint32_t time, start; /* now; when the block began: what is older is another block's */
     Cell *shared;
-    Cell **global;    /* by range of the launch; NULL: not touched yet */
+    Cell **global;                        /* by range of the launch; NULL: not touched yet */
     uint32_t met[MOST_WARPS][MOST_WARPS]; /* what warp i did before this time, warp j comes after */
     Sync sync[MOST_WARPS][MOST_SYNCS];
-    bool fenced;      /* the block has done a fence or an atomic: it may know what others did */
+    bool fenced; /* the block has done a fence or an atomic: it may know what others did */
 } Shadow;
 
 /* ---- life ---- */
@@ -145,8 +145,7 @@ static _Noreturn void race(Warp *w, int lane, const char *what, int thread, uint
 {
     const unsigned *n = w->block->launch->in->block;
     unsigned t = (unsigned)thread;
-    if (other_block)
-        ptx_fault(w, lane, "race: %s another block (PTX line %u)", what, line);
+    if (other_block) ptx_fault(w, lane, "race: %s another block (PTX line %u)", what, line);
     ptx_fault(w, lane, "race: %s thread (%u,%u,%u) (PTX line %u), with no barrier between", what, t % n[0],
               t / n[0] % n[1], t / n[0] / n[1], line);
 }
@@ -227,7 +226,9 @@ static void write_cell(Warp *w, Cell *c, int lane, bool shared, bool same, CellS
         int t = unordered_reader(w, c, lane);
         if (t >= 0) race(w, lane, "overwrites what is read by", t, c->read_line, c->read < s->start);
     }
-    *c = (Cell){.written = s->time, .write_line = line_now(w), .state = (uint8_t)state,
+    *c = (Cell){.written = s->time,
+                .write_line = line_now(w),
+                .state = (uint8_t)state,
                 .writer = (uint16_t)(w->index * LANES + (unsigned)lane)};
 }
 

@@ -8,17 +8,17 @@
 #define CUDA_VIRTUAL_PTX_SHADOW_H
 #include "ptx_machine.h"
 
-bool shadow_new(Block *b);  /* false: out of memory */
+bool shadow_new(Block *b); /* false: out of memory */
 void shadow_free(Block *b);
 void shadow_begin(Block *b); /* a new block: nothing is known of shared memory */
 
 /* All take host addresses that have passed the other checks. What is neither shared nor global memory is let pass. */
 void shadow_load(Warp *w, int lane, uint64_t at, unsigned bytes);
-void shadow_load_constant(Warp *w, int lane, uint64_t at, unsigned bytes);                  /* ld.global.nc */
-void shadow_store(Warp *w, int lane, uint64_t at, unsigned bytes, const void *value);      /* before it is stored */
+void shadow_load_constant(Warp *w, int lane, uint64_t at, unsigned bytes);            /* ld.global.nc */
+void shadow_store(Warp *w, int lane, uint64_t at, unsigned bytes, const void *value); /* before it is stored */
 void shadow_atomic(Warp *w, int lane, uint64_t at, unsigned bytes);
-void shadow_fly(Warp *w, int lane, uint64_t at, unsigned bytes);  /* a cp.async to here begins */
-void shadow_land(Warp *w, uint64_t at, unsigned bytes); /* and has been waited for */
+void shadow_fly(Warp *w, int lane, uint64_t at, unsigned bytes); /* a cp.async to here begins */
+void shadow_land(Warp *w, uint64_t at, unsigned bytes);          /* and has been waited for */
 
 void shadow_sync(Warp *w, uint32_t members); /* bar.warp.sync */
 /* A barrier of the block opens: arrived[i] is the time at which warp i came (0: it did not); those of `waiting` were

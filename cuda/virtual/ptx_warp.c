@@ -124,7 +124,8 @@ static void nobody(Warp *w)
     for (int i = 1; i < w->ngroups; i++)
         if (w->group[i].pc < g->pc) g = &w->group[i];
     w->pc = g->pc + 1; /* the fault is in the instruction that waits */
-    ptx_fault(w, first_lane(g->mask), "only lanes %#x of the warp come here together; the others wait elsewhere", g->mask);
+    ptx_fault(w, first_lane(g->mask), "only lanes %#x of the warp come here together; the others wait elsewhere",
+              g->mask);
 }
 
 void warp_run(Warp *w)

@@ -15,8 +15,12 @@ char *ptx_launch(const PtxModule *m, const char *name, const PtxRun *r, PtxProfi
     const PtxKernel *k = ptx_kernel(m, name);
     bug_if(!k, "no kernel %s", name);
     PtxSpace *s = ptx_space_new();
-    PtxLaunch l = {.kernel = k, .grid = {r->blocks ? r->blocks : 1, 1, 1}, .block = {r->threads ? r->threads : 32, 1, 1},
-                   .shared = r->shared, .params = param, .check_races = r->races,
+    PtxLaunch l = {.kernel = k,
+                   .grid = {r->blocks ? r->blocks : 1, 1, 1},
+                   .block = {r->threads ? r->threads : 32, 1, 1},
+                   .shared = r->shared,
+                   .params = param,
+                   .check_races = r->races,
                    .threads = r->host_threads ? r->host_threads : 1};
     for (int i = 0; i < 4; i++) {
         param[i] = (void *)&r->buffer[i].at;

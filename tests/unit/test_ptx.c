@@ -191,13 +191,15 @@ static bool is_wide(char type)
 static void emit_op(Buf *b, int id, const Op *op)
 {
     int n = (int)strlen(op->types);
-    buf_printf(b, ".visible .entry k%d(.param .u64 p)\n{\n.reg .b32 %%r<6>;\n.reg .b64 %%x<6>;\n.reg .b64 %%at, %%to;\n"
-                  ".reg .pred %%p<6>;\nmov.u32 %%r5, %%tid.x;\nmul.wide.u32 %%to, %%r5, 8;\nld.param.u64 %%at, [p];\n"
-                  "add.s64 %%to, %%to, %%at;\n",
+    buf_printf(b,
+               ".visible .entry k%d(.param .u64 p)\n{\n.reg .b32 %%r<6>;\n.reg .b64 %%x<6>;\n.reg .b64 %%at, %%to;\n"
+               ".reg .pred %%p<6>;\nmov.u32 %%r5, %%tid.x;\nmul.wide.u32 %%to, %%r5, 8;\nld.param.u64 %%at, [p];\n"
+               "add.s64 %%to, %%to, %%at;\n",
                id);
     for (int i = 1; i < n; i++) {
         char t = op->types[i];
-        buf_printf(b, is_wide(t) ? "ld.global.u64 %%x%d, [%%at+%d];\n" : "ld.global.u32 %%r%d, [%%at+%d];\n", i, 256 + 8 * i);
+        buf_printf(b, is_wide(t) ? "ld.global.u64 %%x%d, [%%at+%d];\n" : "ld.global.u32 %%r%d, [%%at+%d];\n", i,
+                   256 + 8 * i);
         if (t == 'p') buf_printf(b, "setp.ne.s32 %%p%d, %%r%d, 0;\n", i, i);
     }
     buf_puts(b, op->text);
@@ -224,7 +226,8 @@ static void check_op(const PtxModule *m, int id, unsigned threads)
     for (unsigned l = 0; l < threads; l++) {
         if (nan && (data[l] & 0x7fffffff) > 0x7f800000) continue;
         if ((data[l] & mask) != want)
-            fail_msg("%s gives %#llx, not %#llx", op->text, (unsigned long long)(data[l] & mask), (unsigned long long)want);
+            fail_msg("%s gives %#llx, not %#llx", op->text, (unsigned long long)(data[l] & mask),
+                     (unsigned long long)want);
     }
 }
 
@@ -246,9 +249,10 @@ static void opcodes(void **state)
 /* ---- whole kernels; p is the buffer, each thread has words of it ---- */
 
 #define KERNEL(registers, body)                                                                                        \
-    PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<20>;\n.reg .b64 %x<20>;\n.reg .pred %p<9>;\n" registers    \
-             "ld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %x1, %r0, 4;\nadd.s64 %x1, %x1, %x0;\n" body         \
-             "\nret;\n}\n"
+    PTX_HEAD                                                                                                           \
+        ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<20>;\n.reg .b64 %x<20>;\n.reg .pred %p<9>;\n" registers     \
+        "ld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %x1, %r0, 4;\nadd.s64 %x1, %x1, %x0;\n" body       \
+        "\nret;\n}\n"
 
 static void run_words(const char *text, uint32_t *data, unsigned threads, size_t bytes)
 {
@@ -260,11 +264,13 @@ static void loops_with_divergence(void **state)
 {
     (void)state;
     uint32_t data[64];
-    run_words(KERNEL("", "mov.u32 %r1, 0;\nmov.u32 %r2, %r0;\n" /* sum of 1 .. tid, the odd ones twice */
-                         "L1: setp.eq.s32 %p0, %r2, 0;\n@%p0 bra L3;\nand.b32 %r3, %r2, 1;\nsetp.eq.s32 %p1, %r3, 0;\n"
-                         "@%p1 bra L2;\nadd.s32 %r1, %r1, %r2;\nL2: add.s32 %r1, %r1, %r2;\nsub.s32 %r2, %r2, 1;\nbra.uni L1;\n"
-                         "L3: st.global.u32 [%x1], %r1;"),
-              data, 64, sizeof data);
+    run_words(
+        KERNEL("",
+               "mov.u32 %r1, 0;\nmov.u32 %r2, %r0;\n" /* sum of 1 .. tid, the odd ones twice */
+               "L1: setp.eq.s32 %p0, %r2, 0;\n@%p0 bra L3;\nand.b32 %r3, %r2, 1;\nsetp.eq.s32 %p1, %r3, 0;\n"
+               "@%p1 bra L2;\nadd.s32 %r1, %r1, %r2;\nL2: add.s32 %r1, %r1, %r2;\nsub.s32 %r2, %r2, 1;\nbra.uni L1;\n"
+               "L3: {.reg.b32 t;\nmov.b32 t, %r1;\nst.global.u32 [%x1], t;\n}"),
+        data, 64, sizeof data);
     for (uint32_t i = 0, sum = 0; i < 64; i++) {
         sum += i % 2 ? 2 * i : i;
         assert_int_equal(data[i], sum);
@@ -286,10 +292,11 @@ static void shared_memory_reversed(void **state)
 {
     (void)state;
     uint32_t data[128];
-    run_words(KERNEL(".shared .align 4 .b8 s[512];\n",
-                     "mov.u32 %r1, s;\nshl.b32 %r2, %r0, 2;\nadd.s32 %r3, %r1, %r2;\nst.shared.u32 [%r3], %r0;\nbar.sync 0;\n"
-                     "sub.s32 %r4, 508, %r2;\nadd.s32 %r4, %r4, %r1;\nld.shared.u32 %r5, [%r4];\nst.global.u32 [%x1], %r5;"),
-              data, 128, sizeof data);
+    run_words(
+        KERNEL(".shared .align 4 .b8 s[512];\n",
+               "mov.u32 %r1, s;\nshl.b32 %r2, %r0, 2;\nadd.s32 %r3, %r1, %r2;\nst.shared.u32 [%r3], %r0;\nbar.sync 0;\n"
+               "sub.s32 %r4, 508, %r2;\nadd.s32 %r4, %r4, %r1;\nld.shared.u32 %r5, [%r4];\nst.global.u32 [%x1], %r5;"),
+        data, 128, sizeof data);
     for (uint32_t i = 0; i < 128; i++) assert_int_equal(data[i], 127 - i);
 }
 
@@ -297,10 +304,11 @@ static void shuffles_and_votes(void **state)
 {
     (void)state;
     uint32_t data[32];
-    run_words(KERNEL("", "shfl.sync.bfly.b32 %r1, %r0, 1, 31, -1;\nshfl.sync.up.b32 %r2|%p0, %r0, 4, 0, -1;\n"
-                         "selp.u32 %r3, 256, 0, %p0;\nsetp.gt.u32 %p1, %r0, 29;\nvote.sync.ballot.b32 %r4, %p1, -1;\n"
-                         "shr.u32 %r4, %r4, 18;\nshl.b32 %r2, %r2, 16;\nadd.s32 %r1, %r1, %r2;\nadd.s32 %r1, %r1, %r3;\n"
-                         "add.s32 %r1, %r1, %r4;\nst.global.u32 [%x1], %r1;"),
+    run_words(KERNEL("",
+                     "shfl.sync.bfly.b32 %r1, %r0, 1, 31, -1;\nshfl.sync.up.b32 %r2|%p0, %r0, 4, 0, -1;\n"
+                     "selp.u32 %r3, 256, 0, %p0;\nsetp.gt.u32 %p1, %r0, 29;\nvote.sync.ballot.b32 %r4, %p1, -1;\n"
+                     "shr.u32 %r4, %r4, 18;\nshl.b32 %r2, %r2, 16;\nadd.s32 %r1, %r1, %r2;\nadd.s32 %r1, %r1, %r3;\n"
+                     "add.s32 %r1, %r1, %r4;\nst.global.u32 [%x1], %r1;"),
               data, 32, sizeof data);
     for (uint32_t i = 0; i < 32; i++)
         assert_int_equal(data[i], (i ^ 1) + ((i < 4 ? i : i - 4) << 16) + (i < 4 ? 0 : 256) + 0x3000);
@@ -322,15 +330,18 @@ static void functions_and_local_memory(void **state)
 {
     (void)state;
     uint32_t data[32];
-    run_words(PTX_HEAD
-              ".func (.param .b32 out) twice(.param .b32 in)\n{\n.reg .b32 %r<4>;\n.reg .pred %p<2>;\nld.param.u32 %r1, [in];\n"
-              "setp.gt.u32 %p1, %r1, 9;\n@%p1 bra L;\nadd.s32 %r1, %r1, %r1;\nL: st.param.b32 [out], %r1;\nret;\n}\n"
-              ".visible .entry k(.param .u64 p)\n{\n.local .align 4 .b8 stack[16];\n.reg .b32 %r<9>;\n.reg .b64 %x<9>;\n"
-              "mov.u64 %x3, stack;\ncvta.local.u64 %x4, %x3;\nld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\n"
-              "mul.wide.u32 %x1, %r0, 4;\nadd.s64 %x1, %x1, %x0;\nst.local.u32 [%x3+4], %r0;\n"
-              "{ .param .b32 a; .param .b32 b;\nst.param.b32 [a+0], %r0;\ncall.uni (b), twice, (a);\nld.param.b32 %r1, [b+0];\n}\n"
-              "ld.u32 %r2, [%x4+4];\nmad.lo.s32 %r1, %r2, 100, %r1;\nst.global.u32 [%x1], %r1;\nret;\n}\n",
-              data, 32, sizeof data);
+    run_words(
+        PTX_HEAD
+        ".func (.param .b32 out) twice(.param .b32 in)\n{\n.reg .b32 %r<4>;\n.reg .pred %p<2>;\nld.param.u32 %r1, "
+        "[in];\n"
+        "setp.gt.u32 %p1, %r1, 9;\n@%p1 bra L;\nadd.s32 %r1, %r1, %r1;\nL: st.param.b32 [out], %r1;\nret;\n}\n"
+        ".visible .entry k(.param .u64 p)\n{\n.local .align 4 .b8 stack[16];\n.reg .b32 %r<9>;\n.reg .b64 %x<9>;\n"
+        "mov.u64 %x3, stack;\ncvta.local.u64 %x4, %x3;\nld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\n"
+        "mul.wide.u32 %x1, %r0, 4;\nadd.s64 %x1, %x1, %x0;\nst.local.u32 [%x3+4], %r0;\n"
+        "{ .param .b32 a; .param .b32 b;\nst.param.b32 [a+0], %r0;\ncall.uni (b), twice, (a);\nld.param.b32 %r1, "
+        "[b+0];\n}\n"
+        "ld.u32 %r2, [%x4+4];\nmad.lo.s32 %r1, %r2, 100, %r1;\nst.global.u32 [%x1], %r1;\nret;\n}\n",
+        data, 32, sizeof data);
     for (uint32_t i = 0; i < 32; i++) assert_int_equal(data[i], 100 * i + (i > 9 ? i : 2 * i));
 }
 
@@ -338,13 +349,15 @@ static void variables_and_tables(void **state)
 {
     (void)state;
     uint32_t data[8];
-    run_words(PTX_HEAD ".const .align 4 .u32 c[3] = {5, 0x10, 7};\n.global .align 8 .u64 where = c;\n"
-                       ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<9>;\n.reg .b64 %x<9>;\n"
-                       "ld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %x1, %r0, 4;\nadd.s64 %x1, %x1, %x0;\n"
-                       "ld.const.u32 %r1, [c+4];\nld.global.u64 %x2, [where];\nld.u32 %r2, [%x2+8];\nand.b32 %r4, %r0, 1;\n"
-                       "T: .branchtargets A, B;\nbrx.idx %r4, T;\nA: add.s32 %r1, %r1, %r2;\nbra E;\nB: mul.lo.u32 %r1, %r1, %r2;\n"
-                       "E: st.global.u32 [%x1], %r1;\nret;\n}\n",
-              data, 8, sizeof data);
+    run_words(
+        PTX_HEAD
+        ".const .align 4 .u32 c[3] = {5, 0x10, 7};\n.global .align 8 .u64 where = c;\n"
+        ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<9>;\n.reg .b64 %x<9>;\n"
+        "ld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %x1, %r0, 4;\nadd.s64 %x1, %x1, %x0;\n"
+        "ld.const.u32 %r1, [c+4];\nld.global.u64 %x2, [where];\nld.u32 %r2, [%x2+8];\nand.b32 %r4, %r0, 1;\n"
+        "T: .branchtargets A, B;\nbrx.idx %r4, T;\nA: add.s32 %r1, %r1, %r2;\nbra E;\nB: mul.lo.u32 %r1, %r1, %r2;\n"
+        "E: st.global.u32 [%x1], %r1;\nret;\n}\n",
+        data, 8, sizeof data);
     for (int i = 0; i < 8; i++) assert_int_equal(data[i], i % 2 ? 0x70 : 0x17);
 }
 
@@ -353,10 +366,11 @@ static void atomics_are_the_same_on_every_thread(void **state)
     (void)state;
     float x[2][3] = {{0}};
     for (int i = 0; i < 2; i++) {
-        char *fault = ptx_try(KERNEL("", "cvt.rn.f32.u32 %r1, %r0;\nmul.f32 %r1, %r1, 0f3DCCCCCD;\nmov.u32 %r3, %ctaid.x;\n"
-                                         "atom.global.add.f32 %r2, [%x0], %r1;\nred.global.max.s32 [%x0+4], %r3;\n"
-                                         "atom.global.cas.b32 %r4, [%x0+8], 0, 9;"),
-                              &(PtxRun){.blocks = 50, .buffer = {{x[i], sizeof x[i]}}, .host_threads = 1 + i}, NULL);
+        char *fault =
+            ptx_try(KERNEL("", "cvt.rn.f32.u32 %r1, %r0;\nmul.f32 %r1, %r1, 0f3DCCCCCD;\nmov.u32 %r3, %ctaid.x;\n"
+                               "atom.global.add.f32 %r2, [%x0], %r1;\nred.global.max.s32 [%x0+4], %r3;\n"
+                               "atom.global.cas.b32 %r4, [%x0+8], 0, 9;"),
+                    &(PtxRun){.blocks = 50, .buffer = {{x[i], sizeof x[i]}}, .host_threads = 1 + i}, NULL);
         assert_null(fault);
     }
     assert_memory_equal(x[0], x[1], sizeof x[0]);
@@ -388,7 +402,8 @@ static void gaps_are_errors(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         Buf b = {0};
         char *error = NULL;
-        buf_printf(&b, PTX_HEAD ".visible .entry k()\n{\n.reg .b32 %%r<9>; .reg .b64 %%x<9>;\n\n%s\nret;\n}\n", bad[i].text);
+        buf_printf(&b, PTX_HEAD ".visible .entry k()\n{\n.reg .b32 %%r<9>; .reg .b64 %%x<9>;\n\n%s\nret;\n}\n",
+                   bad[i].text);
         assert_null(ptx_load(b.s, &error));
         if (!strstr(error, bad[i].error)) fail_msg("'%s' says '%s'", bad[i].text, error);
         free(error);

@@ -15,13 +15,14 @@
 
 /* %x0 the buffer, %r0 the thread, %x1 its word of the buffer, %r3 its word of shared memory at s (1024 bytes). */
 #define KERNEL(body)                                                                                                   \
-    PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<20>;\n.reg .b64 %x<20>;\n.reg .pred %p<9>;\n"          \
-             ".shared .align 16 .b8 s[1024];\nld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %x1, %r0, 4;\n" \
-             "add.s64 %x1, %x1, %x0;\nmov.u32 %r1, s;\nshl.b32 %r2, %r0, 2;\nadd.s32 %r3, %r1, %r2;\n" body "\nret;\n}\n"
+    PTX_HEAD                                                                                                           \
+        ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<20>;\n.reg .b64 %x<20>;\n.reg .pred %p<9>;\n"               \
+        ".shared .align 16 .b8 s[1024];\nld.param.u64 %x0, [p];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %x1, %r0, 4;\n"    \
+        "add.s64 %x1, %x1, %x0;\nmov.u32 %r1, s;\nshl.b32 %r2, %r0, 2;\nadd.s32 %r3, %r1, %r2;\n" body "\nret;\n}\n"
 /* the word of the thread's neighbour, in shared memory */
 #define NEIGHBOUR "xor.b32 %r4, %r2, 4;\nadd.s32 %r4, %r4, %r1;\n"
-#define PUT "st.shared.u32 [%r3], %r0;\n"
-#define GET "ld.shared.u32 %r5, [%r4];\nst.global.u32 [%x1], %r5;\n"
+#define PUT       "st.shared.u32 [%r3], %r0;\n"
+#define GET       "ld.shared.u32 %r5, [%r4];\nst.global.u32 [%x1], %r5;\n"
 
 typedef struct Planted {
     const char *what, *kernel;
@@ -33,12 +34,13 @@ static const Planted planted[] = {
     {"sound", KERNEL(NEIGHBOUR PUT "bar.sync 0;\n" GET), NULL, 64, 2},
     {"no barrier between warps", KERNEL("xor.b32 %r4, %r2, 128;\nadd.s32 %r4, %r4, %r1;\n" PUT GET),
      "thread (0,0,0), PTX line 20 `ld.shared.u32 %r5, [%r4];`: uninitialised", 64, 1},
-    {"no barrier within a warp", KERNEL(NEIGHBOUR PUT GET), "reads what was written by thread (1,0,0) (PTX line 19), with no barrier",
-     32, 1},
+    {"no barrier within a warp", KERNEL(NEIGHBOUR PUT GET),
+     "reads what was written by thread (1,0,0) (PTX line 19), with no barrier", 32, 1},
     {"a barrier of the warp is enough for it", KERNEL(NEIGHBOUR PUT "bar.warp.sync -1;\n" GET), NULL, 64, 1},
     {"a barrier of other lanes is not",
-     KERNEL(NEIGHBOUR PUT "mov.u32 %r6, 0x55555555;\nshl.b32 %r7, %r6, 1;\nand.b32 %r8, %r0, 1;\nsetp.eq.u32 %p0, %r8, 0;\n"
-                      "selp.b32 %r6, %r6, %r7, %p0;\nbar.warp.sync %r6;\n" GET),
+     KERNEL(NEIGHBOUR PUT
+            "mov.u32 %r6, 0x55555555;\nshl.b32 %r7, %r6, 1;\nand.b32 %r8, %r0, 1;\nsetp.eq.u32 %p0, %r8, 0;\n"
+            "selp.b32 %r6, %r6, %r7, %p0;\nbar.warp.sync %r6;\n" GET),
      "reads what was written by thread (1,0,0)", 32, 1},
     {"the second barrier of a loop is missing",
      KERNEL(NEIGHBOUR "mov.u32 %r9, 2;\nL: " PUT "bar.sync 0;\n" GET "add.s32 %r0, %r0, 1;\nsub.s32 %r9, %r9, 1;\n"
@@ -51,19 +53,22 @@ static const Planted planted[] = {
      "overwrites what was written by thread (0,0,0)", 32, 1},
     {"the same value twice does no harm", KERNEL("mov.u32 %r4, s;\nst.shared.u32 [%r4], 5;"), NULL, 32, 1},
     {"past the buffer", KERNEL("st.global.u32 [%x1+256], %r0;"),
-     "kernel k, block (0,0,0), thread (0,0,0), PTX line 17 `st.global.u32 [%x1+256], %r0;`: 4 bytes outside of all memory: at "
+     "kernel k, block (0,0,0), thread (0,0,0), PTX line 17 `st.global.u32 [%x1+256], %r0;`: 4 bytes outside of all "
+     "memory: at "
      "offset 256 of an allocation of 256",
      32, 1},
     {"before the buffer", KERNEL("ld.global.u32 %r5, [%x1+-4];"), "thread (0,0,0), PTX line 17", 32, 1},
     {"past shared memory", KERNEL("st.shared.u32 [%r3+1000], %r0;"),
-     "thread (6,0,0), PTX line 17 `st.shared.u32 [%r3+1000], %r0;`: 4 bytes outside of shared memory: at offset 1024 of the "
+     "thread (6,0,0), PTX line 17 `st.shared.u32 [%r3+1000], %r0;`: 4 bytes outside of shared memory: at offset 1024 "
+     "of the "
      "block's 1024",
      32, 1},
-    {"misaligned", KERNEL("ld.global.u64 %x3, [%x1];"), "thread (1,0,0), PTX line 17 `ld.global.u64 %x3, [%x1];`: misaligned", 32, 1},
-    {"a barrier in a divergent branch",
-     KERNEL("setp.lt.u32 %p0, %r0, 16;\n@!%p0 bra L;\nbar.sync 0;\nL: bar.sync 0;"),
+    {"misaligned", KERNEL("ld.global.u64 %x3, [%x1];"),
+     "thread (1,0,0), PTX line 17 `ld.global.u64 %x3, [%x1];`: misaligned", 32, 1},
+    {"a barrier in a divergent branch", KERNEL("setp.lt.u32 %p0, %r0, 16;\n@!%p0 bra L;\nbar.sync 0;\nL: bar.sync 0;"),
      "PTX line 19 `bar.sync 0;`: only lanes 0xffff of the warp come here together", 32, 1},
-    {"warps at different barriers", KERNEL("setp.lt.u32 %p0, %r0, 32;\n@!%p0 bra L;\nbar.sync 0;\nbra E;\nL: bar.sync 0;\nE:"),
+    {"warps at different barriers",
+     KERNEL("setp.lt.u32 %p0, %r0, 32;\n@!%p0 bra L;\nbar.sync 0;\nbra E;\nL: bar.sync 0;\nE:"),
      "threads of the block wait at different barriers", 64, 1},
     {"a barrier that nobody opens", KERNEL("setp.lt.u32 %p0, %r0, 32;\n@%p0 bra L;\nbar.sync 1, 64;\nL:"),
      "barrier 1 waits for ever: 32 of the block's 32 threads are there", 64, 1},
@@ -77,10 +82,12 @@ static const Planted planted[] = {
      "names lanes that have exited", 32, 1},
     {"mma without half of the warp",
      KERNEL("setp.lt.u32 %p0, %r0, 16;\n@%p0 bra L;\n"
-            "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%r4,%r5,%r6,%r7}, {%r8,%r9}, {%r10}, {%r4,%r5,%r6,%r7};\nL:"),
+            "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%r4,%r5,%r6,%r7}, {%r8,%r9}, {%r10}, "
+            "{%r4,%r5,%r6,%r7};\nL:"),
      "needs all 32 lanes of the warp; 0xffff0000 are there", 32, 1},
     {"a copy that is not waited for",
-     KERNEL("shl.b32 %r6, %r0, 2;\ncp.async.ca.shared.global [%r3], [%x1], 4;\ncp.async.commit_group;\nld.shared.u32 %r5, [%r3];"),
+     KERNEL("shl.b32 %r6, %r0, 2;\ncp.async.ca.shared.global [%r3], [%x1], 4;\ncp.async.commit_group;\nld.shared.u32 "
+            "%r5, [%r3];"),
      "the cp.async of PTX line 18 to these bytes has not been waited for", 32, 1},
     {"a wait one group too lax",
      KERNEL("cp.async.ca.shared.global [%r3], [%x1], 4;\ncp.async.commit_group;\n"
@@ -91,12 +98,15 @@ static const Planted planted[] = {
      KERNEL(NEIGHBOUR "cp.async.ca.shared.global [%r3], [%x1], 4;\ncp.async.wait_all;\n" GET),
      "reads what was written by thread (1,0,0)", 32, 1},
     {"copies that are waited for, and a barrier",
-     KERNEL(NEIGHBOUR "cp.async.ca.shared.global [%r3], [%x1], 4;\ncp.async.wait_all;\nbar.sync 0;\n" GET), NULL, 32, 1},
+     KERNEL(NEIGHBOUR "cp.async.ca.shared.global [%r3], [%x1], 4;\ncp.async.wait_all;\nbar.sync 0;\n" GET), NULL, 32,
+     1},
     {"blocks that add without atomics",
-     KERNEL("ld.global.u32 %r5, [%x0];\nadd.s32 %r5, %r5, 1;\nst.global.u32 [%x0], %r5;"), "by another block (PTX line 19)", 1, 2},
+     KERNEL("ld.global.u32 %r5, [%x0];\nadd.s32 %r5, %r5, 1;\nst.global.u32 [%x0], %r5;"),
+     "by another block (PTX line 19)", 1, 2},
     {"blocks that add with atomics", KERNEL("red.global.add.u32 [%x0], 1;"), NULL, 32, 2},
     {"a constant load of what the launch writes",
-     KERNEL("st.global.u32 [%x1], %r0;\nbar.sync 0;\nld.global.nc.u32 %r5, [%x1];"), ".nc reads what this launch writes", 32, 1},
+     KERNEL("st.global.u32 [%x1], %r0;\nbar.sync 0;\nld.global.nc.u32 %r5, [%x1];"),
+     ".nc reads what this launch writes", 32, 1},
     {"trap", KERNEL("setp.eq.u32 %p0, %r0, 3;\n@%p0 trap;"), "thread (3,0,0), PTX line 18 `@%p0 trap;`: trap", 32, 1},
 };
 
@@ -106,9 +116,10 @@ static void planted_bugs_are_found(void **state)
     for (size_t i = 0; i < sizeof planted / sizeof planted[0]; i++) {
         const Planted *b = &planted[i];
         uint32_t data[64] = {0};
-        char *fault = ptx_try(b->kernel,
-                              &(PtxRun){.threads = b->threads, .blocks = b->blocks, .buffer = {{data, sizeof data}}, .races = true},
-                              NULL);
+        char *fault = ptx_try(
+            b->kernel,
+            &(PtxRun){.threads = b->threads, .blocks = b->blocks, .buffer = {{data, sizeof data}}, .races = true},
+            NULL);
         if (!b->fault && fault) fail_msg("%s: %s", b->what, fault);
         if (b->fault && (!fault || !strstr(fault, b->fault))) fail_msg("%s: '%s', not '%s'", b->what, fault, b->fault);
         free(fault);
@@ -176,7 +187,8 @@ static void global_sectors(void **state)
     assert_int_equal(c.load_sectors, 5); /* not on a boundary */
     c = counted(KERNEL("ld.global.f32 %r5, [%x0];"));
     assert_int_equal(c.load_sectors, 1); /* all the same */
-    c = counted(KERNEL("mul.wide.u32 %x2, %r0, 16;\nadd.s64 %x2, %x2, %x0;\nld.global.v4.f32 {%r5, %r6, %r7, %r8}, [%x2];"));
+    c = counted(
+        KERNEL("mul.wide.u32 %x2, %r0, 16;\nadd.s64 %x2, %x2, %x0;\nld.global.v4.f32 {%r5, %r6, %r7, %r8}, [%x2];"));
     assert_int_equal(c.load_requests, 1);
     assert_int_equal(c.load_sectors, 16);
     assert_int_equal(c.load_bytes, 512);
@@ -201,8 +213,9 @@ static void bank_conflicts(void **state)
                  {32, 8, 4, "st.shared.v4.u32 [%r6], {%r0, %r0, %r0, %r0};"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Buf b = {0};
-        buf_printf(&b, PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %%r<9>;\n.shared .align 128 .b8 s[8192];\n"
-                                "mov.u32 %%r0, %%tid.x;\nmov.u32 %%r1, s;\nmad.lo.u32 %%r6, %%r0, %u, %%r1;\n%s\nret;\n}\n",
+        buf_printf(&b,
+                   PTX_HEAD ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %%r<9>;\n.shared .align 128 .b8 s[8192];\n"
+                            "mov.u32 %%r0, %%tid.x;\nmov.u32 %%r1, s;\nmad.lo.u32 %%r6, %%r0, %u, %%r1;\n%s\nret;\n}\n",
                    cases[i].stride, cases[i].store);
         PtxProfile c = counted(b.s);
         assert_int_equal(c.shared_requests, cases[i].requests);
@@ -214,9 +227,10 @@ static void bank_conflicts(void **state)
 static void arithmetic_and_barriers(void **state)
 {
     (void)state;
-    PtxProfile c = counted(KERNEL("fma.rn.f32 %r5, %r0, %r0, %r0;\nsetp.lt.u32 %p0, %r0, 8;\n@%p0 add.f32 %r5, %r5, %r5;\n"
-                                  "bar.sync 0;\nmma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%r4,%r5,%r6,%r7}, "
-                                  "{%r8,%r9,%r10,%r11}, {%r12,%r13}, {%r4,%r5,%r6,%r7};"));
+    PtxProfile c =
+        counted(KERNEL("fma.rn.f32 %r5, %r0, %r0, %r0;\nsetp.lt.u32 %p0, %r0, 8;\n@%p0 add.f32 %r5, %r5, %r5;\n"
+                       "bar.sync 0;\nmma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%r4,%r5,%r6,%r7}, "
+                       "{%r8,%r9,%r10,%r11}, {%r12,%r13}, {%r4,%r5,%r6,%r7};"));
     assert_int_equal(c.flops, 64 + 8 + 4096);
     assert_int_equal(c.mma, 1);
     assert_int_equal(c.barriers, 1);

@@ -68,32 +68,38 @@ static void fill(Problem *p, int type, int k)
 static void emit_product(Buf *b, const char *mma, int type, int k)
 {
     int bytes = type == 2 ? 4 : 2, row_a = k * bytes, row_b = type == 2 ? k * bytes : N * bytes, na = row_a / 8;
-    buf_puts(b, PTX_HEAD ".visible .entry k(.param .u64 pa, .param .u64 pb, .param .u64 pc)\n{\n"
-                         ".shared .align 128 .b8 sa[1024];\n.shared .align 128 .b8 sb[512];\n.reg .b32 %r<40>;\n.reg .b64 %x<9>;\n"
-                         ".reg .pred %p<3>;\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, sa;\nmov.u32 %r2, sb;\n"
-                         "ld.param.u64 %x0, [pa];\nld.param.u64 %x1, [pb];\nld.param.u64 %x2, [pc];\n");
+    buf_puts(b, PTX_HEAD
+             ".visible .entry k(.param .u64 pa, .param .u64 pb, .param .u64 pc)\n{\n"
+             ".shared .align 128 .b8 sa[1024];\n.shared .align 128 .b8 sb[512];\n.reg .b32 %r<40>;\n.reg .b64 %x<9>;\n"
+             ".reg .pred %p<3>;\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, sa;\nmov.u32 %r2, sb;\n"
+             "ld.param.u64 %x0, [pa];\nld.param.u64 %x1, [pb];\nld.param.u64 %x2, [pc];\n");
     for (int side = 0; side < 2; side++) {
         int size = side ? (type == 2 ? N * k * 4 : k * N * 2) : M * k * bytes;
         buf_printf(b, "mul.lo.u32 %%r3, %%r0, 16;\nsetp.lt.u32 %%p0, %%r3, %d;\n", size);
         for (int at = 0; at < size; at += 512)
-            buf_printf(b, "add.s32 %%r4, %%r3, %d;\ncvt.u64.u32 %%x3, %%r4;\nadd.s64 %%x3, %%x3, %%x%d;\n"
-                          "add.s32 %%r4, %%r4, %%r%d;\n@%%p0 cp.async.cg.shared.global [%%r4], [%%x3], 16;\n",
+            buf_printf(b,
+                       "add.s32 %%r4, %%r3, %d;\ncvt.u64.u32 %%x3, %%r4;\nadd.s64 %%x3, %%x3, %%x%d;\n"
+                       "add.s32 %%r4, %%r4, %%r%d;\n@%%p0 cp.async.cg.shared.global [%%r4], [%%x3], 16;\n",
                        at, side, 1 + side);
     }
     buf_puts(b, "cp.async.commit_group;\ncp.async.wait_group 0;\nbar.sync 0;\n");
-    buf_printf(b, "and.b32 %%r5, %%r0, 15;\nmul.lo.u32 %%r5, %%r5, %d;\nshr.u32 %%r6, %%r0, 4;\nmad.lo.u32 %%r5, %%r6, 16, %%r5;\n"
-                  "add.s32 %%r5, %%r5, %%r1;\n",
+    buf_printf(b,
+               "and.b32 %%r5, %%r0, 15;\nmul.lo.u32 %%r5, %%r5, %d;\nshr.u32 %%r6, %%r0, 4;\nmad.lo.u32 %%r5, %%r6, "
+               "16, %%r5;\n"
+               "add.s32 %%r5, %%r5, %%r1;\n",
                row_a);
     buf_printf(b, na == 4 ? "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%%r10, %%r11, %%r12, %%r13}, [%%r5];\n"
                           : "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%%r10, %%r11}, [%%r5];\n");
     if (type == 2) /* rows of the transpose: columns of B, two halves of k if k is 8 */
-        buf_printf(b, "and.b32 %%r5, %%r0, 7;\nmul.lo.u32 %%r5, %%r5, %d;\nshr.u32 %%r6, %%r0, 3;\nand.b32 %%r6, %%r6, 1;\n"
-                      "mad.lo.u32 %%r5, %%r6, 16, %%r5;\n",
-                   row_b);
+        buf_printf(
+            b,
+            "and.b32 %%r5, %%r0, 7;\nmul.lo.u32 %%r5, %%r5, %d;\nshr.u32 %%r6, %%r0, 3;\nand.b32 %%r6, %%r6, 1;\n"
+            "mad.lo.u32 %%r5, %%r6, 16, %%r5;\n",
+            row_b);
     else
         buf_printf(b, "and.b32 %%r5, %%r0, 15;\nmul.lo.u32 %%r5, %%r5, %d;\n", row_b);
-    buf_printf(b, "add.s32 %%r5, %%r5, %%r2;\nldmatrix.sync.aligned.m8n8.%s%s.shared.b16 %s, [%%r5];\n", na == 4 ? "x2" : "x1",
-               type == 2 ? "" : ".trans", na == 4 ? "{%r14, %r15}" : "{%r14}");
+    buf_printf(b, "add.s32 %%r5, %%r5, %%r2;\nldmatrix.sync.aligned.m8n8.%s%s.shared.b16 %s, [%%r5];\n",
+               na == 4 ? "x2" : "x1", type == 2 ? "" : ".trans", na == 4 ? "{%r14, %r15}" : "{%r14}");
     buf_puts(b, "shr.u32 %r7, %r0, 2;\nand.b32 %r8, %r0, 3;\nshl.b32 %r8, %r8, 1;\nmad.lo.u32 %r7, %r7, 8, %r8;\n"
                 "mul.wide.u32 %x4, %r7, 4;\nadd.s64 %x4, %x4, %x2;\nld.global.v2.f32 {%r20, %r21}, [%x4];\n"
                 "ld.global.v2.f32 {%r22, %r23}, [%x4+256];\n");
@@ -120,12 +126,14 @@ static void products(void **state)
         PtxProfile count = {0};
         fill(&p, forms[i].type, forms[i].k);
         emit_product(&text, forms[i].mma, forms[i].type, forms[i].k);
-        char *fault = ptx_try(text.s,
-                              &(PtxRun){.buffer = {{p.a, sizeof p.a}, {p.b, sizeof p.b}, {p.c, sizeof p.c}}, .races = true}, &count);
+        char *fault = ptx_try(
+            text.s, &(PtxRun){.buffer = {{p.a, sizeof p.a}, {p.b, sizeof p.b}, {p.c, sizeof p.c}}, .races = true},
+            &count);
         if (fault) fail_msg("%s: %s", forms[i].mma, fault);
         for (int at = 0; at < M * N; at++)
             if (p.c[at] != p.want[at])
-                fail_msg("%s: [%d,%d] is %g, not %g", forms[i].mma, at / N, at % N, (double)p.c[at], (double)p.want[at]);
+                fail_msg("%s: [%d,%d] is %g, not %g", forms[i].mma, at / N, at % N, (double)p.c[at],
+                         (double)p.want[at]);
         assert_int_equal(count.flops, 2 * M * N * forms[i].k);
         buf_free(&text);
     }
@@ -139,25 +147,42 @@ static const char cuda_source[] =
     "    float v = x[i];\n"
     "    float *o = y + i * 16;\n"
     "    o[0] = expf(v), o[1] = logf(v + 4), o[2] = tanhf(v), o[3] = erff(v), o[4] = sqrtf(v + 4), o[5] = sinf(v);\n"
-    "    o[6] = cosf(v * 1e6f), o[7] = powf(v + 4, 1.7f), o[8] = floorf(v), o[9] = fmodf(v, 0.3f), o[10] = 1 / (v + 4);\n"
-    "    o[11] = (float)(int)(v * 10), o[12] = roundf(v), o[13] = expm1f(v), o[14] = atan2f(v, 2.f), o[15] = cbrtf(v);\n"
+    "    o[6] = cosf(v * 1e6f), o[7] = powf(v + 4, 1.7f), o[8] = floorf(v), o[9] = fmodf(v, 0.3f), o[10] = 1 / (v + "
+    "4);\n"
+    "    o[11] = (float)(int)(v * 10), o[12] = roundf(v), o[13] = expm1f(v), o[14] = atan2f(v, 2.f), o[15] = "
+    "cbrtf(v);\n"
     "    double w = v, *q = z + i * 8;\n"
-    "    q[0] = exp(w), q[1] = log(w + 4), q[2] = tanh(w), q[3] = sin(w * 1e9), q[4] = pow(w + 4, 1.7), q[5] = erf(w);\n"
+    "    q[0] = exp(w), q[1] = log(w + 4), q[2] = tanh(w), q[3] = sin(w * 1e9), q[4] = pow(w + 4, 1.7), q[5] = "
+    "erf(w);\n"
     "    q[6] = w / (w + 4), q[7] = (double)((long long)(w * 1e6) % 1000 / 7);\n"
     "}\n";
 
 static void check_close(double got, double want, double tolerance, const char *what, int i)
 {
-    if (!(fabs(got - want) <= tolerance * fmax(1, fabs(want)))) fail_msg("%s[%d] is %.17g, not %.17g", what, i, got, want);
+    if (!(fabs(got - want) <= tolerance * fmax(1, fabs(want))))
+        fail_msg("%s[%d] is %.17g, not %.17g", what, i, got, want);
 }
 
 static void check_thread(const float *o, const double *q, float v)
 {
-    const double f[16] = {exp(v),          log((double)v + 4),    tanh(v), erf(v),          sqrt((double)v + 4), sin(v),
-                          cos((double)(v * 1e6f)), pow(v + 4, 1.7f), floor(v), fmod(v, 0.3f), 1 / ((double)v + 4), trunc((double)(v * 10)),
-                          round(v),        expm1(v),              atan2(v, 2), cbrt(v)};
-    const double w = v, d[8] = {exp(w),    log(w + 4), tanh(w),     sin(w * 1e9), pow(w + 4, 1.7),
-                                erf(w),    w / (w + 4), (double)((long long)(w * 1e6) % 1000 / 7)};
+    const double f[16] = {exp(v),
+                          log((double)v + 4),
+                          tanh(v),
+                          erf(v),
+                          sqrt((double)v + 4),
+                          sin(v),
+                          cos((double)(v * 1e6f)),
+                          pow(v + 4, 1.7f),
+                          floor(v),
+                          fmod(v, 0.3f),
+                          1 / ((double)v + 4),
+                          trunc((double)(v * 10)),
+                          round(v),
+                          expm1(v),
+                          atan2(v, 2),
+                          cbrt(v)};
+    const double w = v, d[8] = {exp(w),          log(w + 4), tanh(w),     sin(w * 1e9),
+                                pow(w + 4, 1.7), erf(w),     w / (w + 4), (double)((long long)(w * 1e6) % 1000 / 7)};
     for (int i = 0; i < 16; i++) check_close(o[i], f[i], 1e-6, "float", i);
     for (int i = 0; i < 8; i++) check_close(q[i], d[i], 1e-14, "double", i);
 }
@@ -177,8 +202,8 @@ static void mathematics(void **state)
         Buf log = {0};
         for (int i = 0; i < 32; i++) x[i] = (float)(i - 16) * 0.1731f + 0.01f;
         cuda_compile(cuda_source, archs[a], &cubin, &ptx, &log);
-        char *fault = ptx_try(ptx.data,
-                              &(PtxRun){.buffer = {{y, sizeof y}, {x, sizeof x}, {z, sizeof z}}, .races = true}, NULL);
+        char *fault =
+            ptx_try(ptx.data, &(PtxRun){.buffer = {{y, sizeof y}, {x, sizeof x}, {z, sizeof z}}, .races = true}, NULL);
         if (fault) fail_msg("%s: %s", archs[a], fault);
         for (int i = 0; i < 32; i++) check_thread(y + i * 16, z + i * 8, x[i]);
         free(cubin.data);
