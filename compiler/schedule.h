@@ -42,6 +42,7 @@ typedef struct TileConfig {
 enum { TILE_LOOPS = 3 }; /* that rows, and the reduction, may count through */
 typedef struct ConTile {
     const TileConfig *config; /* NULL: this phase runs as loops */
+    TileMath math;
     bool a_columns;           /* lanes of A are rows (gradients of weights), else they are summed */
     int nrow, row[CON_MAX_LOOPS];  /* loops that make rows, in order */
     int64_t unit[CON_MAX_LOOPS];   /* of these: rows that stay together (a window of pooling; 16 lanes) */

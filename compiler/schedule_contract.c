@@ -457,11 +457,21 @@ static void check_view(const char *what, const ConIndex *ix, const Layout *l)
         bug_if(ix->view.dim[d] != l->dim[d], "%s: dim %d differs", what, d);
 }
 
+/* How many chunks the tasks are worth: on a CPU a fixed number; on a GPU so many that each of its processors gets two
+ * tiles of the result. */
+static int64_t wanted_chunks(const Machine *m, int64_t results)
+{
+    enum { CPU_CHUNKS = 16, TILE = 128 * 64 };
+    if (!m->processors) return CPU_CHUNKS;
+    int64_t tiles = (results + TILE - 1) / TILE;
+    return (2 * m->processors + tiles - 1) / tiles;
+}
+
 /* Long sums over the batch (weight gradients): chunks of it with partial sums, whatever the number
  * of threads. */
 static void choose_split(GroupSchedule *gs, const Machine *m, const Layout *out)
 {
-    enum { LONG_SUM = 1024, MOST_CHUNKS = 16, SPREAD_CHUNKS = 64, MOST_PARTIAL_BYTES = 8 << 20 };
+    enum { LONG_SUM = 1024, MOST_PARTIAL_BYTES = 8 << 20 };
     const ConSchedule *s = &gs->con[0];
     gs->split_axis = -1;
     gs->split = 1;
@@ -472,7 +482,7 @@ static void choose_split(GroupSchedule *gs, const Machine *m, const Layout *out)
     int64_t e = axis < 0 ? 1 : axis_extent(&s->con, axis);
     if (e < 2) return;
     int64_t most = MOST_PARTIAL_BYTES / (out->count * FLOAT_BYTES);
-    int64_t chunks = m->processors ? SPREAD_CHUNKS : MOST_CHUNKS;
+    int64_t chunks = wanted_chunks(m, out->count);
     if (most > chunks) most = chunks;
     if (most < 2) return;
     gs->chunk = (e + most - 1) / most;

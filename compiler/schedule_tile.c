@@ -198,7 +198,7 @@ void schedule_tiles(const Schedule *s, GroupSchedule *gs)
     if (!full_precision(s, g->anchor)) return;
     for (int p = 0; p < gs->nphase; p++) {
         ConSchedule *c = &gs->con[p];
-        ConTile t = {.nz = gs->split, .rows = 1};
+        ConTile t = {.math = TILE_SIMT, .nz = gs->split, .rows = 1};
         if (c->general || !find_roles(&t, c, g) || !fits_template(&t, c, g) || !is_aligned(&t, c)) continue;
         bool chunks = gs->split > 1; /* of the loop that the template cuts: the outermost of single elements */
         if (chunks && (!t.a_columns || !t.nred || c->loop[t.red[0]].axis != gs->split_axis)) continue;
@@ -219,7 +219,7 @@ void schedule_print_tile(Buf *b, const ConSchedule *c)
     const ConTile *t = &c->tile;
     if (!t->config) return;
     buf_printf(b, "    tiles %lldx%lldx%lld of %dx%d %s, warps %dx%d, %d stages of %d; rows", (long long)t->tiles_m,
-               (long long)t->tiles_n, (long long)t->nz, t->config->bm, t->config->bn, math[t->config->math],
+               (long long)t->tiles_n, (long long)t->nz, t->config->bm, t->config->bn, math[t->math],
                t->config->wm, t->config->wn, t->config->stages, t->config->step);
     for (int i = 0; i < t->nrow; i++) {
         buf_printf(b, " %s", c->con.axis[c->loop[t->row[i]].axis].name);

@@ -9,6 +9,11 @@
 #define DEVICE_MEMBER __device__ __forceinline__
 #define DEVICE static __device__ __forceinline__
 
+/* Lanes of a thread of a tail, side by side in memory. */
+template <class T> struct alignas(4 * sizeof(T)) Four {
+    T x[4];
+};
+
 /* ---- numbers of 16 bits, in memory ---- */
 
 DEVICE float f32_of_f16(unsigned short h)

@@ -84,9 +84,10 @@ static void define_reduction(Arena *a, Skeleton *k, const ConSchedule *s, const 
     define(a, k, "CHUNK", split ? gs->chunk : at[0].count);
 }
 
-static void define_tile(Arena *a, Skeleton *k, const TileConfig *c)
+static void define_tile(Arena *a, Skeleton *k, const ConTile *t)
 {
-    define(a, k, "MATH", c->math);
+    const TileConfig *c = t->config;
+    define(a, k, "MATH", t->math);
     define(a, k, "BM", c->bm);
     define(a, k, "BN", c->bn);
     define(a, k, "WM", c->wm);
@@ -100,7 +101,7 @@ static void define_all(Arena *a, Skeleton *k, const ConSchedule *s, const GroupS
 {
     const ConTile *t = &s->tile;
     const ConLoop *z = t->batch >= 0 ? &s->loop[t->batch] : NULL;
-    define_tile(a, k, t->config);
+    define_tile(a, k, t);
     define(a, k, "A_COLUMNS", t->a_columns);
     define(a, k, "BASE_A", s->base_a);
     define(a, k, "BASE_B", s->base_b);
@@ -116,7 +117,7 @@ static void define_all(Arena *a, Skeleton *k, const ConSchedule *s, const GroupS
 static int64_t shared_bytes(const ConTile *t)
 {
     const TileConfig *c = t->config;
-    int64_t element = c->math == TILE_F16 || c->math == TILE_BF16 ? FLOAT_BYTES / 2 : FLOAT_BYTES;
+    int64_t element = t->math == TILE_F16 || t->math == TILE_BF16 ? FLOAT_BYTES / 2 : FLOAT_BYTES;
     int64_t stages = (int64_t)c->stages * c->step * (c->bm + c->bn) * BLOCK * element;
     int64_t sums = (int64_t)c->wm * (c->bn + SUM_PAD) * FLOAT_BYTES;
     return (stages > sums ? stages : sums) + c->bm / unit_of(t) * PLACE * FLOAT_BYTES;
@@ -175,7 +176,7 @@ static Func *build_tail(const Con *kernel)
     LBuf *places = lb_arg(b, LT_I32, groups * PLACE), *tile = lb_arg(b, LT_I32, 3);
     Expr *group = lb_let(b, x_divi(b, x_task(b), blocks), "g"), *block = lb_let(b, x_modi(b, x_task(b), blocks), "j");
     place_loops(&c, &s, places, tile, group, block);
-    c.acc_base = lb_let(b, x_add(b, x_muli(b, group, unit * row), x_muli(b, block, BLOCK)), "y");
+    c.acc_base = x_add(b, x_muli(b, group, unit * row), x_muli(b, block, BLOCK)); /* seen to be a multiple of 8 */
     c.acc_row = row;
     if (c.chunk)
         con_store_partial(&c, con_address(&c, 2));

@@ -24,6 +24,9 @@ typedef struct Cuda {
     int *uses, *temp; /* by Expr.id, of the current statement */
     int ntemp;
     const char *index_type;
+    bool tail; /* a thread has CUDA_TAIL_LANES lanes, side by side, else one */
+    bool *inner, first; /* in it: by LVar.id, whether it has a value for each lane; whether the first lane is meant */
+    int *four, nfour;   /* and by Expr.id the number of the vector that was loaded for it, in the current statement */
     Arena *a;
 } Cuda;
 
@@ -70,10 +73,29 @@ static const char *buf_name(const Cuda *c, const LBuf *u)
 static const char *var_name(const Cuda *c, const LVar *v)
 {
     if (v == c->f->task) return "task";
+    if (c->tail && c->inner[v->id]) return arena_printf(c->a, "v%d.x[%s]", v->id, c->first ? "0" : "i");
     return v == c->lane ? "lane" : arena_printf(c->a, "v%d", v->id);
 }
 
 static const char *expr(Cuda *c, const Expr *x);
+
+/* Is x a multiple of CUDA_TAIL_LANES where the lane is? (Of what is bound to names nothing is known.) */
+static bool keeps_alignment(const Cuda *c, const Expr *x)
+{
+    if (x->kind == E_CONST) return x->c.i % CUDA_TAIL_LANES == 0;
+    if (x->kind == E_VAR) return x->var == c->lane;
+    if (x->kind != E_BIN || (x->op != B_ADD && x->op != B_MUL)) return false;
+    bool a = keeps_alignment(c, x->x[0]), b = keeps_alignment(c, x->x[1]);
+    return x->op == B_ADD ? a && b : a || b;
+}
+
+/* Do a thread's lanes lie side by side, from an aligned place on? */
+static bool is_vector(const Cuda *c, const LBuf *u, const Expr *index)
+{
+    int64_t coef;
+    return c->tail && c->lane && u->scope == BUF_ARG && expr_coef(index, c->lane, &coef) && coef == 1 &&
+           keeps_alignment(c, index);
+}
 
 /* Shared arrays have a row per task of the block; the lane's own element of a private array has no lane in it. */
 static const char *element(Cuda *c, const LBuf *u, const Expr *index)
@@ -139,6 +161,7 @@ static const char *fresh(Cuda *c, const Expr *x)
     case E_VAR:
         return var_name(c, x->var);
     case E_LOAD:
+        if (c->tail && c->four[x->id]) return arena_printf(c->a, "q%d.x[i]", c->four[x->id]);
         return element(c, x->buf, x->x[0]);
     case E_BIN:
         return binary(c, x);
@@ -211,20 +234,27 @@ static void block(Cuda *c, const Stmt *s)
     line(c, "}");
 }
 
+static void vector_loop(Cuda *c, const Stmt *s)
+{
+    bool crosses = cuda_crosses(&c->at, s->body);
+    if (crosses) line(c, fence);
+    bug_if(s->extent->c.i > CUDA_LANES, "a vector of %" PRId64 " lanes", s->extent->c.i);
+    if (s->extent->c.i == CUDA_LANES)
+        line(c, "{");
+    else
+        line(c, "if (lane < %" PRId64 ") {", s->extent->c.i);
+    c->lane = s->var;
+    block(c, s->body);
+    c->lane = NULL;
+    if (crosses) line(c, fence);
+}
+
+static void tail_loop(Cuda *c, const Stmt *s);
+
 static void loop(Cuda *c, const Stmt *s)
 {
     if (s->fkind == FOR_VECTOR) {
-        bool crosses = cuda_crosses(&c->at, s->body);
-        if (crosses) line(c, fence);
-        bug_if(s->extent->c.i > CUDA_LANES, "a vector of %" PRId64 " lanes", s->extent->c.i);
-        if (s->extent->c.i == CUDA_LANES)
-            line(c, "{");
-        else
-            line(c, "if (lane < %" PRId64 ") {", s->extent->c.i);
-        c->lane = s->var;
-        block(c, s->body);
-        c->lane = NULL;
-        if (crosses) line(c, fence);
+        (c->tail ? tail_loop : vector_loop)(c, s);
         return;
     }
     const char *v = arena_printf(c->a, "v%d", s->var->id);
@@ -299,6 +329,103 @@ static void stmt(Cuda *c, const Stmt *s)
     }
 }
 
+/* ---- tails: a thread has several lanes of a VECTOR loop, and each statement is done for all of them ---- */
+
+/* "a3[i]" where the first lane is. */
+static const char *first_element(Cuda *c, const LBuf *u, const Expr *index)
+{
+    c->first = true;
+    count_uses(c, index, true);
+    const char *text = element(c, u, index);
+    count_uses(c, index, false);
+    c->first = false;
+    return text;
+}
+
+static void load_vectors(Cuda *c, const Expr *x)
+{
+    if (x->kind == E_LOAD && !c->four[x->id] && is_vector(c, x->buf, x->x[0])) {
+        const char *t = type_name(c, x->buf->type), *from = first_element(c, x->buf, x->x[0]);
+        for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+        buf_printf(c->out, "const Four<%s> q%d = *(const Four<%s> *)&%s;\n", t, ++c->nfour, t, from);
+        c->four[x->id] = c->nfour;
+        return;
+    }
+    for (int i = 0; i < 3; i++)
+        if (x->x[i]) load_vectors(c, x->x[i]);
+}
+
+static void forget_vectors(Cuda *c, const Expr *x)
+{
+    c->four[x->id] = 0;
+    for (int i = 0; i < 3; i++)
+        if (x->x[i]) forget_vectors(c, x->x[i]);
+}
+
+/* for all lanes: to = x */
+static void each_lane(Cuda *c, const Stmt *s, const char *to)
+{
+    line(c, "#pragma unroll");
+    line(c, "for (int i = 0; i < %d; i++) {", CUDA_TAIL_LANES);
+    c->depth++;
+    line(c, "const int lane = first + i;");
+    begin_statement(c, s);
+    if (!to) to = element(c, s->buf, s->index);
+    const char *x = expr(c, s->x);
+    for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+    buf_printf(c->out, "%s = %s;\n", to, x);
+    end_statement(c, s);
+    c->depth--;
+    line(c, "}");
+}
+
+static void tail_let(Cuda *c, const Stmt *s)
+{
+    char name[32];
+    line(c, "Four<%s> v%d;", type_name(c, s->x->type), s->var->id);
+    c->inner[s->var->id] = true;
+    snprintf(name, sizeof name, "v%d.x[i]", s->var->id);
+    each_lane(c, s, name);
+}
+
+static void tail_store(Cuda *c, const Stmt *s)
+{
+    char name[32];
+    if (!is_vector(c, s->buf, s->index)) {
+        each_lane(c, s, NULL);
+        return;
+    }
+    const char *t = type_name(c, s->buf->type);
+    line(c, "Four<%s> q%d;", t, ++c->nfour);
+    snprintf(name, sizeof name, "q%d.x[i]", c->nfour);
+    each_lane(c, &(Stmt){.x = s->x}, name);
+    const char *to = first_element(c, s->buf, s->index);
+    for (int i = 0; i < c->depth; i++) buf_puts(c->out, "    ");
+    buf_printf(c->out, "*(Four<%s> *)&%s = q%d;\n", t, to, c->nfour);
+}
+
+static void tail_statement(Cuda *c, const Stmt *s)
+{
+    bug_if(s->kind != S_STORE && s->kind != S_LET && s->kind != S_SEQ, "a vector in a tail holds more than values");
+    for (int i = 0; i < s->seq.n; i++) tail_statement(c, s->seq.v[i]);
+    if (s->kind == S_SEQ) return;
+    load_vectors(c, s->x);
+    (s->kind == S_LET ? tail_let : tail_store)(c, s);
+    forget_vectors(c, s->x);
+}
+
+static void tail_loop(Cuda *c, const Stmt *s)
+{
+    bug_if(s->extent->c.i != CUDA_LANES, "a vector of %" PRId64 " lanes in a tail", s->extent->c.i);
+    line(c, "{");
+    c->depth++;
+    c->lane = s->var;
+    tail_statement(c, s->body);
+    c->lane = NULL;
+    c->depth--;
+    line(c, "}");
+}
+
 /* ---- a kernel ---- */
 
 static const char *index_type(const Func *f)
@@ -326,6 +453,8 @@ static void function(Buf *out, const Func *f, void (*enter)(Cuda *c))
     c.at = cuda_places(keep, f);
     c.uses = NEWN(keep, int, f->nexprs + 1);
     c.temp = NEWN(keep, int, f->nexprs + 1);
+    c.inner = NEWN(keep, bool, f->nvars + 1);
+    c.four = NEWN(keep, int, f->nexprs + 1);
     enter(&c);
     stmt(&c, f->body);
     buf_puts(out, "}\n");
@@ -357,13 +486,13 @@ void cuda_emit(Buf *out, const Func *f)
 
 static void enter_tail(Cuda *c)
 {
+    c->tail = true;
     for (int i = 0; i < c->f->buf.n; i++)
-        bug_if(c->at.kept[i] == KEPT_SHARED && c->f->buf.v[i]->scope != BUF_ARG, "lanes of a tail exchange values");
+        bug_if(c->f->buf.v[i]->scope != BUF_ARG, "an array in a tail");
     buf_puts(c->out, "DEVICE void tail(");
     cuda_parameters(c->out, c->f);
     buf_puts(c->out, ", const int task)\n{\n");
-    line(c, "const int lane = threadIdx.x %% %d;", CUDA_LANES);
-    line(c, "const unsigned row = 0xffffu << (threadIdx.x / %d %% 2 * %d);", CUDA_LANES, CUDA_LANES);
+    line(c, "const int first = threadIdx.x %% %d * %d, lane = first;", CUDA_LANES / CUDA_TAIL_LANES, CUDA_TAIL_LANES);
 }
 
 void cuda_emit_tail(Buf *out, const Func *f)

@@ -12,7 +12,8 @@
  * A block of threads makes a BM x BN tile, a warp WM x WN of it. STAGES buffers of STEP k-blocks are filled by
  * asynchronous copies. Zero halos make tests of taps needless; rows and columns beyond the end are read at the last
  * valid place and not stored. Shared memory is permuted so that neither copies nor loads meet in a bank.
- * Then the accumulators go through shared memory to `tail`, the only generated text: 16 threads per 16 columns. */
+ * Then the accumulators go through shared memory to `tail`, the only generated text: 4 threads per 16 columns, so that
+ * stores are vectors. */
 #include "prelude.cuh"
 
 /* MATH: what multiplies. fp32 units; or matrix units, on these types. */
@@ -68,9 +69,9 @@
 namespace SPACE {
 DEVICE void tail(PARAMETERS, const float *sum, const int *place, const int *tile, int task)
 {
-    int lane = threadIdx.x % 16;
-    a2[(place[task / (BN / 16) * 4] * BLOCKS + tile[0] + task % (BN / 16)) * 16 + lane] =
-        sum[task / (BN / 16) * (BN + 8) + task % (BN / 16) * 16 + lane];
+    int lane = threadIdx.x % 4 * 4, group = task / (BN / 16), block = task % (BN / 16);
+    float4 *to = (float4 *)&a2[(place[4 * group] * BLOCKS + tile[0] + block) * 16 + lane];
+    *to = *(const float4 *)&sum[group * (BN + 8) + block * 16 + lane];
 }
 }
 #endif
@@ -116,11 +117,11 @@ DEVICE int row_piece(int r, int piece)
 }
 
 /* Row r (block r / 16, k = r % 16) of B, 16 columns along the row. Four k in a row at the same columns lie in different
- * banks, and so do neighbouring blocks at the same k. */
+ * banks; where vectors of columns are read (fp32 units), neighbouring blocks at the same k as well. */
 DEVICE int column_piece(int r, int piece)
 {
-    if (PIECES == 2) return r * 32 + (piece ^ (r >> 2 & 1)) * 16;
-    return (r ^ (r >> 4 & 1)) * 64 + (piece ^ (r & 2)) * 16;
+    if (PIECES == 2) return row_piece(r, piece);
+    return (MATH == MATH_SIMT ? r ^ (r >> 4 & 1) : r) * 64 + (piece ^ (r & 2)) * 16;
 }
 
 /* ---- rows of A ---- */
@@ -204,7 +205,7 @@ struct Copier {
     /* Of the thread's piece q: COPY_ROWS rows further on, each time; odd blocks of columns have their rows exchanged. */
     DEVICE_MEMBER static int place(int first, int q, bool columns)
     {
-        return (first ^ (columns && PIECES == 4 && COPY_ROWS == 16 && q % 2 ? ROW_BYTES : 0)) + q * COPY_ROWS * ROW_BYTES;
+        return (first ^ (columns && MATH == MATH_SIMT && COPY_ROWS == 16 && q % 2 ? ROW_BYTES : 0)) + q * COPY_ROWS * ROW_BYTES;
     }
 
     DEVICE_MEMBER void pieces(unsigned char *to, const Element *from, int stride) const
@@ -260,8 +261,6 @@ struct Tile {
         int tm = threadIdx.x % 32 / 8;
         return A_COLUMNS ? i / 4 * 16 + tm * 4 + i % 4 : i * 4 + tm;
     }
-
-    DEVICE_MEMBER static int column(int j) { return threadIdx.x % 8 * 4 + j / 4 * 32 + j % 4; }
 
     DEVICE_MEMBER void start(int wm, int wn)
     {
@@ -320,7 +319,9 @@ struct Tile {
 #pragma unroll
         for (int i = 0; i < ROWS; i++)
 #pragma unroll
-            for (int j = 0; j < COLUMNS; j++) sum[row(i) * SUM_ROW + column(j)] = c[i][j];
+            for (int j = 0; j < COLUMNS; j += 4)
+                *(float4 *)(sum + row(i) * SUM_ROW + threadIdx.x % 8 * 4 + j / 4 * 32) =
+                    make_float4(c[i][j], c[i][j + 1], c[i][j + 2], c[i][j + 3]);
     }
 };
 #else
@@ -489,7 +490,7 @@ extern "C" __global__ void __launch_bounds__(SPACE::THREADS, SPACE::RESIDENT) KE
         if (wm == pass) tile.store(sum + wn * WN);
         __syncthreads();
         const int first = pass * (WM / UNIT);
-        for (int task = threadIdx.x / 16; task < WM / UNIT * (BN / 16); task += THREADS / 16) {
+        for (int task = threadIdx.x / 4; task < WM / UNIT * (BN / 16); task += THREADS / 4) {
             bool valid = first_group + first + task / (BN / 16) < GROUPS && first_block + task % (BN / 16) < BLOCKS;
             if (valid) tail(ARGUMENTS, sum, places + first * 4, where, task);
         }

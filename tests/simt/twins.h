@@ -8,6 +8,10 @@
 #define DEVICE_MEMBER __forceinline__
 #define DEVICE static __forceinline__
 
+template <class T> struct alignas(4 * sizeof(T)) Four {
+    T x[4];
+};
+
 extern "C" {
 double rint(double), ldexp(double, int);
 int ilogb(double);

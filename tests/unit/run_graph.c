@@ -13,6 +13,7 @@ struct Run {
     const Plan *plan;
     const Loops *loops;
     char *arena[PLAN_NARENAS];
+    PtxProfile *profile; /* by kernel, or NULL */
 };
 
 /* ---- memory ---- */
@@ -155,7 +156,7 @@ static PtxSpace *arguments_only(const Kernel *k, void *const *arg)
     return s;
 }
 
-static char *run_kernel_ptx(Run *r, const Kernel *k, const PtxKernel *p)
+static char *run_kernel_ptx(Run *r, const Kernel *k, const PtxKernel *p, PtxProfile *profile)
 {
     enum { MOST_ARGS = 64 };
     void *arg[MOST_ARGS], *param[MOST_ARGS];
@@ -169,7 +170,7 @@ static char *run_kernel_ptx(Run *r, const Kernel *k, const PtxKernel *p)
         param[i] = &arg[i];
     }
     PtxSpace *s = arguments_only(k, arg);
-    char *fault = ptx_run(&l, s, NULL);
+    char *fault = ptx_run(&l, s, profile);
     ptx_space_free(s);
     return fault;
 }
@@ -267,11 +268,17 @@ double **run_ptx(Run *r, const PtxModule *m, const char *prefix, char **fault)
     fill(r);
     for (int i = 0; i < r->loops->kernel.n && !*fault; i++) {
         const Kernel *k = &r->loops->kernel.v[i];
-        *fault = run_kernel_ptx(r, k, ptx_kernel(m, arena_printf(r->a, "%s%s", prefix, k->func->name)));
+        *fault = run_kernel_ptx(r, k, ptx_kernel(m, arena_printf(r->a, "%s%s", prefix, k->func->name)),
+                                r->profile ? &r->profile[i] : NULL);
     }
     double **out = *fault ? NULL : results(r);
     for (int i = 0; i < PLAN_NARENAS; i++) free(r->arena[i]);
     return out;
+}
+
+void run_profile(Run *r, PtxProfile *of)
+{
+    r->profile = of;
 }
 
 static double **compile_and_run_ptx(Run *r)

@@ -37,4 +37,5 @@ const Loops *run_loops(const Run *r);
 double **run_execute(Run *r, const KernelFn *fn, bool backwards);
 /* By the PTX interpreter: kernel i is called `prefix` and its own name (ptx_emit). NULL: *fault, malloc'ed. */
 double **run_ptx(Run *r, const PtxModule *m, const char *prefix, char **fault);
+void run_profile(Run *r, PtxProfile *of); /* from now on run_ptx adds what kernel i does to of[i] */
 #endif
