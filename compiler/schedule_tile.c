@@ -18,6 +18,14 @@ static const TileConfig configs[] = {
     {TILE_SIMT, 128, 128, 32, 64, 3, 1, 100},
     {TILE_SIMT, 128, 64, 32, 64, 3, 1, 90},
     {TILE_SIMT, 64, 64, 32, 64, 3, 1, 80},
+    {TILE_TF32, 128, 128, 64, 64, 3, 1, 100},
+    {TILE_TF32, 128, 64, 64, 32, 3, 1, 85},
+    {TILE_TF32, 64, 64, 64, 32, 3, 2, 75},
+    {TILE_F16, 256, 128, 64, 64, 3, 2, 100}, /* and TILE_BF16 */
+    {TILE_F16, 128, 128, 64, 64, 4, 2, 97},
+    {TILE_F16, 256, 64, 64, 64, 4, 2, 88},
+    {TILE_F16, 128, 64, 64, 32, 4, 2, 85},
+    {TILE_F16, 64, 64, 64, 32, 4, 2, 75},
 };
 
 const TileConfig *tile_configs(int *n)
@@ -137,10 +145,13 @@ static bool small_offsets(const Schedule *s, const Node *n)
            s->value[n->in[1]->id].count <= INT32_MAX;
 }
 
-/* The template multiplies f32. */
-static bool full_precision(const Schedule *s, const Node *n)
+/* By what the operands are stored as. false: they differ. */
+static bool choose_math(ConTile *t, const Schedule *s, const Node *n)
 {
-    return s->type[n->in[0]->id] == LT_F32 && s->type[n->in[1]->id] == LT_F32;
+    LType a = s->type[n->in[0]->id], b = s->type[n->in[1]->id];
+    bool tf32 = s->groups->graph->precision == PRECISION_TF32;
+    t->math = a == LT_F16 ? TILE_F16 : a == LT_BF16 ? TILE_BF16 : tf32 ? TILE_TF32 : TILE_SIMT;
+    return a == b;
 }
 
 /* ---- sizes ---- */
@@ -177,8 +188,9 @@ static void order_reduction(ConTile *t, const ConSchedule *s)
     }
 }
 
-static void choose_config(ConTile *t, const ConSchedule *s, TileMath math, int processors)
+static void choose_config(ConTile *t, const ConSchedule *s, int processors)
 {
+    TileMath math = t->math == TILE_BF16 ? TILE_F16 : t->math;
     double best = 0;
     for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++) {
         double time = tile_time(t, s, &configs[i], processors);
@@ -195,18 +207,19 @@ void schedule_tiles(const Schedule *s, GroupSchedule *gs)
 {
     const Group *g = gs->group;
     if (strcmp(s->machine->backend, "cuda") != 0 || !small_offsets(s, g->anchor)) return;
-    if (!full_precision(s, g->anchor)) return;
     for (int p = 0; p < gs->nphase; p++) {
         ConSchedule *c = &gs->con[p];
-        ConTile t = {.math = TILE_SIMT, .nz = gs->split, .rows = 1};
-        if (c->general || !find_roles(&t, c, g) || !fits_template(&t, c, g) || !is_aligned(&t, c)) continue;
+        ConTile t = {.nz = gs->split, .rows = 1};
+        if (!choose_math(&t, s, g->anchor) || c->general || !find_roles(&t, c, g) || !fits_template(&t, c, g) ||
+            !is_aligned(&t, c))
+            continue;
         bool chunks = gs->split > 1; /* of the loop that the template cuts: the outermost of single elements */
         if (chunks && (!t.a_columns || !t.nred || c->loop[t.red[0]].axis != gs->split_axis)) continue;
         for (int i = 0; i < t.nrow; i++) t.rows *= c->loop[t.row[i]].extent;
         if (t.batch >= 0) t.nz *= c->loop[t.batch].extent;
         double work = (double)t.rows * (double)(c->loop[t.blk].extent * BLOCK) * (double)reduction(&t, c);
         if (t.rows < LEAST_ROWS || work * (double)t.nz / (double)gs->split < LEAST_WORK) continue;
-        choose_config(&t, c, TILE_SIMT, s->machine->processors);
+        choose_config(&t, c, s->machine->processors);
         c->tile = t;
     }
 }

@@ -46,10 +46,11 @@ static const TensorCase cases[] = {
 };
 enum { NCASES = sizeof cases / sizeof cases[0], MOST_CONFIGS = 32 };
 
-static Graph *build(Arena *a, const TensorCase *c)
+static Graph *build(Arena *a, const TensorCase *c, Precision precision)
 {
     Graph *g = graph_new(a);
     g->training = true;
+    g->precision = precision;
     Node *x = graph_input(g, "x", DT_F32, c->x), *w = NULL, *grad[2];
     Node *y = make_layer(g, c->op, "layer", c->attrs, make_layer(g, "Sigmoid", "first", "", x, NULL), NULL);
     y = make_layer(g, c->more, "more", strcmp(c->more, "AvgPool2d") ? "" : "kernel_size=2", y, NULL);
@@ -61,6 +62,7 @@ static Graph *build(Arena *a, const TensorCase *c)
     graph_output(g, "dx", grad[0]);
     graph_output(g, "dw", g_op(g, "Pack", 1, grad[1])); /* so that it lies as the weights do */
     simplify(g, 2);
+    lower_precision(g);
     return g;
 }
 
@@ -72,9 +74,9 @@ typedef struct Built {
     int nfunc, skeletons;
 } Built;
 
-static Built plan_case(Arena *a, const TensorCase *c, const char *machine)
+static Built plan_case(Arena *a, const TensorCase *c, const char *machine, Precision precision)
 {
-    Built b = {.g = build(a, c)};
+    Built b = {.g = build(a, c, precision)};
     Machine *m = NEW(a, Machine);
     *m = *machine_find(a, machine);
     if (c->processors) m->processors = c->processors;
@@ -105,11 +107,11 @@ static uint64_t configs_of(const Built *b)
     return seen;
 }
 
-static uint64_t check_case(const TensorCase *c, double tolerance)
+static uint64_t check_case(const TensorCase *c, Precision precision, double tolerance)
 {
     Arena *a = arena_new();
     const char *where = "";
-    Built b = plan_case(a, c, "sm_80");
+    Built b = plan_case(a, c, "sm_80", precision);
     if (b.skeletons != c->skeletons)
         fail_msg("%s %s: %d kernels from templates, not %d", c->op, c->attrs, b.skeletons, c->skeletons);
     Results want = results_of(a, b.g, b.env, NULL);
@@ -139,18 +141,36 @@ static void expect_all(uint64_t seen, TileMath math)
             fail_msg("no case runs on %dx%d %s", c[i / 2].bm, c[i / 2].bn, i % 2 ? "by columns" : "by rows");
 }
 
-static void check_all(TileMath math, double tolerance)
+static void check_all(Precision precision, TileMath math, double tolerance)
 {
     uint64_t seen = 0;
     need(simt_missing(false));
-    for (int i = 0; i < NCASES; i++) seen |= check_case(&cases[i], tolerance);
+    for (int i = 0; i < NCASES; i++) seen |= check_case(&cases[i], precision, tolerance);
     expect_all(seen, math);
 }
 
 static void fp32(void **state)
 {
     (void)state;
-    check_all(TILE_SIMT, 1e-5);
+    check_all(PRECISION_FP32, TILE_SIMT, 1e-5);
+}
+
+static void tf32(void **state)
+{
+    (void)state;
+    check_all(PRECISION_TF32, TILE_TF32, 2e-3);
+}
+
+static void fp16(void **state)
+{
+    (void)state;
+    check_all(PRECISION_FP16, TILE_F16, 2e-3);
+}
+
+static void bf16(void **state) /* three bits of fraction less */
+{
+    (void)state;
+    check_all(PRECISION_BF16, TILE_F16, 1e-2);
 }
 
 /* ---- on the PTX interpreter: NVRTC's own code, every access checked and counted ---- */
@@ -194,13 +214,13 @@ static void check_on_ptx(OnPtx *t, int i, double tolerance)
         if (b->func[k]->skeleton) check_profile(c, b->func[k], &p[k]);
 }
 
-static void on_ptx(double tolerance)
+static void on_ptx(Precision precision, double tolerance)
 {
     OnPtx t = {.a = arena_new()};
     need(cuda_missing());
     for (int i = 0; i < NCASES; i++) {
         if (!cases[i].ptx) continue;
-        t.b[i] = plan_case(t.a, &cases[i], "sm_80");
+        t.b[i] = plan_case(t.a, &cases[i], "sm_80", precision);
         ptx_emit(&t.source, run_loops(t.b[i].run), prefix_of(&t, i));
     }
     t.module = ptx_compile(t.source.s);
@@ -217,13 +237,25 @@ static void on_ptx(double tolerance)
 static void ptx_fp32(void **state)
 {
     (void)state;
-    on_ptx(1e-5);
+    on_ptx(PRECISION_FP32, 1e-5);
 }
+static void ptx_tf32(void **state)
+{
+    (void)state;
+    on_ptx(PRECISION_TF32, 2e-3);
+}
+static void ptx_fp16(void **state)
+{
+    (void)state;
+    on_ptx(PRECISION_FP16, 2e-3);
+}
+
 /* ---- code ---- */
 
 typedef struct Code {
     Arena *a;
     const char *arch;
+    Precision precision;
     VEC(Func *) func;
     uint64_t seen;
 } Code;
@@ -254,7 +286,7 @@ static bool is_new(Code *c, const Skeleton *s)
 static void collect(Code *c)
 {
     for (int i = NCASES - 1; i >= 0; i--) {
-        Built b = plan_case(c->a, &cases[i], c->arch);
+        Built b = plan_case(c->a, &cases[i], c->arch, c->precision);
         for (int k = 0; k < b.nfunc; k++) {
             Func *f = b.func[k];
             if (!f->skeleton || !is_new(c, f->skeleton)) continue;
@@ -265,21 +297,31 @@ static void collect(Code *c)
     }
 }
 
+static int columns_of(const Skeleton *s)
+{
+    for (int i = 0; i < s->define.n; i++)
+        if (!strcmp(s->define.v[i].name, "A_COLUMNS")) return (int)s->define.v[i].value;
+    return 0;
+}
+
+/* Issue slots for each product: of fp32 units little more than 1; a tensor core works for 4 (8 on an A100) on one. */
 static void check_code(const Code *c, const Func *f, const CudaStats *s)
 {
-    enum { REGISTERS = 65536, WARP = 32, WARPS = 12 };
-    const double most = 1.25; /* issue slots for each FFMA */
-    int products = s->main.op[SASS_FFMA];
+    enum { REGISTERS = 65536, WARP = 32, WARPS_OF_SIMT = 12, WARPS = 8 };
+    bool simt = c->precision == PRECISION_FP32;
+    double most = simt ? 1.25 : columns_of(f->skeleton) ? 5 : 4;
+    int products = s->main.op[simt ? SASS_FFMA : SASS_HMMA];
     if (s->spill_st || s->spill_ld || s->stack)
         fail_msg("%s %s: %d bytes spilled, a stack of %d", c->arch, f->name, s->spill_st, s->stack);
-    if (s->registers * WARP * WARPS > REGISTERS) fail_msg("%s %s: %d registers", c->arch, f->name, s->registers);
+    if (s->registers * WARP * (simt ? WARPS_OF_SIMT : WARPS) > REGISTERS)
+        fail_msg("%s %s: %d registers", c->arch, f->name, s->registers);
     if (!products || s->main.total > most * products)
         fail_msg("%s %s: %d issue slots for %d products", c->arch, f->name, s->main.total, products);
 }
 
-static void compile_all(const char *arch, TileMath math)
+static void compile_all(const char *arch, Precision precision, TileMath math)
 {
-    Code c = {.a = arena_new(), .arch = arch};
+    Code c = {.a = arena_new(), .arch = arch, .precision = precision};
     Buf source = {0}, log = {0};
     Object cubin, ptx;
     int n;
@@ -297,20 +339,35 @@ static void compile_all(const char *arch, TileMath math)
     arena_free(c.a);
 }
 
-static void code(TileMath math)
+static void code(Precision precision, TileMath math)
 {
     need(cuda_missing());
-    for (int i = 0; machine_cuda_names[i]; i++) compile_all(machine_cuda_names[i], math);
+    for (int i = 0; machine_cuda_names[i]; i++) compile_all(machine_cuda_names[i], precision, math);
 }
 
 static void code_fp32(void **state)
 {
     (void)state;
-    code(TILE_SIMT);
+    code(PRECISION_FP32, TILE_SIMT);
+}
+
+static void code_tf32(void **state)
+{
+    (void)state;
+    code(PRECISION_TF32, TILE_TF32);
+}
+
+static void code_fp16(void **state)
+{
+    (void)state;
+    code(PRECISION_FP16, TILE_F16);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(fp32), cmocka_unit_test(ptx_fp32), cmocka_unit_test(code_fp32)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fp32),      cmocka_unit_test(tf32),      cmocka_unit_test(fp16),     cmocka_unit_test(bf16),
+        cmocka_unit_test(ptx_fp32),  cmocka_unit_test(ptx_tf32),  cmocka_unit_test(ptx_fp16),
+        cmocka_unit_test(code_fp32), cmocka_unit_test(code_tf32), cmocka_unit_test(code_fp16)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
