@@ -29,7 +29,7 @@ OPT         := -O2
 LDFLAGS     += -Wl,--as-needed
 endif
 CFLAGS      += $(STD) $(OPT) $(WARN) $(DEFINES)
-RT_CFLAGS    = $(CFLAGS) $(RT_OPT) $(HARDEN) -fPIE -ffunction-sections -fdata-sections -Iruntime
+RT_CFLAGS    = $(CFLAGS) $(RT_OPT) $(RT_UNWIND) $(HARDEN) -fPIE -ffunction-sections -fdata-sections -Iruntime
 
 Q            = $(if $(V),,@)
 
@@ -38,6 +38,8 @@ LLVM_INC     = $(eval LLVM_INC := $$(shell $(LLVM_CONFIG) --includedir))$(LLVM_I
 LLVM_LIBS    = $(eval LLVM_LIBS := $$(shell $(LLVM_CONFIG) --ldflags --libs))$(LLVM_LIBS)
 LIBS         = $(LLVM_LIBS) -lyaml -ljansson -ldl -lm -pthread
 
+# Nobody unwinds a program's stack but sanitizers.
+RT_UNWIND    = $(if $(SAN),,-fno-asynchronous-unwind-tables)
 # The runtime is small before it is fast, but for what touches every pixel and every task.
 RT_OPT       = $(if $(SAN),,-Os)
 $(addprefix $(BUILD)/obj/runtime/,image.o image_resize.o image_png.o image_jpeg.o tensor.o thread.o exec.o \

@@ -52,12 +52,15 @@ static void book_cost(Loops *out, const Group *g, int first)
     group_cost(out->plan->schedule, g, &k->flops, &k->bytes);
 }
 
-/* Copies of weights, which are made when the weights change: behind everything else that is prepared. */
-static void prepare_libraries(Arena *a, Loops *out)
+/* What groups keep between runs is made when the weights change: behind everything else that is prepared. */
+static void prepare_kept(Arena *a, Loops *out)
 {
-    for (int i = out->plan->nprep; i < out->plan->order.n; i++)
-        if (out->plan->schedule->group[out->plan->order.v[i]->id].library)
-            nest_library_prepare(a, out, out->plan->order.v[i]);
+    for (int i = out->plan->nprep; i < out->plan->order.n; i++) {
+        const Group *g = out->plan->order.v[i];
+        const GroupSchedule *gs = &out->plan->schedule->group[g->id];
+        if (gs->library) nest_library_prepare(a, out, g);
+        if (gs->winograd && gs->winograd->prepared) nest_winograd_weights(a, out, g);
+    }
 }
 
 Loops *lower(Arena *a, const Plan *p, const Machine *m)
@@ -66,7 +69,7 @@ Loops *lower(Arena *a, const Plan *p, const Machine *m)
     Loops *out = NEW(a, Loops);
     out->plan = p;
     for (int i = 0; i < p->order.n; i++) {
-        if (i == p->nprep) prepare_libraries(a, out);
+        if (i == p->nprep) prepare_kept(a, out);
         int first = out->kernel.n;
         lower_group(a, out, p->order.v[i]);
         book_cost(out, p->order.v[i], first);

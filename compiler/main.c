@@ -38,7 +38,8 @@ typedef enum FlagKind {
     FLAG_EMIT,
     FLAG_PROVIDER,
     FLAG_NO_FUSE,
-    FLAG_DIAG
+    FLAG_DIAG,
+    FLAG_ALGORITHM
 } FlagKind;
 typedef struct Flag {
     const char *name, *arg, *help;
@@ -70,6 +71,8 @@ static const Flag flags[] = {
     {"--max-memory", "GIB", "refuse programs that need more [16]", FLAG_INT, AT(max_memory)},
     {"--data", "DIR", "init: folder of images to look at", FLAG_TEXT, AT(data)},
     {"--long", NULL, "fmt: layers as {type: NAME, argument: value}", FLAG_BOOL, AT(long_form)},
+    {"--algorithm", "fast|exact", "convolutions: Winograd where that pays, or the sums themselves",
+     FLAG_ALGORITHM, 0},
     {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
     {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
      AT(explain)},
@@ -317,6 +320,11 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         if (strcmp(value, "text") && strcmp(value, "json"))
             usage("C001", NULL, "--diagnostics: '%s' is not text or json", value);
         diag_json(!strcmp(value, "json"));
+        break;
+    case FLAG_ALGORITHM:
+        if (strcmp(value, "fast") && strcmp(value, "exact"))
+            usage("C001", NULL, "--algorithm: '%s' is not fast or exact", value);
+        a->o.algorithm = value;
         break;
     }
 }

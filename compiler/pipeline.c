@@ -199,6 +199,7 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
 
     Graph *g = spec_graph(a, p->spec, training, batch);
     if (!g || diag_errors()) return *stopped = false, NULL;
+    if (o->algorithm) g->exact = !strcmp(o->algorithm, "exact");
     graph_verify(g, "graph");
     if (after(p, "graph", print_graph, g)) return NULL;
 

@@ -21,7 +21,7 @@ typedef struct Plan {
     copy; /* Assigns whose value cannot be computed in the state's place: copied at the end */
     Place *value;             /* by node id; bytes == 0: not stored */
     Place *workspace;         /* by group id */
-    Place *kept;              /* by group id: copies that are made when the weights change; in PREP */
+    Place *kept;              /* by group id: what it keeps between runs, made when the weights change; in PREP */
     Place *state;             /* by state id */
     VEC(const char *) scalar; /* names; scalar i lies at 64*i */
     int64_t size[PLAN_NARENAS];

@@ -166,15 +166,30 @@ static void grow_halo(Layout *l, const Contract *c)
     }
 }
 
+/* A gradient by weights reads B in whole tiles, too. */
+static void grow_tiles(Layout *l, const Winograd *w)
+{
+    for (int d = 0; d < 2; d++) {
+        int64_t hi = w->tiles[d] * w->m - l->dim[2 + d];
+        if (hi > l->hi[2 + d]) l->hi[2 + d] = hi;
+    }
+    layout_finish(l);
+}
+
 void schedule_halo(Schedule *s, const Group *g)
 {
     const Node *n = g->anchor;
     if (!n || n->op->nest != NEST_CONTRACT) return;
+    const Winograd *w = s->group[g->id].winograd;
     Layout *l = &s->value[n->in[0]->id];
     Contract c;
-    for (int p = 0; p < CON_MAX_PHASES && n->op->contract(n, p, &c); p++) grow_halo(l, &c);
+    for (int p = 0; p < CON_MAX_PHASES && n->op->contract(n, p, &c); p++) {
+        if (w) winograd_widen(w, &c);
+        grow_halo(l, &c);
+    }
     bug_if(layout_has_halo(l) && op_is(n->in[0], "State"), "a halo on a weight");
     layout_finish(l);
+    if (w && w->gradient) grow_tiles(&s->value[n->in[1]->id], w);
 }
 
 const Layout *schedule_flat(const Schedule *s, const Group *g)
@@ -241,6 +256,9 @@ Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
     s->state = NEWN(a, Layout, gs->graph->state.n + 1);
     s->group = NEWN(a, GroupSchedule, gs->group.n + 1);
     choose_layouts(a, s);
+    for (int i = 0; i < gs->group.n; i++)
+        if (gs->group.v[i]->nest == NEST_CONTRACT)
+            s->group[i].winograd = schedule_winograd(a, s, gs->group.v[i]);
     schedule_libraries(a, s);
     for (int i = 0; i < gs->group.n; i++) {
         Group *g = gs->group.v[i];
@@ -256,8 +274,21 @@ Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
 static const char *const role_names[] = {"outer", "row", "blk", "lane", "red"};
 static const char *const part_names[] = {"", ".blk", ".lane"};
 
+static void print_winograd(Buf *b, const Winograd *w)
+{
+    long long r = w->gradient ? w->r : w->m, taps = w->gradient ? w->m : w->r;
+    buf_printf(b, "  Winograd F(%lldx%lld, %lldx%lld): %lld blocks of %lld tiles, %lld times %lld channel blocks", r, r,
+               taps, taps, (long long)w->blocks, (long long)w->block, (long long)w->groups,
+               (long long)w->group);
+    buf_printf(b, " in %lld parts; product %dx%dx%d; %s\n", (long long)w->parts, w->rows, w->cols, BLOCK,
+               w->gradient   ? "both operands transformed"
+               : w->prepared ? "weights prepared"
+                             : "weights transformed at every run");
+}
+
 static void print_contract(Buf *b, const GroupSchedule *gs)
 {
+    if (gs->winograd) print_winograd(b, gs->winograd);
     for (int p = 0; p < gs->nphase; p++) {
         const ConSchedule *c = &gs->con[p];
         if (c->general) {

@@ -82,6 +82,26 @@ typedef struct Library {
     const char *less;    /* why it takes no more of the group; NULL: it takes all */
 } Library;
 
+/* Winograd's algorithm F(m x m, 3 x 3) for a contraction (winograd.h): its axes, its tiles of n x n inputs, and how they
+ * are cut into blocks, each of which is one task or, by output channels, `parts` of them. A gradient by weights is
+ * F(3 x 3, m x m), summed over all tiles: a block is what is summed in registers at a time, a task one block of
+ * channels c. */
+typedef struct Winograd {
+    bool gradient; /* by weights */
+    int m, r, n; /* n = m + r - 1 */
+    int batch, k, c, row[2], tap[2]; /* axes of the Contract */
+    bool backward[2];                /* the taps run against A's index */
+    int64_t tiles[2];                /* of the plane */
+    int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */
+    int64_t group, groups;           /* blocks of output channels that are kept at a time, and how many times */
+    int64_t parts;                   /* divides groups */
+    int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels */
+    int64_t stride;                  /* floats from one tile's transformed inputs to the next one's */
+    int64_t kstride;                 /* gradient: the same of B's */
+    int64_t weights;                 /* transformed weights, in floats: [n*n][k blocks][c][BLOCK] */
+    bool prepared;                   /* they are made once after the weights changed, not at every run */
+} Winograd;
+
 typedef struct GroupSchedule {
     const Group *group;
     /* contraction */
@@ -93,6 +113,7 @@ typedef struct GroupSchedule {
     LType packed_type;
     int split_axis; /* a reduction axis cut into `split` chunks with partial sums; -1: none */
     int64_t split, chunk;
+    const Winograd *winograd; /* NULL: the sum as it stands */
     /* reduction */
     int64_t red_split, red_chunk;    /* partial sums in all; length of the chunks of axis 0 */
     int64_t red_rows, red_row_chunk; /* axis 2 is cut into red_rows chunks of that length; 1: it is not */
@@ -100,7 +121,7 @@ typedef struct GroupSchedule {
     /* by a library */
     const Library *library;       /* NULL: kernels of ours */
     const char *refused;          /* why it is not a library's, where one was asked */
-    int64_t kept;                 /* bytes of copies that are made when the weights change */
+    int64_t kept;                 /* bytes that are made when the weights change, and stay */
 } GroupSchedule;
 
 typedef struct Schedule {
@@ -140,4 +161,13 @@ const TileConfig *tile_configs(int *n); /* the table they are chosen from */
 void schedule_print_tile(Buf *b, const ConSchedule *c);
 /* Offset of the packed B and of the partial sums in the group's workspace, in bytes. */
 int64_t schedule_partial_offset(const GroupSchedule *gs);
+/* Registers that a tile of v vectors a row needs beside its accumulators. */
+int schedule_registers_beside(int v, bool row_vectors);
+
+/* schedule_winograd.c: NULL where the direct sum is faster, or the only one that fits. */
+Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g);
+/* The axes as far as whole tiles reach: what A's halo must cover. */
+void winograd_widen(const Winograd *w, Contract *c);
+/* The direct sum's loops, with the tiles that the epilogue sees. */
+void winograd_loops(const Winograd *w, ConSchedule *s);
 #endif

@@ -206,7 +206,7 @@ static void try_tiles(TileSearch *s, int64_t *tile, int k, int64_t rows, int64_t
 /* Registers that a tile of v vectors a row needs beside its accumulators: the shared vectors and a
  * broadcast. Wide rows need the next step's vectors as well, and a single column of many rows some
  * air: fewer spill (seen in the code that LLVM 19 makes). */
-static int registers_beside(int v, bool row_vectors)
+int schedule_registers_beside(int v, bool row_vectors)
 {
     int n = v + 1 + row_vectors;
     if (v > 2) n += v;
@@ -221,7 +221,7 @@ static void choose_tiles(TileSearch *s)
     s->best = 1e300;
     for (int cols = blks < MOST_COLS ? blks : MOST_COLS; cols >= 1; cols--) {
         int v = cols * s->cost.regs_per_col;
-        int64_t most = (s->cost.m->vregs - registers_beside(v, s->cost.row_vectors)) / v;
+        int64_t most = (s->cost.m->vregs - schedule_registers_beside(v, s->cost.row_vectors)) / v;
         /* a window must fit, even where that costs spills (128-bit vectors) */
         if (cols == 1 && most < s->window[0] * s->window[1]) most = s->window[0] * s->window[1];
         if (most >= s->window[0] * s->window[1]) try_tiles(s, tile, s->nrow - 1, 1, cols, most);
@@ -528,6 +528,15 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
     gs->con = NEWN(a, ConSchedule, gs->nphase);
     for (int p = 0; p < gs->nphase; p++) n->op->contract(n, p, &gs->con[p].con);
 
+    if (gs->winograd) {
+        schedule_phase(s, gs, 0);
+        gs->split = 1; /* its sums over tiles are cut in its own way */
+        gs->split_axis = -1;
+        winograd_loops(gs->winograd, &gs->con[0]);
+        *(gs->winograd->prepared ? &gs->kept : &gs->workspace) =
+            gs->winograd->weights * FLOAT_BYTES;
+        return;
+    }
     const Contract *first = &gs->con[0].con;
     const Layout *lb = &s->value[n->in[1]->id], *lo = &s->value[n->id];
     bool split;

@@ -28,6 +28,8 @@ typedef struct VerifyDiff {
  * rounding alone may move each element; NULL: not known. Equal infinities and NaN against NaN are
  * equal. */
 enum { VERIFY_ELEMENT = 10 };
+/* Tolerances that a sum by Winograd's algorithm has: its transforms round, too. */
+enum { VERIFY_FAST = 3 };
 VerifyDiff verify_compare(const double *got, const double *want, const double *noise, int64_t n,
                           double tolerance);
 /* Whole numbers: equal, or, behind a window (the place of a maximum), two taps whose values x are

@@ -36,7 +36,8 @@ compiler/ref*           | compiler/ref.h compiler/stages.h compiler/graph/* comp
 compiler/fuse*          | compiler/fuse*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/explain*       | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/cost*          | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
-compiler/schedule*      | compiler/schedule*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/winograd.*      | compiler/winograd.h compiler/support/*
+compiler/schedule*      | compiler/winograd.h compiler/schedule*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/doctor.*       | compiler/doctor.h compiler/link.h compiler/backend.h compiler/nvrtc/cubin.h compiler/support/*
 compiler/init.*         | compiler/init.h compiler/spec/unit.h runtime/data/internal.h compiler/support/*
 compiler/summary.*      | compiler/summary.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
@@ -53,7 +54,7 @@ compiler/support/*      | compiler/support/*
 compiler/graph/*        | compiler/graph/* compiler/support/*
 compiler/loop/*         | compiler/loop/* compiler/support/*
 compiler/ops/*          | compiler/ops/*.h compiler/ops/ops.def compiler/graph/* compiler/loop/* compiler/support/*
-compiler/nests/*        | compiler/nests/*.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
+compiler/nests/*        | compiler/nests/*.h compiler/winograd.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
 compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>

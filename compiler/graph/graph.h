@@ -89,6 +89,7 @@ typedef struct Graph {
     Arena *arena;
     bool training; /* layers were built in training mode */
     Precision precision;
+    bool exact;    /* convolutions as the sums that define them: no algorithm that rounds otherwise */
     VEC(Node *) node;
     VEC(State *) state;
     VEC(Output) output; /* roots besides Assign: "output", "loss", ... */

@@ -392,6 +392,10 @@ static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
 void nest_contract(Arena *a, Loops *out, const Group *g)
 {
     const GroupSchedule *gs = &out->plan->schedule->group[g->id];
+    if (gs->winograd) {
+        nest_winograd(a, out, g);
+        return;
+    }
     if (gs->pack_b) nest_pack(a, out, g);
     for (int p = 0; p < gs->nphase; p++) contract_phase(a, out, g, p);
     if (gs->split > 1) con_combine(a, out, g);

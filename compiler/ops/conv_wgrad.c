@@ -70,6 +70,8 @@ static const Sample samples[] = {
     {"f[1,20,7,5] f[1,20,7,5]", "size=(3,3) groups=20 padding=2 dilation=2"},
     {"f[2,21,8,6] f[2,12,4,3]", "size=(3,3) groups=3 stride=2 padding=1"},
     {"f[1,34,5,5] f[1,38,5,5]", "size=(1,1) groups=2"},
+    {"f[4,32,9,7] f[4,37,9,7]", "size=(3,3) padding=1"},
+    {"f[3,21,14,6] f[3,48,12,4]", "size=(3,3)"},
     {0}};
 
 const OpDef op_conv_wgrad = {.name = "ConvWgrad",

@@ -396,6 +396,7 @@ Graph *spec_graph_layers(Arena *a, const Spec *s, bool training, int64_t batch, 
         share_states(g, trained);
     }
     if (g) weights_apply(s, g);
+    if (g) g->exact = s->exact;
     Node *loss = g ? graph_find_output(g, "loss") : NULL;
     if (g) g->precision = s->precision;
     if (loss && training) {

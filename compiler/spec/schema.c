@@ -13,6 +13,7 @@ static const char *const scales[] = {"half", "one", NULL};
 static const char *const overs[] = {"batch", "dataset", NULL};
 static const char *const monitors[] = {"val/loss", "val/accuracy", "train/loss", "train/accuracy",
                                        NULL};
+static const char *const algorithms[] = {"fast", "exact", NULL};
 #define BIG 2147483647.0
 
 const KeyDef schema_keys[] = {
@@ -33,6 +34,8 @@ const KeyDef schema_keys[] = {
     {"precision", "type", KEY_WORD, 0, 0, precision_names, NULL, "fp32, tf32, fp16, bf16"},
     {"precision", "loss_scale", KEY_FLOAT, 1, 16777216, NULL, NULL,
      "of fp16: a fixed one; left out: it grows and shrinks"},
+    {"", "algorithm", KEY_WORD, 0, 0, algorithms, NULL,
+     "fast: convolutions as Winograd where that pays; exact: the sums that define them"},
     {"", "imports", KEY_BLOCK, 0, 0, NULL, NULL, "other descriptions"},
     {"", "weights", KEY_BLOCK, 0, 0, NULL, NULL, "weights to begin with"},
     {"weights", "load", KEY_TEXT, 0, 0, NULL, NULL, "file to begin with"},

@@ -65,6 +65,14 @@ static void read_outputs(Spec *s)
     }
 }
 
+static void read_algorithm(Spec *s)
+{
+    const Yaml *y = yaml_get(s->root, "algorithm");
+    const char *word =
+        y ? schema_value(s->arena, schema_find("", "algorithm"), y, s->scope) : NULL;
+    s->exact = word && !strcmp(word, "exact");
+}
+
 Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset)
 {
     int before = diag_errors();
@@ -86,6 +94,7 @@ Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset)
     read_outputs(s);
     weights_read(s);
     precision_read(s);
+    read_algorithm(s);
     options_read(s);
     if (diag_errors() == before) return s;
     if (s->input.rank && yaml_get(s->root, "model")) { /* the model's errors too, in one run */

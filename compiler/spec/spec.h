@@ -84,6 +84,7 @@ struct Spec {
     double clip_norm; /* 0: none */
     Precision precision;
     double loss_scale; /* of fp16; 0: dynamic */
+    bool exact;       /* algorithm: exact */
     L2 l2;
     VEC(const Yaml *) output; /* `outputs:`, the first one is the main one; none: the last module */
     VEC(const Yaml *) reinit;

@@ -140,6 +140,8 @@ static void check_tiles(const Schedule *s, const char *name)
             }
             if (rows != c->rows || cols != c->cols)
                 fail_msg("%s: group %d: the loops' tiles are %dx%d", name, i, rows, cols);
+            const Winograd *w = s->group[i].winograd; /* its results pass a tile at a time, its products in registers */
+            if (w) rows = w->rows, vectors *= w->cols;
             if (rows * vectors + vectors + 1 > s->machine->vregs)
                 fail_msg("%s: group %d: a tile of %dx%d vectors", name, i, rows, vectors);
             bool empty = false; /* a phase of a gradient that no tap reaches */
@@ -273,6 +275,7 @@ static void reach(const Schedule *s, const Node *n, int d, int64_t *lo, int64_t 
         if (!g || g->anchor->in[0] != n) continue;
         for (int p = 0; p < CON_MAX_PHASES && g->anchor->op->contract(g->anchor, p, &c); p++) {
             bool empty = false;
+            if (s->group[i].winograd) winograd_widen(s->group[i].winograd, &c);
             for (int k = 0; k < c.naxes; k++) empty = empty || !c.axis[k].extent;
             for (int ends = 0; ends < 1 << c.naxes && !empty; ends++) {
                 int64_t x = c.a.off[d];

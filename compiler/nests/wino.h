@@ -1,0 +1,56 @@
+/* What the kernels of Winograd's algorithm share: the tiles of a plane, their transforms, the matrix products. */
+#ifndef NESTS_WINO_H
+#define NESTS_WINO_H
+#include "nests/contract.h"
+#include "winograd.h"
+
+typedef struct Wino {
+    Con c;
+    const Winograd *w;
+    WinogradMatrices x;
+    int64_t tiles;              /* of all images */
+    int64_t channels, kblocks;  /* C, and blocks of K */
+    int batch, row[2], tap[2];  /* loops of c.s */
+    LBuf *v;                    /* transformed inputs [n*n][tile][stride] */
+} Wino;
+
+void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest);
+LBuf *wino_weights_buffer(Wino *w); /* winograd_weights.c: U */
+int wino_loop(const Wino *w, int axis, ConPart part); /* its number in c.s */
+
+/* ---- tiles ---- */
+typedef struct TilePlace {
+    Expr *image, *at[2]; /* at: tile row and column */
+} TilePlace;
+TilePlace wino_place(Wino *w, Expr *number);
+/* Address of a tile's first element in operand 0 (A) or 1 (B). */
+Expr *wino_address(Wino *w, const TilePlace *p, int operand);
+/* Strides of an operand along rows and columns of the plane. */
+void wino_strides(const Wino *w, int operand, int64_t stride[2]);
+
+/* ---- transforms of 16 channels at a time: Y = M X M^T ---- */
+typedef struct Transform {
+    const double (*matrix)[WINOGRAD_MOST];
+    int rows, cols; /* of the matrix: X is cols x cols, Y rows x rows */
+    LBuf *from, *to;
+    Expr *x, *y;             /* addresses of the first elements */
+    int64_t xs[2], ys[2];    /* strides along the rows and columns of X and Y */
+    /* where X is not simply loaded: element (i, j), lane by lane; NULL: from[x + i*xs[0] + j*xs[1] + lane] */
+    Expr *(*load)(void *of, int i, int j, Expr *lane);
+    void *of;
+} Transform;
+/* The whole transform as straight-line code round a vector loop. */
+void wino_transform(Nest *n, const Transform *t);
+
+/* ---- products: m[r][j] (+)= sum over s of v[s][r] * u[s][j], r < rows, j < cols vectors ---- */
+typedef struct Product {
+    LBuf *ubuf, *vbuf, *mbuf;
+    Expr *u, *v, *m;       /* addresses of the first elements */
+    int64_t steps, u_step, v_step;
+    int64_t u_col, v_row;  /* from one vector, one row to the next */
+    int64_t m_row, m_col;
+    int rows, cols;
+    bool add;              /* to what m holds */
+} Product;
+void wino_product(Nest *n, const Product *p);
+#endif

@@ -1,0 +1,149 @@
+/* What wino.h promises beside the transforms: loops found by axis, tiles, the register-blocked product. */
+#include "nests/wino.h"
+#include <string.h>
+
+int wino_loop(const Wino *w, int axis, ConPart part)
+{
+    const ConSchedule *s = w->c.s;
+    for (int i = 0; i < s->nloop; i++)
+        if (s->loop[i].axis == axis && s->loop[i].part == part) return i;
+    bug_if(true, "no loop over axis %d", axis);
+}
+
+void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest)
+{
+    memset(w, 0, sizeof *w);
+    nest_begin(&w->c.n, a, out, g, nest);
+    const ConSchedule *s = w->c.s = &w->c.n.gs->con[0];
+    const Winograd *q = w->w = w->c.n.gs->winograd;
+    w->x = q->gradient ? winograd_matrices(q->r, q->m) : winograd_matrices(q->m, q->r);
+    w->tiles = s->con.axis[q->batch].extent * q->tiles[0] * q->tiles[1];
+    w->channels = s->con.axis[q->c].extent;
+    w->kblocks = (s->con.axis[q->k].extent + BLOCK - 1) / BLOCK;
+    w->batch = wino_loop(w, q->batch, PART_WHOLE);
+    for (int d = 0; d < 2; d++) {
+        w->row[d] = wino_loop(w, q->row[d], PART_WHOLE);
+        w->tap[d] = wino_loop(w, q->tap[d], PART_WHOLE);
+    }
+    w->c.cols = 1;
+    w->c.lanes = BLOCK;
+    for (int i = 0; i < s->nloop; i++) w->c.size[i] = 1;
+}
+
+TilePlace wino_place(Wino *w, Expr *number)
+{
+    LB *b = w->c.n.b;
+    const int64_t *t = w->w->tiles;
+    TilePlace p;
+    p.image = lb_let(b, x_divi(b, number, t[0] * t[1]), "n");
+    Expr *in = lb_let(b, x_modi(b, number, t[0] * t[1]), "i");
+    p.at[0] = lb_let(b, x_divi(b, in, t[1]), "y");
+    p.at[1] = lb_let(b, x_modi(b, in, t[1]), "x");
+    return p;
+}
+
+void wino_strides(const Wino *w, int operand, int64_t stride[2])
+{
+    for (int d = 0; d < 2; d++) {
+        const ConLoop *l = &w->c.s->loop[w->row[d]];
+        stride[d] = operand ? l->sb : l->sa;
+    }
+}
+
+Expr *wino_address(Wino *w, const TilePlace *p, int operand)
+{
+    LB *b = w->c.n.b;
+    const ConSchedule *s = w->c.s;
+    const ConLoop *batch = &s->loop[w->batch];
+    int64_t base = operand ? s->base_b : s->base_a, stride[2];
+    Expr *x = x_muli(b, p->image, operand ? batch->sb : batch->sa);
+    wino_strides(w, operand, stride);
+    for (int d = 0; d < 2; d++) {
+        if (!operand && w->w->backward[d]) base += (w->w->r - 1) * s->loop[w->tap[d]].sa;
+        x = x_add(b, x, x_muli(b, p->at[d], w->w->m * stride[d]));
+    }
+    return x_addi(b, x, base);
+}
+
+/* ---- products ---- */
+
+typedef struct Accumulators {
+    Nest *n;
+    const Product *p;
+    LBuf *acc, *vec;
+} Accumulators;
+
+static int open_vectors(const Accumulators *q, Expr **j, Expr **lane)
+{
+    LB *b = q->n->b;
+    *j = q->p->cols > 1 ? lb_for_n(b, FOR_UNROLL, q->p->cols, "j") : x_i64(b, 0);
+    *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
+    return 1 + (q->p->cols > 1);
+}
+
+static Expr *acc_index(const Accumulators *q, Expr *r, Expr *j, Expr *lane)
+{
+    LB *b = q->n->b;
+    Expr *x = x_add(b, x_muli(b, r, q->p->cols), j);
+    return x_add(b, x_muli(b, x, BLOCK), lane);
+}
+
+/* One step: cols vectors of u, a scalar of v for every row. */
+static void step(const Accumulators *q, Expr *s)
+{
+    LB *b = q->n->b;
+    const Product *p = q->p;
+    Expr *j, *lane;
+    int opened = open_vectors(q, &j, &lane);
+    Expr *u = x_add(b, x_add(b, p->u, x_muli(b, s, p->u_step)), x_muli(b, j, p->u_col));
+    lb_store(b, q->vec, x_add(b, x_muli(b, j, BLOCK), lane), x_load(b, p->ubuf, x_add(b, u, lane)));
+    nest_close(q->n, opened);
+    Expr *r = lb_for_n(b, FOR_UNROLL, p->rows, "r");
+    Expr *v = x_add(b, x_add(b, p->v, x_muli(b, s, p->v_step)), x_muli(b, r, p->v_row));
+    Expr *x = lb_let(b, x_load(b, p->vbuf, v), "x");
+    opened = open_vectors(q, &j, &lane);
+    Expr *y = x_load(b, q->vec, x_add(b, x_muli(b, j, BLOCK), lane)), *i = acc_index(q, r, j, lane);
+    lb_store(b, q->acc, i, x_fma(b, x, y, x_load(b, q->acc, i)));
+    nest_close(q->n, opened + 1);
+}
+
+static void all_steps(const Accumulators *q)
+{
+    enum { UNROLL = 4 };
+    LB *b = q->n->b;
+    int64_t whole = q->p->steps / UNROLL;
+    if (whole) {
+        Expr *s = lb_for_n(b, FOR_SERIAL, whole, "s");
+        Expr *k = lb_for_n(b, FOR_UNROLL, UNROLL, "q");
+        step(q, x_add(b, x_muli(b, s, UNROLL), k));
+        nest_close(q->n, 2);
+    }
+    for (int64_t s = whole * UNROLL; s < q->p->steps; s++) step(q, x_i64(b, s));
+}
+
+/* Fills the accumulators, or empties them into m. */
+static void move(const Accumulators *q, bool out)
+{
+    LB *b = q->n->b;
+    const Product *p = q->p;
+    Expr *j, *lane, *r = lb_for_n(b, FOR_UNROLL, p->rows, "r");
+    int opened = open_vectors(q, &j, &lane);
+    Expr *at = x_add(b, p->m, x_add(b, x_muli(b, r, p->m_row), x_muli(b, j, p->m_col)));
+    Expr *i = acc_index(q, r, j, lane);
+    at = x_add(b, at, lane);
+    if (out)
+        lb_store(b, p->mbuf, at, x_load(b, q->acc, i));
+    else
+        lb_store(b, q->acc, i, p->add ? x_load(b, p->mbuf, at) : x_f32(b, 0));
+    nest_close(q->n, opened + 1);
+}
+
+void wino_product(Nest *n, const Product *p)
+{
+    Accumulators q = {.n = n, .p = p};
+    q.acc = lb_alloc(n->b, BUF_REGISTER, LT_F32, (int64_t)p->rows * p->cols * BLOCK);
+    q.vec = lb_alloc(n->b, BUF_REGISTER, LT_F32, (int64_t)p->cols * BLOCK);
+    move(&q, false);
+    all_steps(&q);
+    move(&q, true);
+}

@@ -1,0 +1,305 @@
+/* Winograd's algorithm for contractions that slide a 3x3 window with step 1 over a plane: convolutions and their
+ * gradients by data alike, and gradients by weights, all recognised by their indexes alone.
+ *
+ * In: a group, the machine. Out: the Winograd schedule, or NULL where the sum itself is faster. Rule: the choice
+ * compares modelled times, a roofline each: multiplications and transforms against the bytes of weights that every block
+ * of tiles streams. Not here: the matrices (winograd.h), the loops (nests/winograd.c). */
+#include "schedule.h"
+#include "winograd.h"
+#include <string.h>
+
+enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
+enum { SCRATCH_BYTES = 3 << 20 }; /* on the stack of a thread */
+
+static bool indexed(const ConIndex *x, int axis)
+{
+    for (int d = 0; d < x->view.rank; d++)
+        if (x->coef[d][axis]) return true;
+    return false;
+}
+
+/* What axis a is for: true if it is one that the algorithm knows. */
+static bool place_axis(const Contract *c, int a, Winograd *w)
+{
+    const ConIndex *x = &c->a, *b = &c->b, *o = &c->out;
+    bool in_b = indexed(b, a), in_out = indexed(o, a), in_a = indexed(x, a);
+    bool channel_b = b->coef[0][a] == 1 || b->coef[1][a] == 1;
+    for (int d = 0; d < 2; d++) {
+        if (o->coef[2 + d][a] == 1 && x->coef[2 + d][a] == 1 && !in_b) return w->row[d] = a, true;
+        int64_t step = x->coef[2 + d][a];
+        if (!in_out && b->coef[2 + d][a] == 1 && (step == 1 || step == -1) &&
+            c->axis[a].extent == TAPS)
+            return w->backward[d] = step < 0, w->tap[d] = a, true;
+    }
+    if (o->coef[0][a] == 1 && x->coef[0][a] == 1 && !in_b) return w->batch = a, true;
+    if (o->coef[1][a] == 1 && !in_a && channel_b) return w->k = a, true;
+    return x->coef[1][a] == 1 && !in_out && channel_b ? w->c = a, true : false;
+}
+
+/* The same for a gradient by weights: sums over the plane, results at the taps. */
+static bool place_gradient_axis(const Contract *c, int a, Winograd *w)
+{
+    const ConIndex *x = &c->a, *b = &c->b, *o = &c->out;
+    bool in_a = indexed(x, a), in_b = indexed(b, a), in_out = indexed(o, a);
+    for (int d = 0; d < 2; d++) {
+        if (x->coef[2 + d][a] != 1) continue;
+        if (b->coef[2 + d][a] == 1 && !in_out) return w->row[d] = a, true;
+        if (o->coef[2 + d][a] == 1 && !in_b && c->axis[a].extent == TAPS)
+            return w->tap[d] = a, true;
+    }
+    if (x->coef[0][a] == 1 && b->coef[0][a] == 1 && !in_out) return w->batch = a, true;
+    if (o->coef[0][a] == 1 && b->coef[1][a] == 1 && !in_a) return w->k = a, true;
+    return x->coef[1][a] == 1 && o->coef[1][a] == 1 && !in_b ? w->c = a, true : false;
+}
+
+static bool find_axes(const Contract *c, Winograd *w)
+{
+    const ConIndex *plane = w->gradient ? &c->b : &c->out;
+    w->batch = w->k = w->c = w->row[0] = w->row[1] = w->tap[0] = w->tap[1] = -1;
+    if (c->a.view.rank != 4 || c->b.view.rank != 4 || c->out.view.rank != 4) return false;
+    for (int a = 0; a < c->naxes; a++)
+        if (!(w->gradient ? place_gradient_axis : place_axis)(c, a, w)) return false;
+    for (int d = 0; d < 2; d++) {
+        if (w->row[d] < 0 || w->tap[d] < 0 || c->b.off[2 + d] || c->out.off[2 + d]) return false;
+        if (plane->view.dim[2 + d] != c->axis[w->row[d]].extent) return false;
+    }
+    return w->batch >= 0 && w->k >= 0 && w->c >= 0;
+}
+
+static bool blocked(const Layout *l, int ndims)
+{
+    for (int d = 0; d < ndims; d++)
+        if (l->block[d] != BLOCK) return false;
+    return true;
+}
+
+/* Channels in vectors on both sides, and weights, or their gradient, in blocks of 16 by 16. */
+static bool lies_well(const Schedule *s, const Node *n, bool gradient)
+{
+    const Layout *x = &s->value[n->in[0]->id], *b = &s->value[n->in[1]->id], *o = &s->value[n->id];
+    const Layout *weights = gradient ? o : b, *values = gradient ? b : o;
+    return x->block[1] == BLOCK && values->block[1] == BLOCK && blocked(weights, 2);
+}
+
+static bool pools_fit(const Group *g, int m)
+{
+    if (!g->pool) return true;
+    Window w = g->pool->op->window(g->pool);
+    return m % w.kernel[0] == 0 && m % w.kernel[1] == 0;
+}
+
+static int64_t up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* ---- time, in multiply-adds of one lane of one core ---- */
+
+typedef struct Choice {
+    const Schedule *s;
+    const Contract *c;
+    double tiles, k, channels; /* of the whole contraction */
+    int64_t kblocks;
+    double in, out; /* operations that transform a tile of one channel */
+    Winograd best;
+    double least;
+} Choice;
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Multiply-adds while `bytes` are read `times` over, from where they fit. */
+static double stream_time(const Machine *m, double bytes, double times)
+{
+    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16, MEMORY_RATE = 6 /* bytes a cycle */ };
+    double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
+    double rate = bytes < (double)m->l2 / 2 ? L2_RATE : bytes < l3 / 2 ? L3_RATE : MEMORY_RATE;
+    return bytes * times / rate * m->lanes * m->fma_ports;
+}
+
+static double inputs_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->block * w->stride) * FLOAT_BYTES;
+}
+
+static double results_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->block * w->group * BLOCK) * FLOAT_BYTES;
+}
+
+static double time_of(const Choice *q, const Winograd *w)
+{
+    const double gemm = 0.8; /* share of the peak */
+    const Machine *m = q->s->machine;
+    double products = w->n * w->n, weights = (double)w->weights, scratch = inputs_bytes(w) + results_bytes(w);
+    double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / gemm;
+    work += tiles * (q->channels * q->in * (double)w->parts + q->k * q->out);
+    if (!w->prepared) work += 4 * weights;
+    double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
+    if (scratch > (double)m->l2 * 3 / 4)
+        stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
+    double idle = larger(1, (double)LEAST_TASKS / (double)(w->blocks * w->parts)); /* threads without a task */
+    return (larger(work, stream) + 0.2 * stream) * idle;
+}
+
+static double direct_time(const Choice *q)
+{
+    const double share = 0.85;
+    const Winograd *w = &q->best;
+    const Contract *c = q->c;
+    double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
+    double weights = TAPS * TAPS * q->k * q->channels;
+    return larger(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
+}
+
+/* ---- sizes ---- */
+
+/* Few blocks: the output channels are shared out too, and each task transforms the input again. */
+static void choose_parts(Winograd *w)
+{
+    w->parts = 1;
+    while (w->blocks * w->parts < LEAST_TASKS && w->groups % (w->parts * 2) == 0) w->parts *= 2;
+}
+
+/* Blocks of `block` tiles, groups of `group` channel blocks. */
+static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
+{
+    const Machine *m = q->s->machine;
+    int per_block = (int)up(BLOCK, m->lanes);
+    w.cols = m->vregs >= 32 && group % 2 == 0 && per_block == 1 ? 2 : 1;
+    int v = w.cols * per_block;
+    int64_t most = (m->vregs - schedule_registers_beside(v, false)) / v;
+    block = up((int64_t)q->tiles, up((int64_t)q->tiles, block));
+    w.rows = (int)up(block, up(block, most));
+    w.block = up(block, w.rows) * w.rows;
+    w.blocks = up((int64_t)q->tiles, w.block);
+    w.group = group;
+    w.groups = up(q->kblocks, group);
+    choose_parts(&w);
+    double time = time_of(q, &w);
+    if (inputs_bytes(&w) + results_bytes(&w) > SCRATCH_BYTES || time >= q->least) return;
+    q->least = time;
+    q->best = w;
+}
+
+static void try_all(Choice *q, int m)
+{
+    WinogradMatrices x = winograd_matrices(m, TAPS);
+    Winograd w = q->best;
+    w.m = m;
+    w.r = TAPS;
+    w.n = x.n;
+    /* each element is loaded and stored twice beside the arithmetic */
+    q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 2 * x.n * x.n;
+    q->out = (x.n + m) * winograd_operations(x.at, m, x.n) + 2 * x.n * x.n;
+    for (int d = 0; d < 2; d++) w.tiles[d] = up(q->c->axis[w.row[d]].extent, m);
+    q->tiles = (double)(q->c->axis[w.batch].extent * w.tiles[0] * w.tiles[1]);
+    /* rows of V begin at different sets of the cache */
+    w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
+    w.weights = w.n * w.n * q->kblocks * (int64_t)q->channels * BLOCK;
+    for (int64_t block = LEAST_TILES; block <= MOST_TILES; block += LEAST_TILES)
+        for (int64_t group = q->kblocks; group >= 1; group /= 2)
+            if (q->kblocks % group == 0) try_sizes(q, w, block, group);
+}
+
+/* ---- gradients by weights ---- */
+
+static double gradient_time(const Choice *q, const Winograd *w)
+{
+    const double gemm = 0.7;
+    double products = w->n * w->n, tiles = q->tiles;
+    double v = products * tiles * (double)w->stride * FLOAT_BYTES;
+    double u = products * tiles * (double)w->kstride * FLOAT_BYTES;
+    double work = products * tiles * q->k * q->channels / gemm;
+    work += tiles * (q->channels * q->in + q->k * q->out) + q->k * q->channels * 4 * products;
+    /* both are written and read once, U once more for every block of channels */
+    double stream = stream_time(q->s->machine, v + u, 2);
+    stream += stream_time(q->s->machine, u / (double)w->blocks, (double)w->blocks * q->channels / BLOCK);
+    return larger(work, stream) + 0.2 * stream;
+}
+
+static void try_gradient(Choice *q)
+{
+    enum { M = 4, BLOCK_OF_TILES = 64, MOST_BYTES = 256 << 20 };
+    const Machine *m = q->s->machine;
+    WinogradMatrices x = winograd_matrices(TAPS, M);
+    Winograd w = q->best;
+    w.m = M;
+    w.r = TAPS;
+    w.n = x.n;
+    q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 4 * x.n * x.n;
+    q->out = (x.n + M) * winograd_operations(x.g, x.n, M) + 4 * x.n * x.n;
+    for (int d = 0; d < 2; d++) w.tiles[d] = up(q->c->axis[w.row[d]].extent, M);
+    int64_t tiles = q->c->axis[w.batch].extent * w.tiles[0] * w.tiles[1];
+    q->tiles = (double)tiles;
+    w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
+    w.kstride = (q->kblocks + 1) * BLOCK;
+    w.block = up(tiles, up(tiles, BLOCK_OF_TILES));
+    w.blocks = up(tiles, w.block);
+    int64_t tasks = up((int64_t)q->channels, BLOCK), bytes = w.n * w.n * BLOCK * BLOCK * FLOAT_BYTES;
+    w.parts = 1;
+    while (q->kblocks % (2 * w.parts) == 0 &&
+           (tasks * w.parts < LEAST_TASKS || q->kblocks / w.parts * bytes > m->l2 / 3))
+        w.parts *= 2;
+    w.groups = w.parts;
+    w.group = q->kblocks / w.parts;
+    int per_block = (int)up(BLOCK, m->lanes);
+    w.cols = m->vregs >= 32 && w.group % 2 == 0 && per_block == 1 ? 2 : 1;
+    int v = w.cols * per_block;
+    int64_t most = (m->vregs - schedule_registers_beside(v, false)) / v;
+    for (w.rows = BLOCK; w.rows > most;) w.rows /= 2;
+    w.weights = w.n * w.n * tiles * (w.stride + w.kstride);
+    if (w.weights * FLOAT_BYTES > MOST_BYTES || w.group * bytes > SCRATCH_BYTES) return;
+    if (gradient_time(q, &w) < q->least) q->best = w;
+}
+
+/* ---- the choice ---- */
+
+static bool constant_weights(const Schedule *s, const Node *b)
+{
+    const Group *g = s->groups->of[b->id];
+    return !s->groups->graph->training && (g ? g->prep : op_is(b, "State"));
+}
+
+Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g)
+{
+    const Node *n = g->anchor;
+    Contract c, second;
+    Choice q = {.s = s, .c = &c};
+    if (s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return NULL;
+    n->op->contract(n, 0, &c);
+    if (n->op->contract(n, 1, &second)) return NULL;
+    q.best.gradient = c.out.view.dim[2] == TAPS && !find_axes(&c, &q.best);
+    if (!find_axes(&c, &q.best) || !lies_well(s, n, q.best.gradient)) return NULL;
+    q.best.prepared = constant_weights(s, n->in[1]);
+    q.k = (double)c.axis[q.best.k].extent;
+    q.channels = (double)c.axis[q.best.c].extent;
+    q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
+    q.least = 0.9 * direct_time(&q);
+    if (q.best.gradient) try_gradient(&q);
+    for (int m = 4; m >= 2 && !q.best.gradient; m -= 2)
+        if (pools_fit(g, m)) try_all(&q, m);
+    if (!q.best.m) return NULL;
+    Winograd *out = NEW(a, Winograd);
+    *out = q.best;
+    return out;
+}
+
+void winograd_widen(const Winograd *w, Contract *c)
+{
+    for (int d = 0; d < 2; d++) c->axis[w->row[d]].extent = w->tiles[d] * w->m;
+}
+
+void winograd_loops(const Winograd *w, ConSchedule *s)
+{
+    for (int i = 0; i < s->nloop; i++) {
+        ConLoop *l = &s->loop[i];
+        const int *plane = w->gradient ? w->tap : w->row;
+        l->tile = l->axis == plane[0] || l->axis == plane[1] ? (w->gradient ? w->r : w->m) : 1;
+        l->parallel = false;
+    }
+    s->rows = w->gradient ? w->r * w->r : w->m * w->m;
+    s->cols = 1;
+}

@@ -1,0 +1,118 @@
+/* Winograd's matrices against the correlation that they stand for, and where the schedule chooses the algorithm. */
+/* clang-format off: cmocka wants these before it */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "schedule.h"
+#include "stages.h"
+#include "winograd.h"
+#include <math.h>
+
+static double dot(const double *row, const double *x, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += row[i] * x[i];
+    return sum;
+}
+
+static void check_filter(int m, int r)
+{
+    WinogradMatrices w = winograd_matrices(m, r);
+    double d[WINOGRAD_MOST], g[WINOGRAD_MOST], p[WINOGRAD_MOST];
+    for (int i = 0; i < w.n; i++) d[i] = sin(3 * i + 1);
+    for (int i = 0; i < r; i++) g[i] = cos(2 * i + 1);
+    for (int i = 0; i < w.n; i++) p[i] = dot(w.bt[i], d, w.n) * dot(w.g[i], g, r);
+    for (int i = 0; i < m; i++) assert_true(fabs(dot(w.at[i], p, w.n) - dot(g, d + i, r)) < 1e-12);
+}
+
+static void filters(void **state)
+{
+    (void)state;
+    assert_int_equal(winograd_matrices(4, 3).n, 6);
+    check_filter(2, 3);
+    check_filter(3, 3);
+    check_filter(4, 3);
+    check_filter(3, 4);
+}
+
+static void operations(void **state)
+{
+    static const double m[2][WINOGRAD_MOST] = {{1, 0, -1}, {2, 3, 0}};
+    (void)state;
+    assert_int_equal(winograd_operations(m, 2, 3), 1 + 2);
+}
+
+/* Conv2d of 32 channels in and out on a 14x16 plane; the first letter of `layer` says what is special about it. */
+static Node *convolution(Graph *g, const char *layer, Node **weights)
+{
+    AttrVal attr[MAX_ATTR] = {{.i = {32}}, {.i = {32}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
+    if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
+    if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
+    if (layer[0] == 'g') attr[6] = (AttrVal){.i = {2}}; /* groups */
+    int64_t per_group = 32 / attr[6].i[0];
+    State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, 32l, per_group, 3l, 3l), (Init){0});
+    *weights = graph_read(g, w);
+    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, 4l, 32l, 14l, 16l)), *weights);
+}
+
+/* What the schedule makes of it. */
+static const Winograd *chosen(Arena *a, const char *machine, const char *layer, bool exact, bool training)
+{
+    Graph *g = graph_new(a);
+    Node *w, *y = convolution(g, layer, &w);
+    g->training = training;
+    g->exact = exact;
+    graph_output(g, "output", y);
+    Groups *gs = fuse(a, g, true, NULL);
+    const Schedule *s = schedule(a, gs, machine_find(a, machine));
+    return s->group[gs->of[y->id]->id].winograd;
+}
+
+static void choice(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    const Winograd *w = chosen(a, "x86-64-v3", "plain", false, false);
+    assert_non_null(w);
+    assert_int_equal(w->m, 4);
+    assert_true(w->prepared);
+    assert_true(w->blocks * w->block >= 4 * 4 * 4);
+    assert_int_equal(w->group * w->groups, 2);
+    assert_false(chosen(a, "x86-64-v4", "plain", false, true)->prepared); /* the weights change at every step */
+    assert_null(chosen(a, "x86-64-v3", "plain", true, false));            /* algorithm: exact */
+    assert_null(chosen(a, "x86-64-v3", "strided", false, false));
+    assert_null(chosen(a, "x86-64-v3", "dilated", false, false));
+    assert_null(chosen(a, "x86-64-v3", "grouped", false, false));
+    assert_null(chosen(a, "sm_80", "plain", false, false));
+    arena_free(a);
+}
+
+/* The same of its gradient by weights. */
+static void gradient(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    Graph *g = graph_new(a);
+    Node *w, *dw, *y = convolution(g, "plain", &w), *dy = graph_input(g, "dy", DT_F32, y->shape);
+    g->training = true;
+    assert_true(autodiff_of(g, y, dy, &w, 1, &dw));
+    graph_output(g, "grads", g_op(g, "Pack", 1, dw));
+    Groups *gs = fuse(a, g, true, NULL);
+    const Schedule *s = schedule(a, gs, machine_find(a, "x86-64-v3"));
+    const Winograd *q = s->group[gs->of[dw->id]->id].winograd;
+    assert_non_null(q);
+    assert_true(q->gradient);
+    assert_int_equal(BLOCK % q->rows, 0);
+    assert_int_equal(s->value[dy->id].hi[2], 2); /* 14 rows in tiles of 4: zeros behind them */
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(filters), cmocka_unit_test(operations),
+                                       cmocka_unit_test(choice), cmocka_unit_test(gradient)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
