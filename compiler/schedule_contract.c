@@ -376,12 +376,13 @@ static void choose_unroll(ConSchedule *s, const Machine *m)
     if (u == in->extent) s->unroll = (int)u;
 }
 
-/* Tasks run over the outermost loops until there are enough of them. */
+/* Tasks run over the outermost loops until there are enough of them; not over the lanes of a block, of which the last
+ * block of an axis has fewer. */
 static void choose_tasks(ConSchedule *s, const Machine *m, int64_t tasks)
 {
     for (int i = 0; i < s->nloop && tasks < m->tasks; i++) {
         ConLoop *l = &s->loop[i];
-        if (l->role == ROLE_RED || l->role == ROLE_LANE || (l->part == PART_LANE && !m->processors)) continue;
+        if (l->role == ROLE_RED || l->role == ROLE_LANE || l->part == PART_LANE) continue;
         int64_t n = (l->extent + l->tile - 1) / l->tile;
         if (n == 1) continue;
         l->parallel = true;

@@ -3,7 +3,7 @@
  *   describes  contract, body or window, run naively, give the reference's values
  *   LEG        a way to run a graph gives the reference's values, of output and gradients; "ptx" is what NVRTC made of
  *              the CUDA C, interpreted, with every access checked
- *   CUDA C     the same of the kernels' text, run on the host
+ *   CUDA C     the same of the kernels' text, run on the host, every access checked as well
  *   gradient   the gradient rule agrees with central differences of the reference
  * A leg is one function in the table at the end; the kernels of many samples are compiled by one call, later. Prints a
  * line per check; the last: `N passed, N failed`. */
@@ -379,7 +379,7 @@ static void flush_later(void)
 {
     Arena *a = arena_new();
     Func **f = NEWN(a, Func *, MOST_KERNELS);
-    KernelFn *fn = nlater ? simt_load(f, collect_kernels(a, f), false) : NULL;
+    KernelFn *fn = nlater ? simt_load(f, collect_kernels(a, f), !simt_missing(true)) : NULL;
     for (Later *l = later; l < later + nlater; l++) {
         check_outputs(&l->c, "CUDA C", l->plain, run_execute(l->run, fn + l->first, false), false);
         ref_free(l->env);
@@ -467,6 +467,7 @@ int main(int argc, char **argv)
     flush_later();
     if (cuda_missing()) printf("SKIP ops: ptx: %s\n", cuda_missing());
     diag_flush();
+    if (simt_missing(true)) printf("SKIP ops: CUDA C, checked: %s\n", simt_missing(true));
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
 }
