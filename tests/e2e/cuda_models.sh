@@ -31,7 +31,7 @@ build() { # model batch settings...
     local model=$1 batch=$2 set=()
     shift 2
     for setting in "$@"; do set+=("--set=$setting"); done
-    "$sinter" build "models/$model.yaml" --target=cuda:sm_80 --no-variants --batch "$batch" "${set[@]}" -o "$work/$model"
+    "$sinter" build "models/$model.yaml" --target=cuda:sm_80 --algorithm exact --no-variants --batch "$batch" "${set[@]}" -o "$work/$model"
 }
 
 run() { # model device: files $device.*; both devices begin with the same weights, which come from the seed

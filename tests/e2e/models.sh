@@ -11,7 +11,7 @@ describe() { # model lr shape(N,C,H,W)
 }
 
 one_case() { # a line of `cases`
-    local name=$1 model=$2 lr=$3 shape=$4 from=$5 to=$6 target=$7 classes=$8 section
+    local name=$1 model=$2 lr=$3 shape=$4 from=$5 to=$6 target=$7 classes=$8 section algorithm
     local p=$work/$name f=$fixtures/models/$name.safetensors keys=$fixtures/models/$model.keys
     describe "$model" "$lr" "$shape" >"$p.yaml"
     "$parity" make "$p.weights" <"$keys"
@@ -22,9 +22,13 @@ one_case() { # a line of `cases`
         *,*) "$parity" make "$p.target" <<<"truth target $target 0 $classes" ;;
         *) "$parity" make "$p.target" <<<"labels target $target 0 $classes" ;;
     esac
-    check "$name builds" "$sinter" build "$p.yaml" --batch "${shape%%,*}" --no-variants -o "$p" || return
-    check "$name runs" "$p" run --input "$p.input" --weights "$p.weights" --output "$p.output"
-    check "$name: output" "$parity" check "$f" output "$keys" "$p.output"
+    for algorithm in fast exact; do # gradients bend where an activation, rounded otherwise, is on the other side of 0
+        local build=("$sinter" build "$p.yaml" --algorithm $algorithm --batch "${shape%%,*}" --no-variants -o "$p")
+        [ $algorithm = exact ] || build+=(--infer-only)
+        check "$name builds, $algorithm" "${build[@]}" || return
+        check "$name runs, $algorithm" "$p" run --input "$p.input" --weights "$p.weights" --output "$p.output"
+        check "$name: output, $algorithm" "$parity" check "$f" output "$keys" "$p.output"
+    done
     local steps=("$p" step --input "$p.input" --weights "$p.weights")
     [ "$target" = - ] || steps+=(--target "$p.target")
     check "$name steps once" "${steps[@]}" --steps 1 --save-grads "$p.grads" --save-weights "$p.buffers"
