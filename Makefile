@@ -104,6 +104,7 @@ $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 	$Q$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/test_virtual: $(filter-out $(PTX),$(VIRTUAL))
+$(BUILD)/obj/tests/unit/gpu_run.o: CPPFLAGS += -Iruntime
 $(BUILD)/obj/tests/unit/test_virtual_abi.o: CPPFLAGS += -idirafter $(CUDA_HOME)/include
 
 $(BUILD)/obj/cuda/%.o: cuda/%.c Makefile
@@ -178,6 +179,9 @@ check-op: all $(BUILD)/tests/ops
 	@test -n "$(OP)" || { echo 'usage: make check-op OP=ReLU' >&2; exit 2; }
 	OP=$(OP) $(BUILD)/tests/ops
 
+gpu-check: all check-programs
+	@BUILD=$(BUILD) tests/gpu_check.sh --device
+
 check-examples: all
 	@for f in examples/*/run.sh; do BUILD=$(BUILD) $$f || exit; done
 
@@ -197,12 +201,13 @@ help:
 	@echo 'make demo        install what is missing, build, train a CNN on Fashion-MNIST, evaluate'
 	@echo 'make test        install what is missing, run every test (SAN=1: under ASan and UBSan)'
 	@echo 'make check-op OP=ReLU    the tests of one operator'
+	@echo 'make gpu-check   on a machine with a GPU: operators, models, programs, compute-sanitizer, times'
 	@echo 'make check-examples      runs examples/*/run.sh'
 	@echo 'make golden      write tests/golden/*.STAGE and tests/errors/*.err again from what the compiler does now'
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make deps, make clean'
 
-.PHONY: all deps demo test test-programs golden check-op check-examples check-programs install clean help
+.PHONY: all deps demo test test-programs golden check-op gpu-check check-examples check-programs install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -2,12 +2,15 @@
  *   reference -> reference after simplify -> loops, unfused -> loops, fused
  *             -> compiled, unfused -> compiled, fused -> as CUDA C, on the host,
  *                and there with every access checked -> as PTX, interpreted -> convolutions by a library, naively
+ * or, with GPU_CHECK set (make gpu-check):
+ *   reference -> reference after simplify -> on a CUDA device
  * The first rung that differs names the guilty stage. Inputs, weights and
  * statistics are random numbers; memory that nobody has written is NaN. Prints a line per rung; the
  * last: `N passed, N failed`. */
 #include "ref.h"
 #include "simt/simt.h"
 #include "stages.h"
+#include "unit/gpu_run.h"
 #include "unit/run_graph.h"
 #include <math.h>
 #include <stdio.h>
@@ -182,6 +185,7 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         {"cuDNN's convolutions",
          2,
          {.machine = "sm_80", .fused = true, .reuse = true, .provider = PROVIDER_CUDNN}},
+        {"on a CUDA device", 2, {.machine = "sm_80", .fused = true, .reuse = true, .device = true}},
         {"PTX, interpreted", 2, {.machine = "sm_80", .fused = true, .reuse = true, .ptx = true}},
     };
     const char *what = training ? "training" : "inference";
@@ -196,6 +200,7 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
     bool ok = compare(file, arena_printf(a, "%s, simplified", what), &r, &want, 1e-9);
     for (size_t i = 0; i < sizeof rungs / sizeof rungs[0] && ok; i++) {
         const RunMode *mode = &rungs[i].mode;
+        if (mode->device != gpu_wanted()) continue; /* GPU_CHECK: that rung alone */
         const char *why = mode->simt ? simt_missing(mode->checked) : mode->ptx ? cuda_missing() : NULL;
         if (why) {
             printf("SKIP ladder: %s: %s, %s: %s\n", file, what, rungs[i].name, why);

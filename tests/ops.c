@@ -10,6 +10,7 @@
 #include "ref.h"
 #include "simt/simt.h"
 #include "stages.h"
+#include "unit/gpu_run.h"
 #include "unit/naive.h"
 #include "unit/run_graph.h"
 #include <math.h>
@@ -308,6 +309,12 @@ static double **leg_ptx(const Case *c, Graph *g)
     return out;
 }
 
+static double **leg_device(const Case *c, Graph *g)
+{
+    return run_kernels(c, g, &(RunMode){.machine = "sm_80", .fused = true, .reuse = true, .device = true});
+}
+
+static const Leg on_device[] = {{"device", false, leg_device}, {NULL, false, NULL}}; /* GPU_CHECK: alone */
 static const Leg legs[] = {{"expand", true, leg_expand},
                            {"simplify", true, leg_simplify},
                            {"text", true, leg_text},
@@ -437,18 +444,19 @@ static void run_case(const OpDef *op, const Sample *s)
     check(&c, "shape", g != NULL, "");
     if (g) {
         int64_t count = shape_count(g->output.v[0].node->shape);
-        check_description(&c, g, run_ref(&c, g)[0]);
+        if (!gpu_wanted()) check_description(&c, g, run_ref(&c, g)[0]);
         if (has_gradient(op)) {
             c.dy = NEWN(c.a, double, count);
             fill("f", c.dy, count);
         }
-        for (const Leg *leg = legs; leg->name; leg++)
+        for (const Leg *leg = gpu_wanted() ? on_device : legs; leg->name; leg++)
             if (leg->run != leg_ptx || ptx) check_leg(&c, leg, has_gradient(op));
-        if (has_gradient(op)) check_gradient(&c);
-        run_later(&c, has_gradient(op));
-    } else {
-        arena_free(c.a);
+        if (has_gradient(op) && !gpu_wanted()) check_gradient(&c);
     }
+    if (g && !gpu_wanted())
+        run_later(&c, has_gradient(op));
+    else
+        arena_free(c.a);
     if (nlater == BATCH) flush_later();
 }
 
@@ -459,7 +467,7 @@ int main(int argc, char **argv)
     for (int i = 0; op_table[i]; i++) {
         const OpDef *op = op_table[i];
         if (only && strcmp(only, op->name) != 0) continue;
-        if (!cuda_missing()) compile_ptx(op);
+        if (!cuda_missing() && !gpu_wanted()) compile_ptx(op);
         for (const Sample *s = op->samples; s && s->in; s++) run_case(op, s);
         ptx_unload(ptx);
         ptx = NULL;

@@ -1,5 +1,6 @@
 #include "run_graph.h"
 #include "cudnn/naive_conv.h"
+#include "gpu_run.h"
 #include "loop/half.h"
 #include "simt/simt.h"
 #include "support/diag.h"
@@ -294,10 +295,21 @@ static double **compile_and_run_ptx(Run *r)
     return out;
 }
 
+static double **run_on_device(Run *r)
+{
+    allocate(r);
+    fill(r);
+    gpu_run(r->loops, r->arena);
+    double **out = results(r);
+    for (int i = 0; i < PLAN_NARENAS; i++) free(r->arena[i]);
+    return out;
+}
+
 double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode)
 {
     Run *r = run_plan(a, g, env, mode, NULL);
     KernelFn *fn = NULL;
+    if (mode->device) return run_on_device(r);
     if (mode->ptx) return compile_and_run_ptx(r);
     if (mode->compiled || mode->simt) {
         Func **f = NEWN(a, Func *, r->loops->kernel.n + 1);

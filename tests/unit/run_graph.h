@@ -14,6 +14,7 @@ typedef struct RunMode {
     bool simt;    /* instead: as CUDA C, on the host */
     bool checked; /* simt: every access is */
     Provider provider; /* of convolutions: what cuDNN would compute is computed naively */
+    bool device;  /* instead: on a CUDA device (gpu_run.h) */
     bool ptx;     /* instead: as PTX, interpreted and checked */
 } RunMode;
 
