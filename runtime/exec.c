@@ -95,7 +95,7 @@ void *rt_state_scalar_write(RtState *s, const char *name, uint32_t *dtype)
 static void push_state(RtState *s)
 {
     rt_mirror_push(&s->state);
-    if (!s->scalars_newer) return;
+    if (!s->scalars_newer || !s->model->nscalars) return;
     memcpy(s->device->fill(s->to_scalars), s->scalars, 64ul * s->model->nscalars);
     s->device->send(s->to_scalars);
     s->scalars_newer = false;

@@ -61,8 +61,8 @@ void scaling_end(const Spec *s, Graph *g, Node *pack, Node *scale, int first)
     int last = g->node.n;
     g->cur_name = "loss_scale";
     Node *bad = g_op(g, "NonFinite", 1, pack);
-    AttrVal axes = {.i = {1}};
-    bad = g_op_attr(g, "Max", &axes, 1, bad);
+    AttrVal axes[MAX_ATTR] = {{.i = {1}}};
+    bad = g_op_attr(g, "Max", axes, 1, bad);
     for (int i = first; i < last; i++) {
         Node *as = g->node.v[i];
         if (op_is(as, "Assign"))

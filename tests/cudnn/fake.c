@@ -340,9 +340,11 @@ unsigned cudnnBackendGetAttribute(void *descriptor, unsigned name, unsigned type
 /* ---- execution ---- */
 
 typedef struct Work {
+    struct Work *before;
     CudnnConv conv;
     void *tensor[CUDNN_MOST_TENSORS], *workspace;
 } Work;
+static Work *works; /* all of them: a graph may run one again and again, so that none is ever freed */
 
 static void compute(void *data)
 {
@@ -351,7 +353,6 @@ static void compute(void *data)
     naive_conv(&w->conv, w->tensor);
 }
 
-/* A graph may run it again and again, so that the work is never freed. */
 static unsigned start(struct cudnnContext *handle, Work *w)
 {
     const char *name = getenv("FAKE_CUDNN_DRIVER");
@@ -361,7 +362,6 @@ static unsigned start(struct cudnnContext *handle, Work *w)
     if (launch) return launch(handle->stream, compute, w) ? fail(BAD, "cuLaunchHostFunc") : 0;
     if (name) return fail(BAD, "no cuLaunchHostFunc");
     compute(w);
-    free(w);
     return 0;
 }
 
@@ -371,6 +371,8 @@ unsigned cudnnBackendExecute(struct cudnnContext *handle, void *plan, void *pack
     const Attr *uid = find(v, DNN_ATTR_VARIANT_PACK_UNIQUE_IDS), *at = find(v, DNN_ATTR_VARIANT_PACK_DATA_POINTERS);
     if (!uid || !at || uid->count != at->count) return fail(BAD, "the addresses");
     Work *w = calloc(1, sizeof *w);
+    w->before = works;
+    works = w;
     w->conv = p->conv;
     w->workspace = (void *)(uintptr_t)number(v, DNN_ATTR_VARIANT_PACK_WORKSPACE, 0);
     for (int64_t i = 0; i < uid->count; i++) {
