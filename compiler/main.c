@@ -379,7 +379,7 @@ static bool is_short(const Args *a)
 /* The program's words begin: the first is what stands before its verb, which is how it calls itself. */
 static void begin_program(Args *a, char **argv, int n)
 {
-    Buf before = {0};
+    static Buf before; /* lives as long as the program's words: to the end */
     for (int k = 0; k < n; k++) {
         bool verb = argv[k] == a->verb;
         buf_printf(&before, "%s%s", k ? " " : "", verb ? "run" : argv[k]);
