@@ -207,8 +207,8 @@ static void padding_does_not_count(void **state)
     Graph *g = graph_parse(arena, "padding", text);
     assert_non_null(g);
     Node *weights, *pack = autodiff(g, &weights);
-    AttrVal axes = {.i = {1}};
-    Node *bad = g_op_attr(g, "Max", &axes, 1, g_op(g, "NonFinite", 1, pack));
+    AttrVal axes[MAX_ATTR] = {{.i = {1}}};
+    Node *bad = g_op_attr(g, "Max", axes, 1, g_op(g, "NonFinite", 1, pack));
     graph_output(g, "bad", bad);
     simplify(g, 2);
     lower_precision(g);
