@@ -149,8 +149,9 @@ void file_keep_dir(const char *path)
 {
     for (int i = 0; i < MOST_TEMP_DIRS; i++)
         if (temp_dirs[i] && !strcmp(temp_dirs[i], path)) {
-            free(temp_dirs[i]);
+            free(temp_dirs[i]); /* which may be `path` itself */
             temp_dirs[i] = NULL;
+            return;
         }
 }
 

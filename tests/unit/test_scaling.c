@@ -39,9 +39,12 @@ static void set_state(RefEnv *env, const Graph *g, const char *name, double x)
     if (graph_find_state(g, name)) ref_set_state(env, graph_find_state(g, name), &x);
 }
 
+static VEC(RefEnv *) environments; /* of this test; in its arena */
+
 static RefEnv *environment(const Graph *g, double scale, double good)
 {
     RefEnv *env = ref_new(g);
+    vec_push(arena, &environments, env);
     for (int i = 0; i < g->state.n; i++) {
         const State *s = g->state.v[i];
         int64_t n = shape_count(s->shape);
@@ -227,6 +230,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    for (int i = 0; i < environments.n; i++) ref_free(environments.v[i]);
+    memset(&environments, 0, sizeof environments);
     arena_free(arena);
     return 0;
 }
