@@ -20,6 +20,7 @@ static const struct {
     {"info", RT_VERB_INFO, rt_verb_info, "what this program holds"},
     {"run", RT_VERB_RUN, rt_verb_run, "inference on raw tensors"},
     {"step", RT_VERB_STEP, rt_verb_step, "exact training steps on raw tensors"},
+    {"time", RT_VERB_TIME, rt_verb_time, "runs on demand, for measurements beside others"},
 };
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 

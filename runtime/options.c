@@ -33,7 +33,8 @@ enum {
     I = RT_VERB_INFO,
     R = RT_VERB_RUN,
     S = RT_VERB_STEP,
-    ALL = T | E | P | B | R | S
+    C = RT_VERB_TIME, /* a clock */
+    ALL = T | E | P | B | R | S | C
 };
 
 static const Row table[] = {
@@ -83,19 +84,20 @@ static const Row table[] = {
     {"force", "run.force", FLAG, 0, 0, NULL, NULL, NULL, T, "write over a finished run"},
     {"topk", "run.topk", INT, 1, 1e6, "K", NULL, "5", P, "classes to print"},
     {"idx", "run.idx", INT, 0, 1e12, "N", NULL, NULL, P, "item N of the data set instead of files"},
-    {"variant", "run.variant", WORD, 0, 0, "V", "fused|unfused", "fused", T | E | P | R | S,
+    {"variant", "run.variant", WORD, 0, 0, "V", "fused|unfused", "fused", T | E | P | R | S | C,
      "kernels to use"},
     {"variants", "run.variants", LIST, 0, 0, "LIST", "fused|unfused", "fused,unfused", B,
      "kernels to compare"},
     {"phase", "run.phase", LIST, 0, 0, "LIST", "infer|train-step", NULL, B, "what to time"},
+    {"phase", "run.phase", WORD, 0, 0, "P", "infer|train-step", "infer", C, "what to time"},
     {"batch", "run.batch", LIST, 1, 1e6, "LIST", NULL, NULL, B, "only these batch sizes"},
     {"duration", "run.duration", NUM, 0.01, 3600, "S", NULL, "3s", B,
      "seconds for each comparison"},
     {"compare", "run.compare", STR, 0, 0, "F", NULL, NULL, B,
      "against the result of an earlier --json; exit 1 if slower"},
     {"profile", "run.profile", FLAG, 0, 0, NULL, NULL, NULL, B, "time of every kernel too"},
-    {"input", "run.input", STR, 0, 0, "F", NULL, NULL, R | S, "tensor `input` (.safetensors)"},
-    {"target", "run.target", STR, 0, 0, "F", NULL, NULL, R | S, "tensor `target`"},
+    {"input", "run.input", STR, 0, 0, "F", NULL, NULL, R | S | C, "tensor `input` (.safetensors)"},
+    {"target", "run.target", STR, 0, 0, "F", NULL, NULL, R | S | C, "tensor `target`"},
     {"output", "run.output", STR, 0, 0, "F", NULL, NULL, R, "file for the outputs"},
     {"layer", "run.layer", LIST, 0, 0, "LIST", NULL, NULL, R,
      "other tensors of the program to write too"},
@@ -110,7 +112,7 @@ static const Row table[] = {
      "thread counts to time [CPUs of this process]"},
     {"device", "run.device", STR, 0, 0, "D", NULL, "auto", ALL,
      "auto, cpu, cuda, cuda:N, cuda:virtual; auto: a GPU if this build and machine have one"},
-    {"json", "run.json", STR, 0, 0, "F|-", NULL, NULL, ALL | I,
+    {"json", "run.json", STR, 0, 0, "F|-", NULL, NULL, (ALL & ~C) | I,
      "results as JSON, to a file or to stdout"},
 };
 enum { NROWS = sizeof table / sizeof *table };

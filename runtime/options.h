@@ -12,7 +12,8 @@ enum { /* verbs, as bits */
        RT_VERB_BENCH = 8,
        RT_VERB_INFO = 16,
        RT_VERB_RUN = 32,
-       RT_VERB_STEP = 64
+       RT_VERB_STEP = 64,
+       RT_VERB_TIME = 128
 };
 
 enum { RT_OPTIONS_MAX = 64 };

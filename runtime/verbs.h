@@ -23,4 +23,5 @@ int rt_verb_bench(const RtVerb *v);
 int rt_verb_info(const RtVerb *v);
 int rt_verb_run(const RtVerb *v);
 int rt_verb_step(const RtVerb *v);
+int rt_verb_time(const RtVerb *v);
 #endif

@@ -13,4 +13,14 @@ check "variants agree" agree
 check "one variant, one thread, one batch, a profile" "$work/p" bench --variants fused --phase infer --batch 1 --threads 1 \
     --duration 0.1s --profile
 check "info as JSON" sh -c "'$work/p' info --json - | grep -q '\"parameters\": 506'"
+
+f=$fixtures/bn_small
+printf '3\n1\n' >"$work/asked"
+for phase in infer train-step; do
+    must "time, $phase" sh -c "'$work/p' time --phase $phase --input '$f.input.safetensors' \
+        --target '$f.target.safetensors' --weights '$f.init.safetensors' <'$work/asked' >'$work/times'"
+    check "answers each number with as many times" sh -c "awk '{ print NF }' '$work/times' | tr '\n' ' ' | grep -qx '3 1 '"
+done
+refuses "time: a word for a number" 2 'error\[C002\].*ten' sh -c "echo ten | '$work/p' time --input '$f.input.safetensors'"
+refuses "time: no input" 2 'error\[C001\].*--input' "$work/p" time
 finish
