@@ -182,6 +182,11 @@ check-op: all $(BUILD)/tests/ops
 gpu-check: all check-programs
 	@BUILD=$(BUILD) tests/gpu_check.sh --device
 
+peers: all
+	@tests/peers/venv.sh $(BUILD)/peers/venv
+	@BUILD=$(BUILD) $(BUILD)/peers/venv/bin/python tests/peers/run.py $(if $(ROWS),--rows $(ROWS)) \
+	    $(if $(THREADS),--threads $(THREADS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
 check-examples: all
 	@for f in examples/*/run.sh; do BUILD=$(BUILD) $$f || exit; done
 
@@ -202,12 +207,13 @@ help:
 	@echo 'make test        install what is missing, run every test (SAN=1: under ASan and UBSan)'
 	@echo 'make check-op OP=ReLU    the tests of one operator'
 	@echo 'make gpu-check   on a machine with a GPU: operators, models, programs, compute-sanitizer, times'
+	@echo 'make peers ROWS= THREADS= ROUNDS=   times beside PyTorch, ONNX Runtime, OpenVINO, ncnn (needs Python)'
 	@echo 'make check-examples      runs examples/*/run.sh'
 	@echo 'make golden      write tests/golden/*.STAGE and tests/errors/*.err again from what the compiler does now'
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make deps, make clean'
 
-.PHONY: all deps demo test test-programs golden check-op gpu-check check-examples check-programs install clean help
+.PHONY: all deps demo test test-programs golden check-op gpu-check peers check-examples check-programs install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

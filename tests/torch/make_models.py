@@ -146,11 +146,11 @@ def small_cnn():
                  fc1=nn.Linear(3136, 128), relu3=nn.ReLU(), fc2=nn.Linear(128, 10))
 
 
-def bn_cnn():
+def bn_cnn(channels=1):
     def block(channels, planes):
         return named(conv=nn.Conv2d(channels, planes, 3, padding=1, bias=False), bn=nn.BatchNorm2d(planes),
                      relu=nn.ReLU(), pool=nn.MaxPool2d(2))
-    return named(block1=block(1, 32), block2=block(32, 64), avgpool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(),
+    return named(block1=block(channels, 32), block2=block(32, 64), avgpool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(),
                  fc=nn.Linear(64, 10))
 
 
