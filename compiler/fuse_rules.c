@@ -204,9 +204,51 @@ static bool works_on_pack(const Group *g)
     return false;
 }
 
+/* Do only windows like n's read what the group computes? */
+static bool only_windows_read(const Fuse *f, const Node *n, const Group *g)
+{
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *v = g->node.v[i];
+        if (fuse_wanted(f, v)) return false;
+        for (int k = v->id + 1; k < f->g->node.n; k++) {
+            const Node *u = f->g->node.v[k];
+            bool alike = v == n->in[0] && u->op->nest == NEST_WINDOW && same_window(u, n);
+            for (int j = 0; j < u->nin; j++)
+                if (u->in[j] == v && f->out->of[u->id] != g && !alike) return false;
+        }
+    }
+    return true;
+}
+
+/* Costs no more than the load that it follows: worth doing again in every window that holds the element. */
+static bool is_light(const Node *n)
+{
+    static const char *const light[] = {"Add", "Sub", "Mul", "ReLU"};
+    for (size_t i = 0; i < sizeof light / sizeof light[0]; i++)
+        if (op_is(n, light[i])) return true;
+    return false;
+}
+
+/* Elementwise work in front of a window: done at every tap, and never stored. */
+static const char *window_prologue(Fuse *f, Node *n, Group *g)
+{
+    Window w = n->op->window(n);
+    if (g->nest != NEST_POINTWISE) return "";
+    if (!shape_eq(g->domain, n->in[0]->shape)) return "its producer works on another shape";
+    if (!only_windows_read(f, n, g)) return "others read its input, which is stored anyway";
+    for (int i = 0; i < g->node.n && !window_is_tiling(&w); i++)
+        if (!is_light(g->node.v[i])) return "its windows overlap: its input would be computed several times";
+    g->nest = NEST_WINDOW;
+    g->anchor = n;
+    g->tail = n->shape;
+    fuse_put(f, g, n, STAGE_ANCHOR);
+    return NULL;
+}
+
 /* Elementwise work in front of a sum: computed where it is summed. */
 static const char *rule_prologue(Fuse *f, Node *n, Group *g)
 {
+    if (n->op->nest == NEST_WINDOW) return window_prologue(f, n, g);
     if (n->op->nest != NEST_REDUCE || fuse_is_row(n)) return "";
     if (g->nest != NEST_POINTWISE) return "a sum is not taken inside of its producer's kernel";
     if (!shape_eq(g->domain, n->in[0]->shape)) return "its producer works on another shape";
@@ -223,7 +265,7 @@ static const char *rule_prologue(Fuse *f, Node *n, Group *g)
     X(row, "softmax and losses: reductions along a row and the work between them")                 \
     X(epilogue, "elementwise behind its producer")                                                 \
     X(pool, "pooling on accumulators")                                                             \
-    X(prologue, "elementwise in front of a sum")                                                   \
+    X(prologue, "elementwise in front of a sum or a window")                                                   \
     X(sibling, "reductions or windows over the same input")
 #define AS_RULE(name, doc) {#name, doc, rule_##name},
 #define AS_NAME(name, doc) #name,

@@ -186,6 +186,31 @@ static void rule_prologue(void **state)
                "its producer works on a vector");
 }
 
+#define SHIFTED                                                                                    \
+    T "state b param f32 [16] const(0,0)\n%0 = Input f32 [2,16,8,8] #x\n%1 = State @b\n"           \
+      "%2 = Add %0 %1\n%3 = ReLU %2\n%4 = MaxPool2d %3 kernel_size=(3,3) stride=(2,2) padding=(1,1)\n"
+
+static void window_prologue(void **state)
+{
+    (void)state;
+    expect(SHIFTED "output y %4\n", "window: %2 pre, %3 pre, %4 anchor\n");
+    /* with its place beside it */
+    expect(SHIFTED "%5 = MaxPoolIndex %3 kernel_size=(3,3) stride=(2,2) padding=(1,1)\noutput y %4\noutput i %5\n",
+           "window: %2 pre, %3 pre, %4 anchor, %5 anchor\n");
+    expect_mode(SHIFTED "output y %4\n", true, "prologue",
+                "pointwise: %2 pre, %3 pre\nwindow: %4 anchor; their loops have nothing in common\n");
+    /* stored anyway: for its own sake, or for others */
+    expect_why(SHIFTED "output y %4\noutput z %3\n", 4, "others read its input, which is stored anyway");
+    expect_why(SHIFTED "%5 = AvgPool2d %2 kernel_size=(2,2)\noutput y %4\noutput z %5\n", 4,
+               "others read its input, which is stored anyway");
+    /* not several times what takes long; once is as good as anywhere */
+    expect_why(T "%0 = Input f32 [2,16,8,8] #x\n%1 = Exp %0\n"
+                 "%2 = MaxPool2d %1 kernel_size=(3,3) stride=(1,1)\noutput y %2\n",
+               2, "its windows overlap: its input would be computed several times");
+    expect(T "%0 = Input f32 [2,16,8,8] #x\n%1 = Exp %0\n%2 = MaxPool2d %1 kernel_size=(2,2)\noutput y %2\n",
+           "window: %1 pre, %2 anchor\n");
+}
+
 /* ---- sibling ---- */
 
 #define MAXIMUM                                                                                    \
@@ -241,7 +266,7 @@ static void producers_come_along(void **state)
     expect(T "%0 = Input f32 [2,16,8,8] #x\n%1 = ReLU %0\n"
              "%2 = MaxPool2d %1 kernel_size=(3,3) stride=(1,1) padding=(1,1)\n%3 = Add %1 %2\n"
              "output y %3\n",
-           "pointwise: %1 pre\nwindow: %2 anchor, %3 post; their loops have nothing in common\n");
+           "pointwise: %1 pre\nwindow: %2 anchor, %3 post; others read its input, which is stored anyway\n");
 }
 
 static void only_sums_read_it(void **state)
@@ -309,6 +334,7 @@ int main(void)
         cmocka_unit_test(rule_epilogue),
         cmocka_unit_test(rule_pool),
         cmocka_unit_test(rule_prologue),
+        cmocka_unit_test(window_prologue),
         cmocka_unit_test(rule_sibling),
         cmocka_unit_test(producers_come_along),
         cmocka_unit_test(only_sums_read_it),
