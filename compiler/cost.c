@@ -40,12 +40,34 @@ static double node_bytes(const Schedule *s, const Node *n)
     return (double)shape_count(n->shape) * ltype_size(s->type[n->id]);
 }
 
+/* Computed in the group, or read by it for its own sake. */
+static bool is_own(const Schedule *s, const Group *g, const Node *n)
+{
+    bool in = false;
+    for (int i = 0; i < g->in.n; i++) in |= g->in.v[i] == n;
+    return in || s->groups->of[n->id] == g;
+}
+
+/* Sums that a contraction has made are not of what lies in memory. */
+static bool is_read(const Schedule *s, const GroupSchedule *gs, const Node *in)
+{
+    const Group *r = gs->group;
+    bool after = false; /* by what follows the sums */
+    for (int i = 0; gs->summed_by && i < r->node.n; i++)
+        for (int k = 0; k < r->node.v[i]->nin; k++)
+            after |= r->node.v[i]->in[k] == in && s->groups->stage[r->node.v[i]->id] > STAGE_ANCHOR;
+    return !gs->summed_by || after;
+}
+
 void group_cost(const Schedule *s, const Group *g, double *flops, double *bytes)
 {
+    const GroupSchedule *gs = &s->group[g->id];
     *flops = *bytes = 0;
     for (int i = 0; i < g->node.n; i++) *flops += node_flops(g->node.v[i]);
-    for (int i = 0; i < g->in.n; i++) *bytes += node_bytes(s, g->in.v[i]);
+    for (int i = 0; i < g->in.n; i++) *bytes += is_read(s, gs, g->in.v[i]) * node_bytes(s, g->in.v[i]);
     for (int i = 0; i < g->out.n; i++) *bytes += node_bytes(s, g->out.v[i]);
+    for (int i = 0; gs->sums && i < gs->sums->in.n; i++)
+        *bytes += is_own(s, g, gs->sums->in.v[i]) ? 0 : node_bytes(s, gs->sums->in.v[i]);
 }
 
 static const char *label(const Node *n)

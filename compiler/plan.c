@@ -94,17 +94,25 @@ static bool direct(const Orderer *o, const Node *assign)
     return op_is(assign, "Assign") && !o->copied[assign->id];
 }
 
-/* Everything group g must wait for has run. */
-static bool ready(const Orderer *o, const Group *g)
+/* What g reads is there, but for what `self` computes. */
+static bool inputs_done(const Orderer *o, const Group *g, const Group *self)
 {
-    const Graph *graph = o->gs->graph;
     for (int i = 0; i < g->in.n; i++) {
         const Node *in = g->in.v[i];
         for (int k = 0; k < (op_is(in, "Pack") ? in->nin : 1); k++) {
             const Group *q = o->gs->of[op_is(in, "Pack") ? in->in[k]->id : in->id];
-            if (q && !o->done[q->id]) return false;
+            if (q && q != self && !o->done[q->id]) return false;
         }
     }
+    return true;
+}
+
+/* Everything group g must wait for has run. */
+static bool ready(const Orderer *o, const Group *g)
+{
+    const Graph *graph = o->gs->graph;
+    const Group *sums = o->p->schedule->group[g->id].sums;
+    if (!inputs_done(o, g, NULL) || (sums && !inputs_done(o, sums, g))) return false;
     for (int i = 0; i < graph->node.n; i++) {
         const Node *as = graph->node.v[i];
         if (!direct(o, as) || o->gs->of[as->in[0]->id] != g) continue;
@@ -364,6 +372,9 @@ static void place_values(Orderer *o, bool reuse)
         at->bytes = aligned(p->schedule->group[gr->id].workspace);
         at->first = at->last = pos;
         at->arena = PLAN_SLAB;
+        const Group *from = p->schedule->group[gr->id].summed_by; /* writes the partial sums */
+        for (int k = 0; k < pos && from; k++)
+            if (p->order.v[k] == from) at->first = k;
         if (at->bytes) vec_push(o->a, &items, ((Item){at, NULL, LT_F32}));
         place_kept(p, gr);
     }

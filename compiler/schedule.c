@@ -237,9 +237,7 @@ static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
     if (most > batch && g->domain.rank > ROWS && (axes >> ROWS & 1))
         gs->red_rows = chunks_of(g->domain.dim[ROWS], most / batch, &gs->red_row_chunk);
     gs->red_split = batch * gs->red_rows;
-    int anchors = 0;
-    for (int i = 0; i < g->node.n; i++)
-        anchors += s->groups->stage[g->node.v[i]->id] == STAGE_ANCHOR;
+    int anchors = schedule_anchors(s, g);
     /* a partial sum of a scalar keeps its lanes */
     int64_t count = out->rank == 0 ? BLOCK : out->count;
     gs->workspace = anchors * gs->red_split * count * PARTIAL_BYTES;
@@ -266,6 +264,7 @@ Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
         if (g->nest == NEST_CONTRACT && !s->group[i].library) schedule_contract(a, s, &s->group[i]);
         if (g->nest == NEST_REDUCE) schedule_reduce(s, &s->group[i]);
     }
+    schedule_sums(s);
     return s;
 }
 
@@ -335,7 +334,10 @@ void schedule_print(Buf *b, const Schedule *s)
             buf_printf(b, "%s%s\n", ltype_is_half(t) ? " " : "", ltype_is_half(t) ? ltype_name(t) : "");
         }
         if (g->nest == NEST_CONTRACT) print_contract(b, &s->group[i]);
-        if (s->group[i].red_split > 1)
+        if (s->group[i].summed_by)
+            buf_printf(b, "  sums of %lld tiles of group %d, %lld at a time\n", (long long)s->group[i].red_tiles,
+                       s->group[i].summed_by->id, (long long)s->group[i].red_chunk);
+        else if (s->group[i].red_split > 1)
             buf_printf(b, "  batch in %lld chunks of %lld\n", (long long)(s->group[i].red_split / s->group[i].red_rows),
                        (long long)s->group[i].red_chunk);
         if (s->group[i].red_rows > 1)

@@ -118,6 +118,11 @@ typedef struct GroupSchedule {
     int64_t red_split, red_chunk;    /* partial sums in all; length of the chunks of axis 0 */
     int64_t red_rows, red_row_chunk; /* axis 2 is cut into red_rows chunks of that length; 1: it is not */
     int64_t workspace;            /* bytes of scratch in the slab: packed B, partial sums, copies for a library */
+    /* sums that a contraction's tiles make (schedule_sums.c) */
+    const Group *sums;      /* contraction: the reduction whose partial sums it leaves in that one's workspace */
+    const Group *summed_by; /* reduction: that contraction */
+    int64_t red_tiles;      /* reduction: partial sums of tiles, added up red_chunk at a time to red_split of them */
+    int64_t partials_at;    /* where these lie in the workspace, in bytes: behind those of the tiles, or in their place */
     /* by a library */
     const Library *library;       /* NULL: kernels of ours */
     const char *refused;          /* why it is not a library's, where one was asked */
@@ -163,6 +168,10 @@ void schedule_print_tile(Buf *b, const ConSchedule *c);
 int64_t schedule_partial_offset(const GroupSchedule *gs);
 /* Registers that a tile of v vectors a row needs beside its accumulators. */
 int schedule_registers_beside(int v, bool row_vectors);
+
+/* schedule_sums.c: sums that contractions make on the way; and how many sums a reduction makes. */
+void schedule_sums(Schedule *s);
+int schedule_anchors(const Schedule *s, const Group *g);
 
 /* schedule_winograd.c: NULL where the direct sum is faster, or the only one that fits. */
 Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g);

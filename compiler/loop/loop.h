@@ -97,6 +97,7 @@ typedef struct Skeleton {
     const char *name;
     VEC(Define) define;
     int a, b;              /* arguments that are the operands */
+    int sums;              /* and the one that takes the sums over what the tiles hold; -1: none is asked for */
     Func *tail;            /* its arguments: the kernel's, then sums f32, places i32, tile i32, as the template says */
     unsigned grid[3], threads;
     int64_t shared;        /* bytes of a block */

@@ -384,7 +384,9 @@ static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
     c.bbuf = c.n.gs->pack_b ? nest_workspace(&c.n, 0, c.n.gs->packed_type, c.n.gs->packed.count)
                             : nest_buf(&c.n, g->anchor->in[1]);
     int64_t tasks = decode_tasks(&c);
+    con_begin_sums(&c);
     emit_loops(&c, 0);
+    con_end_sums(&c);
     con_skeleton(&c);
     nest_end(&c.n, tasks);
 }

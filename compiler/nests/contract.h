@@ -18,6 +18,8 @@ typedef struct Con {
     Expr *chunk;                      /* chunk of the split reduction; NULL: not split */
     Expr *acc_base; /* skeletons: acc is a tile of sums, which begins here; NULL: acc is this tile's own */
     int64_t acc_row;
+    LBuf *sums;       /* where the task adds up what is summed over channels: for each sum, columns of lanes */
+    int64_t sums_row; /* from one sum to the next */
 } Con;
 
 /* Of operand 0 A, 1 B, 2 Out at the tile's first element. */
@@ -34,6 +36,12 @@ void con_store_partial(
     Con *c, Expr *base); /* accumulators -> this chunk's partial sums, at Out's address */
 void con_combine(Arena *a, Loops *out,
                  const Group *g); /* kernel: partial sums -> group's outputs */
+/* contract_sums.c: nothing where no reduction is fed */
+LBuf *con_tile_sums(Nest *n);          /* the array of all tiles' sums */
+int64_t con_first_tile(const Con *c);  /* of this phase */
+void con_begin_sums(Con *c);           /* around the loops of a task */
+void con_end_sums(Con *c);
+void con_add_sums(Con *c, Expr *j, Expr *v); /* a vector of results, where the nest is */
 /* contract_tile.c */
 void con_skeleton(Con *c); /* gives the kernel its skeleton, if the schedule has a tile for it */
 int64_t con_general(Con *c);      /* scalar loops with full index arithmetic; -> tasks */

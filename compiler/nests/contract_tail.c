@@ -78,6 +78,7 @@ static void plain_epilogue(Con *c)
     opened += con_open_cols(c, &j, &v);
     set_anchor(c, r, j, v);
     nest_store_outs(&c->n, STAGE_ANCHOR, STAGE_LAST);
+    con_add_sums(c, j, v);
     nest_close(&c->n, opened);
 }
 

@@ -5,7 +5,7 @@
  * template has written down, columns are one block of 16 lanes. */
 #include "nests/contract.h"
 
-enum { SUM_PAD = 8, PLACE = 4, FLOAT_BYTES = 4 }; /* as the template lays them out */
+enum { SUM_PAD = 8, PLACE = 4, FLOAT_BYTES = 4, TAIL_THREADS = 4 }; /* as the template lays them out */
 
 typedef struct Step { /* a loop of the template */
     int64_t count, a, b;
@@ -97,6 +97,23 @@ static void define_tile(Arena *a, Skeleton *k, const ConTile *t)
     k->threads = (unsigned)(c->bm / c->wm * (c->bn / c->wn) * 32);
 }
 
+static int argument_of(const Func *f, const LBuf *u)
+{
+    for (int i = 0; i < f->nargs; i++)
+        if (f->buf.v[i] == u) return i;
+    bug_if(true, "an operand that is no argument");
+}
+
+static void define_sums(Skeleton *k, Con *c)
+{
+    const Group *r = c->n.sums;
+    Arena *a = c->n.a;
+    k->sums = r ? argument_of(c->n.kernel.func, con_tile_sums(&c->n)) : -1;
+    define(a, k, "SUMS", r ? schedule_anchors(c->n.sched, r) : 0);
+    define(a, k, "SUM_TILES", r ? c->n.sched->group[r->id].red_tiles : 0);
+    define(a, k, "FIRST_TILE", r ? con_first_tile(c) : 0);
+}
+
 static void define_all(Arena *a, Skeleton *k, const ConSchedule *s, const GroupSchedule *gs)
 {
     const ConTile *t = &s->tile;
@@ -114,12 +131,19 @@ static void define_all(Arena *a, Skeleton *k, const ConSchedule *s, const GroupS
     define(a, k, "BATCH_B", z ? z->sb : 0);
 }
 
-static int64_t shared_bytes(const ConTile *t)
+/* Threads that work at the same time on 16 columns, each with its own sums. */
+static int64_t slots_of(const ConTile *t)
+{
+    const TileConfig *c = t->config;
+    return c->bm / c->wm * (c->bn / c->wn) * 32 / TAIL_THREADS;
+}
+
+static int64_t shared_bytes(const ConTile *t, int nsums)
 {
     const TileConfig *c = t->config;
     int64_t element = t->math == TILE_F16 || t->math == TILE_BF16 ? FLOAT_BYTES / 2 : FLOAT_BYTES;
     int64_t stages = (int64_t)c->stages * c->step * (c->bm + c->bn) * BLOCK * element;
-    int64_t sums = (int64_t)c->wm * (c->bn + SUM_PAD) * FLOAT_BYTES;
+    int64_t sums = (int64_t)c->wm * (c->bn + SUM_PAD) * FLOAT_BYTES + nsums * slots_of(t) * BLOCK * FLOAT_BYTES;
     return (stages > sums ? stages : sums) + c->bm / unit_of(t) * PLACE * FLOAT_BYTES;
 }
 
@@ -174,6 +198,8 @@ static Func *build_tail(const Con *kernel)
     int given = c.n.kernel.arg.n;
     c.acc = lb_arg(b, LT_F32, config->wm * row);
     LBuf *places = lb_arg(b, LT_I32, groups * PLACE), *tile = lb_arg(b, LT_I32, 3);
+    c.sums_row = slots_of(&s.tile) * BLOCK;
+    if (c.n.sums) c.sums = lb_arg(b, LT_F32, schedule_anchors(c.n.sched, c.n.sums) * c.sums_row);
     Expr *group = lb_let(b, x_divi(b, x_task(b), blocks), "g"), *block = lb_let(b, x_modi(b, x_task(b), blocks), "j");
     place_loops(&c, &s, places, tile, group, block);
     c.acc_base = x_add(b, x_muli(b, group, unit * row), x_muli(b, block, BLOCK)); /* seen to be a multiple of 8 */
@@ -187,13 +213,6 @@ static Func *build_tail(const Con *kernel)
     return c.n.kernel.func;
 }
 
-static int argument_of(const Func *f, const LBuf *u)
-{
-    for (int i = 0; i < f->nargs; i++)
-        if (f->buf.v[i] == u) return i;
-    bug_if(true, "an operand that is no argument");
-}
-
 void con_skeleton(Con *c)
 {
     const ConTile *t = &c->s->tile;
@@ -205,10 +224,11 @@ void con_skeleton(Con *c)
     k->a = argument_of(f, c->abuf);
     k->b = argument_of(f, c->bbuf);
     define_all(a, k, c->s, c->n.gs);
+    define_sums(k, c);
     k->tail = build_tail(c);
     k->grid[0] = (unsigned)(t->tiles_m * t->tiles_n);
     k->grid[1] = (unsigned)t->nz;
     k->grid[2] = 1;
-    k->shared = shared_bytes(t);
+    k->shared = shared_bytes(t, c->n.sums ? schedule_anchors(c->n.sched, c->n.sums) : 0);
     f->skeleton = k;
 }

@@ -21,6 +21,7 @@ void nest_begin(Nest *n, Arena *a, Loops *out, const Group *g, const char *nest)
     Func *f = func_new(a, arena_printf(a, "k%02d", out->kernel.n), layers);
     f->line = g ? group_line(g) : 0;
     n->gs = g ? &n->sched->group[g->id] : NULL;
+    n->sums = n->gs ? n->gs->sums : NULL;
     n->lb = lb_begin(a, f);
     n->b = &n->lb;
     n->kernel =
@@ -71,7 +72,8 @@ Stage nest_stage(const Nest *n, const Node *v)
 
 bool nest_inside(const Nest *n, const Node *v)
 {
-    return n->group && n->sched->groups->of[v->id] == n->group;
+    const Group *g = n->sched->groups->of[v->id];
+    return g && (g == n->group || g == n->sums);
 }
 
 /* ---- loops ---- */

@@ -21,6 +21,7 @@ typedef struct Nest {
     const Plan *plan;
     const Schedule *sched;
     const Group *group; /* NULL for copies into state */
+    const Group *sums;  /* a reduction whose elementwise nodes are computed here, too (GroupSchedule.sums) */
     const GroupSchedule *gs;
     LB lb, *b;
     Kernel kernel;

@@ -292,7 +292,27 @@ static Expr *kept_offset(Red *r)
 static LBuf *partial_buf(Red *r, int k)
 {
     int64_t count = r->n.gs->red_split * per_chunk(r);
-    return nest_workspace(&r->n, k * count * (int64_t)sizeof(float), LT_F32, count);
+    return nest_workspace(&r->n, r->n.gs->partials_at + k * count * (int64_t)sizeof(float), LT_F32, count);
+}
+
+/* Adds up the sums that a contraction's tiles have left (schedule_sums.c), red_chunk of them. */
+static void sum_tiles(Red *r, Expr *chunk)
+{
+    LB *b = r->n.b;
+    const GroupSchedule *gs = r->n.gs;
+    int64_t per_sum = gs->red_tiles * per_chunk(r);
+    LBuf *tiles = nest_workspace(&r->n, 0, LT_F32, r->nanchor * per_sum);
+    Expr *first = lb_let(b, x_muli(b, chunk, gs->red_chunk), "f"), *left = x_sub(b, x_i64(b, gs->red_tiles), first);
+    Expr *i = lb_for(b, FOR_SERIAL, x_bin(b, B_MIN, x_i64(b, gs->red_chunk), left), "r");
+    Expr *at = x_add(b, x_muli(b, x_add(b, first, i), per_chunk(r)), kept_offset(r));
+    for (int k = 0; k < r->nanchor; k++) {
+        int lanes;
+        Expr *v = nest_lanes(&r->n, r->lanes, &lanes), *to = acc_at(r, k, v);
+        Expr *x = x_load(b, tiles, x_addi(b, x_add(b, at, v), k * per_sum));
+        lb_store(b, r->acc, to, x_add(b, x_load(b, r->acc, to), x));
+        nest_close(&r->n, lanes);
+    }
+    lb_end(b);
 }
 
 static void reduce_whole(Red *r)
@@ -321,7 +341,7 @@ static void reduce_chunks(Red *r)
     int opened = nest_open(&r->n, loop, r->nkept + 1);
     for (int i = 0; i < r->nkept; i++) r->kept[i].var = loop[i + 1].var;
     clear_acc(r);
-    sum_chunk(r, loop[0].var);
+    (r->n.gs->summed_by ? sum_tiles : sum_chunk)(r, loop[0].var);
     Expr *base = x_add(b, x_muli(b, loop[0].var, per_chunk(r)), kept_offset(r));
     for (int k = 0; k < r->nanchor; k++) {
         int lanes;
@@ -348,11 +368,12 @@ void nest_reduce(Arena *a, Loops *out, const Group *g)
 {
     Red r;
     red_begin(&r, a, out, g, "reduce");
-    if (r.n.gs->red_split == 1) {
+    bool by_tiles = r.n.gs->summed_by;
+    if (r.n.gs->red_split == 1 && !by_tiles) {
         reduce_whole(&r);
         return;
     }
-    reduce_chunks(&r);
+    if (!by_tiles || r.n.gs->red_chunk > 1) reduce_chunks(&r);
     red_begin(&r, a, out, g, "reduce combine");
     combine_chunks(&r);
 }

@@ -5,7 +5,7 @@
 #include "nvrtc/emit.h"
 #include "nvrtc/text.h"
 
-static const char *const own_names[] = {"KERNEL", "SPACE", "PARAMETERS", "ARGUMENTS", "A", "B"};
+static const char *const own_names[] = {"KERNEL", "SPACE", "PARAMETERS", "ARGUMENTS", "A", "B", "TILE_SUMS"};
 enum { NOWN = sizeof own_names / sizeof own_names[0] };
 
 static void define_own(Buf *out, const Func *f)
@@ -16,6 +16,7 @@ static void define_own(Buf *out, const Func *f)
     buf_puts(out, "\n#define ARGUMENTS ");
     for (int i = 0; i < f->nargs; i++) buf_printf(out, "%sa%d", i ? ", " : "", i);
     buf_printf(out, "\n#define A a%d\n#define B a%d\n", k->a, k->b);
+    if (k->sums >= 0) buf_printf(out, "#define TILE_SUMS a%d\n", k->sums);
 }
 
 static void emit_skeleton(Buf *out, const Func *f)

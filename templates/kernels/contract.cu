@@ -13,7 +13,9 @@
  * asynchronous copies. Zero halos make tests of taps needless; rows and columns beyond the end are read at the last
  * valid place and not stored. Shared memory is permuted so that neither copies nor loads meet in a bank.
  * Then the accumulators go through shared memory to `tail`, the only generated text: 4 threads per 16 columns, so that
- * stores are vectors. */
+ * stores are vectors. SUMS things are summed over the rows on the way: a thread always meets the same columns and adds
+ * to sums of its own; those of the threads are added up in a fixed order and go to TILE_SUMS[sum][tile][column], as tile
+ * FIRST_TILE + blockIdx of SUM_TILES. */
 #include "prelude.cuh"
 
 /* MATH: what multiplies. fp32 units; or matrix units, on these types. */
@@ -66,6 +68,7 @@
 #define BATCH_B 0
 #define SPLIT 1
 #define CHUNK 4
+#define SUMS 0
 namespace SPACE {
 DEVICE void tail(PARAMETERS, const float *sum, const int *place, const int *tile, int task)
 {
@@ -96,7 +99,10 @@ enum {
     STAGE_BYTES = STEP * STEP_BYTES,
     SUM_ROW = BN + 8, /* floats */
     SUM_BYTES = WM * SUM_ROW * 4,
-    PLACES_AT = STAGES * STAGE_BYTES > SUM_BYTES ? STAGES * STAGE_BYTES : SUM_BYTES,
+    SLOTS = THREADS / 4, /* tasks at a time */
+    SLOT_ROW = SLOTS * 16,
+    TAIL_BYTES = SUM_BYTES + SUMS * SLOT_ROW * 4,
+    PLACES_AT = STAGES * STAGE_BYTES > TAIL_BYTES ? STAGES * STAGE_BYTES : TAIL_BYTES,
     UNIT = UNIT0 * UNIT1,
     TILE_GROUPS = BM / UNIT,
     GROUPS = GROUPS0 * GROUPS1 * GROUPS2,
@@ -106,6 +112,7 @@ enum {
     COPY_ROWS = THREADS / PIECES, /* rows of 16 that the block copies at a time */
 };
 static_assert(A_COPIES * COPY_ROWS == BM && B_COPIES * COPY_ROWS == BN && COPY_ROWS % 16 == 0, "threads and tile");
+static_assert(SLOTS % (BN / 16) == 0, "a thread of the tail has always the same columns");
 static_assert(BM % UNIT == 0 && WM % UNIT == 0 && WM % 16 == 0 && WN % 16 == 0, "tile");
 
 /* ---- where things lie in shared memory ---- */
@@ -446,6 +453,25 @@ DEVICE void fill_places(int *places, int first_group)
     }
 }
 
+#if SUMS
+/* Of this thread, in each row of slots. */
+DEVICE void clear_sums(float *slots)
+{
+#pragma unroll
+    for (int k = 0; k < SUMS; k++) *(float4 *)(slots + k * SLOT_ROW + threadIdx.x * 4) = make_float4(0, 0, 0, 0);
+}
+
+DEVICE void store_sums(float *to, const float *slots, int tile, int first_block)
+{
+    for (int i = threadIdx.x; i < SUMS * BN; i += THREADS) {
+        int k = i / BN, block = i % BN / 16, lane = i % 16;
+        float sum = 0;
+        for (int slot = block; slot < SLOTS; slot += BN / 16) sum += slots[k * SLOT_ROW + slot * 16 + lane];
+        if (first_block + block < BLOCKS) to[((k * SUM_TILES + tile) * BLOCKS + first_block + block) * 16 + lane] = sum;
+    }
+}
+#endif
+
 }
 
 extern "C" __global__ void __launch_bounds__(SPACE::THREADS, SPACE::RESIDENT) KERNEL(PARAMETERS)
@@ -484,6 +510,11 @@ extern "C" __global__ void __launch_bounds__(SPACE::THREADS, SPACE::RESIDENT) KE
 
     float *sum = (float *)shared;
     const int where[3] = {first_block, batch, chunk};
+#if SUMS
+    float *slots = sum + SUM_BYTES / 4, *own = slots + threadIdx.x / 4 * 16;
+    __syncthreads(); /* they lie where stages were */
+    clear_sums(slots);
+#endif
 #pragma unroll 1
     for (int pass = 0; pass < BM / WM; pass++) { /* one row of warps after the other */
         __syncthreads();
@@ -492,7 +523,15 @@ extern "C" __global__ void __launch_bounds__(SPACE::THREADS, SPACE::RESIDENT) KE
         const int first = pass * (WM / UNIT);
         for (int task = threadIdx.x / 4; task < WM / UNIT * (BN / 16); task += THREADS / 4) {
             bool valid = first_group + first + task / (BN / 16) < GROUPS && first_block + task % (BN / 16) < BLOCKS;
+#if SUMS
+            if (valid) tail(ARGUMENTS, sum, places + first * 4, where, own, task);
+#else
             if (valid) tail(ARGUMENTS, sum, places + first * 4, where, task);
+#endif
         }
     }
+#if SUMS
+    __syncthreads();
+    store_sums(TILE_SUMS, slots, FIRST_TILE + blockIdx.x / TILES_N, first_block);
+#endif
 }

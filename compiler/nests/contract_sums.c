@@ -1,0 +1,78 @@
+/* Sums over channels of what a contraction computes (schedule_sums.c): [sum][tile][channel], for the reduction to add up.
+ *
+ * In a template's tail every task has a row of lanes for each sum, and adds to it. The loops know nothing of the
+ * template's tiles: a task has all rows of its columns, leaves their sums as those of the first tile, and zeros as those
+ * of the others. */
+#include "nests/contract.h"
+
+static int64_t channels_of(const Group *r)
+{
+    return (r->domain.dim[1] + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+LBuf *con_tile_sums(Nest *n)
+{
+    const Group *r = n->sums;
+    int64_t count = schedule_anchors(n->sched, r) * n->sched->group[r->id].red_tiles * channels_of(r);
+    return nest_place(n, &n->plan->workspace[r->id], 0, LT_F32, count);
+}
+
+int64_t con_first_tile(const Con *c)
+{
+    int64_t first = 0;
+    for (const ConSchedule *s = c->n.gs->con; s < c->s; s++) first += s->tile.tiles_m;
+    return first;
+}
+
+void con_add_sums(Con *c, Expr *j, Expr *v)
+{
+    LB *b = c->n.b;
+    const Group *r = c->n.sums;
+    Expr *at = x_add(b, x_muli(b, j, BLOCK), v);
+    for (int i = 0; r && i < r->node.n; i++) {
+        if (nest_stage(&c->n, r->node.v[i]) != STAGE_ANCHOR) continue;
+        Expr *x = nest_value(&c->n, r->node.v[i]->in[0]);
+        lb_store(b, c->sums, at, x_add(b, x_load(b, c->sums, at), x));
+        at = x_addi(b, at, c->sums_row);
+    }
+}
+
+void con_begin_sums(Con *c)
+{
+    LB *b = c->n.b;
+    if (!c->n.sums) return;
+    int64_t n = schedule_anchors(c->n.sched, c->n.sums), columns = c->s->loop[c->s->tile.blk].tile;
+    c->sums_row = columns * BLOCK;
+    c->sums = lb_alloc(b, BUF_REGISTER, LT_F32, n * c->sums_row);
+    Expr *i = lb_for_n(b, FOR_SERIAL, n * columns, "i"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    lb_store(b, c->sums, x_add(b, x_muli(b, i, BLOCK), v), x_f32(b, 0));
+    nest_close(&c->n, 2);
+}
+
+/* One block of columns: its number among the task's, and among all. */
+static void store_block(Con *c, Expr *sum, Expr *j, Expr *block)
+{
+    LB *b = c->n.b;
+    int64_t tiles = c->n.sched->group[c->n.sums->id].red_tiles, channels = channels_of(c->n.sums);
+    Expr *tile = lb_for_n(b, FOR_SERIAL, c->s->tile.tiles_m, "t"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    Expr *row = x_addi(b, x_add(b, x_muli(b, sum, tiles), tile), con_first_tile(c));
+    Expr *to = x_add(b, x_add(b, x_muli(b, row, channels), x_muli(b, block, BLOCK)), v);
+    Expr *from = x_add(b, x_add(b, x_muli(b, sum, c->sums_row), x_muli(b, j, BLOCK)), v);
+    Expr *first = x_cmp(b, C_EQ, tile, x_i64(b, 0));
+    lb_store(b, con_tile_sums(&c->n), to, x_select(b, first, x_load(b, c->sums, from), x_f32(b, 0)));
+    nest_close(&c->n, 2);
+}
+
+void con_end_sums(Con *c)
+{
+    LB *b = c->n.b;
+    if (!c->n.sums) return;
+    const ConLoop *l = &c->s->loop[c->s->tile.blk];
+    Expr *sum = lb_for_n(b, FOR_SERIAL, schedule_anchors(c->n.sched, c->n.sums), "k");
+    Expr *j = lb_for_n(b, FOR_SERIAL, l->tile, "j");
+    Expr *first = l->parallel ? x_muli(b, c->par[c->s->tile.blk], l->tile) : x_i64(b, 0);
+    Expr *block = lb_let(b, x_add(b, first, j), "b");
+    lb_if(b, x_cmp(b, C_LT, block, x_i64(b, l->extent)));
+    store_block(c, sum, j, block);
+    nest_close(&c->n, 3);
+}
