@@ -44,7 +44,7 @@ void con_begin_sums(Con *c)
     int64_t n = schedule_anchors(c->n.sched, c->n.sums), columns = c->s->loop[c->s->tile.blk].tile;
     c->sums_row = columns * BLOCK;
     c->sums = lb_alloc(b, BUF_REGISTER, LT_F32, n * c->sums_row);
-    Expr *i = lb_for_n(b, FOR_SERIAL, n * columns, "i"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    Expr *i = lb_for_n(b, FOR_UNROLL, n * columns, "i"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
     lb_store(b, c->sums, x_add(b, x_muli(b, i, BLOCK), v), x_f32(b, 0));
     nest_close(&c->n, 2);
 }
@@ -68,8 +68,8 @@ void con_end_sums(Con *c)
     LB *b = c->n.b;
     if (!c->n.sums) return;
     const ConLoop *l = &c->s->loop[c->s->tile.blk];
-    Expr *sum = lb_for_n(b, FOR_SERIAL, schedule_anchors(c->n.sched, c->n.sums), "k");
-    Expr *j = lb_for_n(b, FOR_SERIAL, l->tile, "j");
+    Expr *sum = lb_for_n(b, FOR_UNROLL, schedule_anchors(c->n.sched, c->n.sums), "k");
+    Expr *j = lb_for_n(b, FOR_UNROLL, l->tile, "j");
     Expr *first = l->parallel ? x_muli(b, c->par[c->s->tile.blk], l->tile) : x_i64(b, 0);
     Expr *block = lb_let(b, x_add(b, first, j), "b");
     lb_if(b, x_cmp(b, C_LT, block, x_i64(b, l->extent)));
