@@ -260,9 +260,42 @@ static const char *rule_prologue(Fuse *f, Node *n, Group *g)
     return NULL;
 }
 
+/* Do few windows hold an element, all of them whole? (Where places of maxima say what counts, they need not be.) */
+static bool few_windows(const Node *n)
+{
+    enum { MOST = 4 };
+    Window w = n->op->window(n);
+    int64_t windows = 1;
+    if (w.adaptive) return false;
+    for (int d = 0; d < 2; d++) {
+        int64_t end = (n->in[0]->shape.dim[2 + d] - 1) * w.stride[d] + w.kernel[d];
+        bool whole = !w.pad[d] && end <= n->shape.dim[2 + d];
+        if (w.dilation[d] != 1 || (!whole && n->nin == 1)) return false;
+        windows *= (w.kernel[d] + w.stride[d] - 1) / w.stride[d];
+    }
+    return windows <= MOST;
+}
+
+/* A window's transpose in front of a sum: gathered where it is summed, and not stored for that. */
+static const char *rule_gather(Fuse *f, Node *n, Group *g)
+{
+    bool sum = n->op->nest == NEST_REDUCE && !fuse_is_row(n);
+    if (g->nest != NEST_WINDOW_T || g->node.n > 1 || !shape_eq(n->in[0]->shape, g->domain)) return "";
+    if (!sum && (n->op->nest != NEST_POINTWISE || !only_sums_read(f, n))) return "";
+    if (!only_sums_read(f, g->anchor)) return "it is stored for others, too";
+    if (!few_windows(g->anchor)) return "too many windows hold an element";
+    f->out->stage[g->anchor->id] = STAGE_PRE;
+    g->nest = NEST_POINTWISE;
+    g->anchor = NULL;
+    if (sum) return rule_prologue(f, n, g);
+    fuse_put(f, g, n, STAGE_PRE);
+    return NULL;
+}
+
 /* One line a rule. */
 #define RULES(X)                                                                                   \
     X(row, "softmax and losses: reductions along a row and the work between them")                 \
+    X(gather, "a window's transpose in front of a sum")                                            \
     X(epilogue, "elementwise behind its producer")                                                 \
     X(pool, "pooling on accumulators")                                                             \
     X(prologue, "elementwise in front of a sum or a window")                                                   \

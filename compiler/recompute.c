@@ -3,7 +3,8 @@
  * In: a training graph. Out: the same, where gradients compute cheap forward values again instead
  * of keeping them alive. A value qualifies when it is arithmetic of one tensor with vectors
  * (BatchNorm's normalised input is), and nobody needs it in memory anyway. The gradient's kernel
- * then loads that one tensor, which has the same size, and the value itself is never stored.
+ * then loads that one tensor, which has the same size, and the value itself is never stored. So does the transpose of a
+ * window, whose input is smaller than what it gives.
  * Nothing merges equal nodes after this. */
 #include "ops/op.h"
 #include "simplify.h"
@@ -20,8 +21,16 @@ static bool needed_in_memory(const Graph *g, const Node *n)
     return false;
 }
 
+/* A window's transpose that several read reads less than it gives. */
+static bool is_spread(const Rewrite *r, const Node *n)
+{
+    return n->op->nest == NEST_WINDOW_T && rewrite_uses(r, n) > 1 && !needed_in_memory(r->g, n) &&
+           shape_count(n->in[0]->shape) < shape_count(n->shape);
+}
+
 static bool is_cheap(const Rewrite *r, const Node *n)
 {
+    if (n->id < r->count && is_spread(r, n)) return true;
     if (n->id >= r->count || n->op->nest != NEST_POINTWISE) return false;
     if (n->is_grad && rewrite_uses(r, n) < 2) return false; /* it goes where its reader goes */
     return n->nin == 2 && n->shape.rank >= 2 && op_only_tensor(n) && !needed_in_memory(r->g, n);
@@ -30,6 +39,7 @@ static bool is_cheap(const Rewrite *r, const Node *n)
 static Node *again(Rewrite *r, Node *n, int depth)
 {
     Node *in[2];
+    if (n->op->nest == NEST_WINDOW_T) return graph_add(r->g, n->op, n->in, n->nin, n->attr);
     for (int i = 0; i < 2; i++) {
         bool tensor = n->in[i] == op_only_tensor(n);
         in[i] = tensor && depth < MOST_DEPTH && is_cheap(r, n->in[i])

@@ -234,6 +234,8 @@ Expr *nest_value(Nest *n, const Node *v)
                 ? x_load(n->b, nest_place(n, &n->plan->value[v->id], 0, nest_ltype(v->dtype), 16),
                          x_i64(n->b, 0))
                 : nest_load(n, v, &n->at);
+    } else if (v->op->nest == NEST_WINDOW_T) {
+        x = nest_windows_of(n, v);
     } else {
         bug_if(v->op->nest != NEST_POINTWISE, "%%%d (%s) is not elementwise", v->id,
                op_name(v->op));

@@ -69,6 +69,8 @@ void nest_point(Nest *n, Shape domain,
 void nest_new_row(Nest *n);                     /* forgets the values of the row, too */
 void nest_set(Nest *n, const Node *v, Expr *x); /* an anchor's value at this point */
 Expr *nest_value(Nest *n, const Node *v);       /* loads or computes (and binds) */
+/* window_gather.c: of a node of NEST_WINDOW_T that another nest computes: its value at the current point */
+Expr *nest_windows_of(Nest *n, const Node *v);
 Expr *nest_address(Nest *n, const Layout *l, Shape shape, const Coord *at);
 Expr *nest_load(Nest *n, const Node *v, const Coord *at);
 void nest_store(Nest *n, const Node *v, Expr *x); /* at the current point */

@@ -168,6 +168,40 @@ static void rule_pool(void **state)
                3, "the contraction comes in phases");
 }
 
+/* ---- gather ---- */
+
+#define POOLED(attrs)                                                                              \
+    T "%0 = Input f32 [2,16,4,4] #dy\n%1 = Input f32 [2,16,8,8] #x\n"                              \
+      "%2 = MaxPoolIndex %1 " attrs "\n%3 = MaxPoolGrad %0 %2 " attrs " size=(8,8)\n"
+#define THREE "kernel_size=(3,3) stride=(2,2) padding=(1,1)"
+
+static void rule_gather(void **state)
+{
+    (void)state;
+    expect(POOLED(THREE) "%4 = Mul %3 %1\n%5 = Sum %4 axes=13\noutput s %5\n",
+           "window: %2 anchor\nreduce: %3 pre, %4 pre, %5 anchor; it gathers from whole windows: its input must be stored\n");
+    expect(POOLED(THREE) "%4 = Sum %3 axes=13\noutput s %4\n",
+           "window: %2 anchor\nreduce: %3 pre, %4 anchor; it gathers from whole windows: its input must be stored\n");
+    expect_mode(POOLED(THREE) "%4 = Mul %3 %1\n%5 = Sum %4 axes=13\noutput s %5\n", true, "gather",
+                "window: %2 anchor\n"
+                "window_t: %3 anchor; it gathers from whole windows: its input must be stored\n"
+                "reduce: %4 pre, %5 anchor; only sums read it: they compute it where they sum\n");
+    expect_why(POOLED(THREE) "%4 = Mul %3 %1\n%5 = Sum %4 axes=13\noutput s %5\noutput x %3\n", 4,
+               "only sums read it: they compute it where they sum");
+    expect_why(POOLED(THREE) "%4 = Sum %3 axes=13\noutput s %4\noutput x %3\n", 4,
+               "a sum is not taken inside of its producer's kernel");
+    /* 25 taps at a distance of 1: 25 windows */
+    expect_why(T "%0 = Input f32 [2,16,8,8] #dy\n%1 = Input f32 [2,16,8,8] #x\n"
+                 "%2 = MaxPoolIndex %1 kernel_size=(5,5) stride=(1,1) padding=(2,2)\n"
+                 "%3 = MaxPoolGrad %0 %2 kernel_size=(5,5) stride=(1,1) padding=(2,2) size=(8,8)\n"
+                 "%4 = Sum %3 axes=13\noutput s %4\n",
+               4, "a sum is not taken inside of its producer's kernel");
+    /* a mean over part of a window would need its size */
+    expect_why(T "%0 = Input f32 [2,16,4,4] #dy\n%1 = AvgPoolGrad %0 kernel_size=(3,3) stride=(2,2) padding=(1,1) "
+                 "size=(8,8)\n%2 = Sum %1 axes=13\noutput s %2\n",
+               2, "a sum is not taken inside of its producer's kernel");
+}
+
 /* ---- prologue ---- */
 
 #define SQUARES T "%0 = Input f32 [2,3,8,8] #x\n%1 = Mul %0 %0\n%2 = Sum %1 axes=13\noutput y %2\n"
@@ -333,6 +367,7 @@ int main(void)
         cmocka_unit_test(rule_row),
         cmocka_unit_test(rule_epilogue),
         cmocka_unit_test(rule_pool),
+        cmocka_unit_test(rule_gather),
         cmocka_unit_test(rule_prologue),
         cmocka_unit_test(window_prologue),
         cmocka_unit_test(rule_sibling),
