@@ -184,7 +184,7 @@ gpu-check: all check-programs
 
 peers: all
 	@tests/peers/venv.sh $(BUILD)/peers/venv
-	@BUILD=$(BUILD) $(BUILD)/peers/venv/bin/python tests/peers/run.py $(if $(ROWS),--rows $(ROWS)) \
+	@BUILD=$(BUILD) $(BUILD)/peers/venv/bin/python -B tests/peers/run.py $(if $(ROWS),--rows $(ROWS)) \
 	    $(if $(THREADS),--threads $(THREADS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 check-examples: all

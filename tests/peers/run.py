@@ -43,8 +43,9 @@ class Neighbour:
 def block_size(contestant):
     """How many runs fill a block; from a few after the first, which may compile."""
     contestant.first = contestant.times(1)[0]
-    for _ in range(2):
-        ms = min(contestant.times(2))
+    ms = contestant.times(1)[0]
+    if ms < 1e3 * BLOCK:
+        ms = min(contestant.times(5))
     return max(1, min(MOST, round(1e3 * BLOCK / ms)))
 
 

@@ -11,6 +11,7 @@ class Peer:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # its threads spin in its own runs only
         self.session = ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
         x = load_file(folder / "input.safetensors")["input"]
         self.binding = self.session.io_binding()

@@ -6,73 +6,82 @@ import time
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 import models
 from make_models import loss_of
 from rows import optimizer
 
+ENOUGH = 2  # seconds of looking which memory format is the faster
 
-def step_of(model, row, x, y, optim):
-    def step():
-        optim.zero_grad(set_to_none=True)
-        loss = loss_of(row.model, model(x), x, y)
+
+class Call:
+    """A model that is ready to run, in a memory format."""
+
+    def __init__(self, row, folder, compiled, form):
+        self.row, self.weights = row, folder / "weights.safetensors"
+        infer = row.phase == "infer"
+        self.model = (models.inference if infer else models.start)(row, folder).train(not infer).to(memory_format=form)
+        x, y = models.data(row)
+        self.x = x.to(memory_format=form) if x.dim() == 4 else x
+        self.y = y if row.classes else self.x
+        self.forward = torch.compile(self.model) if compiled else self.model
+        self.optim = None if infer else self.optimizer(0.0)
+        self.run = torch.inference_mode()(self.infer) if infer else self.step
+
+    def optimizer(self, lr):
+        name, arguments = optimizer(self.row)
+        return getattr(torch.optim, name)(self.model.parameters(), **{**arguments, "lr": lr})
+
+    def infer(self):
+        return self.forward(self.x)
+
+    def step(self):
+        self.optim.zero_grad(set_to_none=True)
+        loss = loss_of(self.row.model, self.forward(self.x), self.x, self.y)
         loss.backward()
-        optim.step()
+        self.optim.step()
         return loss
-    return step
+
+    def results(self):
+        if self.row.phase == "infer":
+            return {"output": np.ascontiguousarray(self.run().numpy())}
+        self.model.load_state_dict(load_file(self.weights))
+        timed, self.optim = self.optim, self.optimizer(self.row.lr)
+        losses = [self.run().item()]
+        grads = {k: np.ascontiguousarray(p.grad.numpy()) for k, p in self.model.named_parameters()}
+        losses += [self.run().item() for _ in range(models.STEPS - 1)]
+        self.model.load_state_dict(load_file(self.weights))
+        self.optim = timed
+        return {**grads, "losses": np.array(losses, dtype=np.float32)}
+
+
+def probe(call):
+    """Seconds of a run: the best of a few, after the first."""
+    call.run()
+    end, times = time.perf_counter() + ENOUGH, []
+    while not times or (len(times) < 5 and time.perf_counter() < end):
+        begin = time.perf_counter()
+        call.run()
+        times.append(time.perf_counter() - begin)
+    return min(times)
 
 
 class Peer:
     def __init__(self, row, folder, threads, variant):
         torch.set_num_threads(threads)
         torch.set_flush_denormal(True)
-        self.row, self.folder, self.variant = row, folder, variant
-        self.call = self.choose()
-
-    def make(self, last, lr=0.0):
-        """The call that is timed, and the model in it."""
-        row, compiled = self.row, self.variant == "compile"
-        form = {"memory_format": torch.channels_last} if last else {}
-        x, y = models.data(row)
-        x = x.to(**form)
-        y = x if not row.classes else y
         if row.phase == "infer":
-            model = models.inference(row, self.folder).to(**form)
-            call = lambda: model(x)  # noqa: E731
-            if compiled:
-                import torch._inductor.config as inductor
-                inductor.freezing = True
-                fast = torch.compile(model)
-                call = lambda: fast(x)  # noqa: E731
-            return torch.inference_mode()(call), model
-        model = models.start(row, self.folder).to(**form).train()
-        name, arguments = optimizer(row)
-        optim = getattr(torch.optim, name)(model.parameters(), **{**arguments, "lr": lr})
-        return step_of(torch.compile(model) if compiled else model, row, x, y, optim), model
-
-    def choose(self):
-        calls = [self.make(False)[0]]
-        if self.variant == "eager" and self.row.model != "mlp":
-            calls.append(self.make(True)[0])
-        return min(calls, key=self.probe) if len(calls) > 1 else calls[0]
-
-    @staticmethod
-    def probe(call):
-        times = []
-        for _ in range(4):
-            begin = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - begin)
-        return min(times)
+            import torch._inductor.config as inductor
+            inductor.freezing = True
+        forms = [torch.contiguous_format]
+        if variant == "eager" and row.model != "mlp":
+            forms.append(torch.channels_last)
+        calls = [Call(row, folder, variant == "compile", form) for form in forms]
+        self.call = min(calls, key=probe) if len(calls) > 1 else calls[0]
 
     def run(self):
-        self.call()
+        self.call.run()
 
     def results(self):
-        if self.row.phase == "infer":
-            return {"output": self.call().numpy().copy()}
-        step, model = self.make(False, self.row.lr)
-        losses = [step().item()]
-        grads = {k: p.grad.numpy().copy() for k, p in model.named_parameters()}
-        losses += [step().item() for _ in range(models.STEPS - 1)]
-        return {**grads, "losses": np.array(losses, dtype=np.float32)}
+        return self.call.results()
