@@ -1,4 +1,5 @@
 """Those who are measured: a built program of sinter, and workers in Python. Both answer lines on their stdin."""
+import importlib.util
 import json
 import os
 import pathlib
@@ -28,7 +29,11 @@ def of(row, wanted):
 
 
 def call(*command, **more):
-    return subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True, **more)
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **more)
+    if done.returncode:
+        why = done.stderr.strip().splitlines() or ["it says nothing"]
+        raise RuntimeError(f"{pathlib.Path(command[0]).name} {command[1]} exits with {done.returncode}: {why[-1]}")
+    return done
 
 
 # ---- what a row needs ----
@@ -49,12 +54,19 @@ def build(row, folder):
     return time.perf_counter() - begin
 
 
+def stamp(row):
+    """What the row's files depend on."""
+    sources = [ROOT / "tests" / "peers" / "models.py", ROOT / "tests" / "torch" / "make_models.py"]
+    return f"{row._replace(goals={})} {[source.stat().st_mtime for source in sources]}"
+
+
 def prepare(row, folder):
     """Makes the row's files where they are not there yet; returns what sinter's own bench knows of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "ready").exists():
+    ready = folder / "ready"
+    if not ready.exists() or ready.read_text() != stamp(row):
         call(PYTHON, ROOT / "tests" / "peers" / "models.py", row.name, folder, env=environment(2))
-        (folder / "ready").touch()
+        ready.write_text(stamp(row))
     seconds = build(row, folder)
     call(folder / "program", "bench", "--phase", row.phase, "--batch", row.batch, "--duration", "0.01", "--threads",
          "1,2", "--json", folder / "bench.json")
@@ -105,7 +117,7 @@ class Contestant:
             return
         try:
             what()
-        except (RuntimeError, OSError, ValueError, subprocess.CalledProcessError) as e:
+        except (RuntimeError, OSError, ValueError) as e:
             self.reason = f"n/a: {e}"
 
     def check(self):
@@ -177,7 +189,7 @@ class Absent:
 
 
 def installed(name):
-    return subprocess.run([PYTHON, "-c", f"import {MODULES[name]}"], capture_output=True).returncode == 0
+    return importlib.util.find_spec(MODULES[name]) is not None
 
 
 def start(name, row, folder, threads):
@@ -192,6 +204,27 @@ def start(name, row, folder, threads):
 
 
 # ---- the setting ----
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def machine_seconds():
+    """CPU time that all processes have had."""
+    words = pathlib.Path("/proc/stat").read_text().split(maxsplit=4)
+    return sum(map(int, words[1:4])) / TICK
+
+
+def own_seconds(everyone):
+    """CPU time that the contestants have had."""
+    total = 0
+    for c in everyone:
+        try:
+            words = pathlib.Path(f"/proc/{c.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(words[11]) + int(words[12])
+        except OSError:
+            pass
+    return total / TICK
+
 
 def machine():
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()

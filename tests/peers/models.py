@@ -78,10 +78,12 @@ def export_ncnn(row, folder):
 
 def attempt(what, row, folder):
     """An export that fails is a reason in the table."""
+    failed = folder / f"{what.__name__}.failed"
+    failed.unlink(missing_ok=True)
     try:
         what(row, folder)
     except Exception as e:  # noqa: BLE001 - whatever it is, it is the reason
-        (folder / f"{what.__name__}.failed").write_text(f"{type(e).__name__}: {e}".splitlines()[0])
+        failed.write_text(f"{type(e).__name__}: {e}".splitlines()[0])
 
 
 def main():

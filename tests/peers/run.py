@@ -49,6 +49,18 @@ def block_size(contestant):
     return max(1, min(MOST, round(1e3 * BLOCK / ms)))
 
 
+def take_turns(row, able, rounds):
+    """The rounds; returns the share of the machine that others had meanwhile."""
+    spent = lambda: contestants.machine_seconds() - contestants.own_seconds(able)  # noqa: E731
+    before, begin = spent(), time.monotonic()
+    with Neighbour(row.busy):
+        for _ in range(rounds):
+            for c in (c for c in able if not c.reason):
+                time.sleep(REST)
+                c.attempt(lambda c=c: c.blocks.append(c.times(c.runs + 1)[1:]))
+    return (spent() - before) / ((time.monotonic() - begin) * os.cpu_count())
+
+
 def measure(row, threads, rounds, names, folder):
     """The result of a row: a dictionary for every contestant, with its blocks of milliseconds."""
     everyone = [contestants.start(name, row, folder, threads) for name in names]
@@ -57,29 +69,25 @@ def measure(row, threads, rounds, names, folder):
         c.attempt(lambda c=c: setattr(c, "runs", block_size(c)))
     for c in able:
         c.attempt(c.check)
-    with Neighbour(row.busy):
-        for _ in range(rounds):
-            for c in (c for c in able if not c.reason):
-                time.sleep(REST)
-                c.attempt(lambda c=c: c.blocks.append(c.times(c.runs + 1)[1:]))
+    others = take_turns(row, able, rounds)
     results = {c.name: c.result() for c in everyone}
     for c in everyone:
         c.close()
-    return results
+    return {"others": others, "contestants": results}
 
 
 def one_row(row, threads, options):
     folder = WORK / row.name
     facts = contestants.prepare(row, folder)
-    results = measure(row, threads, options.rounds, contestants.of(row, options.peers), folder)
-    return table.digest({"row": row.name, "threads": threads, "phase": row.phase, **facts, "contestants": results})
+    result = measure(row, threads, options.rounds, contestants.of(row, options.peers), folder)
+    return table.digest({"row": row.name, "threads": threads, "phase": row.phase, **facts, **result})
 
 
 def save(report, options):
     """After every row: a run that is stopped leaves what it has."""
     table.finish(report)
     pathlib.Path(options.json).write_text(json.dumps(report, indent=1))
-    pathlib.Path(options.text).write_text("\n".join([table.text(report), *extras.text(report), ""]))
+    pathlib.Path(options.text).write_text("\n".join([table.text(report), *extras.text(report), *report["failed"], ""]))
 
 
 def arguments():
@@ -102,18 +110,21 @@ def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     WORK.mkdir(parents=True, exist_ok=True)
-    report = {"machine": contestants.machine(), "versions": contestants.versions(), "rows": [], "extras": []}
+    report = {"machine": contestants.machine(), "versions": contestants.versions(), "rows": [], "extras": [], "failed": []}
     for name in options.rows.split(","):
         for threads in map(int, options.threads.split(",")):
             print(f"{name}, {threads} threads ...", file=sys.stderr, flush=True)
-            report["rows"].append(one_row(ROWS[name], threads, options))
+            try:
+                report["rows"].append(one_row(ROWS[name], threads, options))
+            except RuntimeError as e:
+                report["failed"].append(f"{name}, {threads} threads: {e}")
             save(report, options)
     for threads in map(int, options.threads.split(",")) if options.extras == "yes" else ():
         print(f"start and build, {threads} threads ...", file=sys.stderr, flush=True)
         report["extras"].append(extras.measure(WORK, threads))
         save(report, options)
     print(pathlib.Path(options.text).read_text())
-    sys.exit(1 if table.disagree(report) else 0)
+    sys.exit(1 if table.disagree(report) or report["failed"] else 0)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def digest(row):
         c.update(best=min(flat), median=statistics.median(flat), runs=len(flat))
         if name != "sinter" and "sinter" in able:
             c.update(ratio_of(c["blocks"], able["sinter"]["blocks"]))
+            c["ratio_of_bests"] = c["best"] / able["sinter"]["best"]
         if wanted and name != EAGER:
             c["agreement"] = agreement(values_of(c), wanted, row["phase"])
     return row
@@ -97,7 +98,7 @@ def head(report):
     said = ", ".join(f"{peak:.0f} GFLOP/s on {t}" for t, peak in sorted(peaks.items()))
     return [f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['date']}; peak (measured FMAs): {said}",
             "; ".join(f"{k} {v}" for k, v in report["versions"].items()), "",
-            f"{'row':26} {'T':>1} {'contestant':14} {'best ms':>9} {'median':>9} {'sinter is':>9} {'95% interval':>14} "
+            f"{'row':26} {'T':>1} {'contestant':14} {'best ms':>9} {'median':>9} {'sinter is':>9} {'95% interval':>14} {'by best':>8} "
             f"{'%peak':>6} {'MiB':>6} {'first ms':>9}  off by"]
 
 
@@ -105,7 +106,7 @@ def line(row, name, c):
     begin = f"{row['row']:26} {row['threads']:1} {name:14}"
     if "reason" in c:
         return f"{begin} {c['reason']}"
-    ratio = f"{c['ratio']:8.2f}x {c['low']:6.2f}..{c['high']:<6.2f}" if "ratio" in c else " " * 24
+    ratio = f"{c['ratio']:8.2f}x {c['low']:6.2f}..{c['high']:<6.2f} {c['ratio_of_bests']:7.2f}x" if "ratio" in c else " " * 33
     off = c.get("agreement")
     said = "" if not off else " ".join(f"{v:.0e}" for k, v in off.items() if k != "agrees")
     wrong = "  DISAGREES" if off and not off["agrees"] else ""
@@ -118,5 +119,6 @@ def line(row, name, c):
 def text(report):
     lines = head(report)
     for row in report["rows"]:
-        lines += [line(row, name, c) for name, c in row["contestants"].items()] + [""]
+        lines += [line(row, name, c) for name, c in row["contestants"].items()]
+        lines += [f"{'':28} meanwhile other processes had {100 * row['others']:.0f} % of the CPUs", ""]
     return "\n".join(lines)
