@@ -9,6 +9,7 @@
  * can differ where i s is whole: then, and only then, it is computed so here. */
 #include "ops/common.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SIZE, SCALE, MODE, ALIGN, PLANE };
@@ -224,28 +225,49 @@ static double ref_weight(const Line *l, bool align, int64_t i, int64_t p, double
     return fmax(0, 1 - fabs(at - (double)p));
 }
 
-static void run(const Node *n, Shape small, Shape big, double *x, double *y, bool transposed)
+/* Of all inputs in all outputs of a dimension, [output][input]. */
+static double *ref_weights(const Node *n, int d, Shape small, Shape big)
 {
-    int64_t c[MAX_RANK], p[MAX_RANK];
-    Line l[2] = {line_of(n, 0, small, big), line_of(n, 1, small, big)};
-    const AttrVal *scale = &n->attr[SCALE];
+    Line l = line_of(n, d, small, big);
     bool align = n->attr[ALIGN].i[0];
-    for (int64_t i = 0; i < shape_count(big); i++) {
-        ref_coords(big, i, c);
-        memcpy(p, c, sizeof p);
-        if (!transposed) y[i] = 0;
-        for (p[2] = 0; p[2] < small.dim[2]; p[2]++) {
-            for (p[3] = 0; p[3] < small.dim[3]; p[3]++) {
-                double w = ref_weight(&l[0], align, c[2], p[2], scale->f) *
-                           ref_weight(&l[1], align, c[3], p[3], scale->f2);
-                double *at = &x[ref_index(small, p)];
-                if (transposed)
-                    *at += w * y[i];
-                else
-                    y[i] += w * *at;
-            }
+    double *w = malloc(sizeof *w * (size_t)(l.out * l.in)), scale = n->attr[SCALE].f;
+    if (!w) fatal(EXIT_MEMORY, "cannot allocate %lld weights", (long long)(l.out * l.in));
+    if (d) scale = n->attr[SCALE].f2;
+    for (int64_t i = 0; i < l.out * l.in; i++)
+        w[i] = ref_weight(&l, align, i / l.in, i % l.in, scale);
+    return w;
+}
+
+/* One output; the same plane of x. Rows and columns of weight 0, nearly all, are passed over. */
+static void run_pixel(const double *rows, const double *columns, Shape small, double *x, double *y,
+                      bool transposed)
+{
+    int64_t w = small.dim[3];
+    for (int64_t p = 0; p < small.dim[2]; p++) {
+        for (int64_t q = 0; rows[p] != 0 && q < w; q++) {
+            double *at = &x[p * w + q], by = rows[p] * columns[q];
+            if (by == 0) continue;
+            if (transposed)
+                *at += by * *y;
+            else
+                *y += by * *at;
         }
     }
+}
+
+static void run(const Node *n, Shape small, Shape big, double *x, double *y, bool transposed)
+{
+    double *rows = ref_weights(n, 0, small, big), *columns = ref_weights(n, 1, small, big);
+    int64_t h = small.dim[2], w = small.dim[3];
+    for (int64_t i = 0; i < shape_count(big); i++) {
+        int64_t column = i % big.dim[3], row = i / big.dim[3] % big.dim[2];
+        int64_t plane = i / big.dim[3] / big.dim[2];
+        if (!transposed) y[i] = 0;
+        run_pixel(rows + row * h, columns + column * w, small, x + plane * h * w, &y[i],
+                  transposed);
+    }
+    free(rows);
+    free(columns);
 }
 
 static void ref(const Node *n, const double *const *in, double *out)
