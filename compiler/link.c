@@ -112,11 +112,12 @@ void link_executable(Arena *a, const Object *obj, int nobj, const char *out, boo
     if (!rt) fatal(EXIT_TOOL, "the runtime library libsinter_rt.a is not installed beside sinter");
     const char *cc = getenv("SINTER_CC");
     char *dir = file_temp_dir(a), *exe = arena_printf(a, "%s/program", dir);
-    static const char *const flags[] = {"-pie", "-s", "-Wl,--gc-sections,--build-id=none",
+    static const char *const flags[] = {"-pie", "-Wl,--gc-sections,--build-id=none",
                                         "-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code"};
     static const char *const libs[] = {"-lm", "-lpthread"};
     argv[n++] = (char *)(cc ? cc : "cc");
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) argv[n++] = (char *)flags[i];
+    if (!keep_temps) argv[n++] = "-s";
 #ifdef SINTER_SAN
     argv[n++] = SINTER_SAN; /* the runtime library was built so */
 #endif

@@ -4,7 +4,7 @@
 #include "backend.h"
 
 /* Writes `out` through a temporary name. fatal() without `cc` (EXIT_TOOL) or when it cannot write
- * (EXIT_WRITE). */
+ * (EXIT_WRITE). keep_temps: the folder of objects stays, and `out` keeps its names for perf and gdb. */
 void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps);
 /* Links the objects alone into a shared object in dir, for this process. -> its path */
 char *link_shared(Arena *a, const Object *obj, int nobj, const char *dir);

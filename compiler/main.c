@@ -92,7 +92,7 @@ static const Flag flags[] = {
      AT(tolerance)},
     {"--json", NULL, "verify: one JSON object instead of tables", FLAG_BOOL, AT(json)},
     {"--time", NULL, "time of every stage", FLAG_BOOL, AT(time)},
-    {"--save-temps", NULL, "keeps the object files", FLAG_BOOL, AT(save_temps)},
+    {"--save-temps", NULL, "keeps the object files, and names in OUT for perf and gdb", FLAG_BOOL, AT(save_temps)},
 };
 enum { NFLAGS = sizeof flags / sizeof flags[0] };
 
