@@ -220,6 +220,28 @@ static int find_word(const char *word, const char *const *names)
     return names[i] ? i : -1;
 }
 
+/* The place of a word that must be among the names. */
+static int known_word(const char *what, const char *kind, const char *word,
+                      const char *const *names)
+{
+    int i = find_word(word, names);
+    if (i < 0) unknown_word(what, kind, word, names);
+    return i;
+}
+
+/* "a,b": what `add` does with each word's place among the names. */
+static void each_word(CompileOptions *o, const char *list, const char *what, const char *kind,
+                      const char *const *names, void (*add)(CompileOptions *, int))
+{
+    char word[32];
+    for (const char *p = list; *p; p += *p == ',') {
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        add(o, known_word(what, kind, word, names));
+        p += n;
+    }
+}
+
 /* Keeps the list in the order of machine_cuda_names, each name once. */
 static void add_arch(CompileOptions *o, int index)
 {
@@ -233,18 +255,9 @@ static void add_arch(CompileOptions *o, int index)
     o->narch++;
 }
 
-/* "cuda", "cuda:sm_80,sm_90" */
 static void set_gpus(Args *a, const char *list)
 {
-    char word[32];
-    for (const char *p = list; *p; p += *p == ',') {
-        size_t n = strcspn(p, ",");
-        snprintf(word, sizeof word, "%.*s", (int)n, p);
-        int i = find_word(word, machine_cuda_names);
-        if (i < 0) unknown_word("target", "cuda:", word, machine_cuda_names);
-        add_arch(&a->o, i);
-        p += n;
-    }
+    each_word(&a->o, list, "target", "cuda:", machine_cuda_names, add_arch);
 }
 
 /* "cpu", "cpu:x86-64-v3", "x86-64-v3", or GPUs. */
@@ -256,29 +269,12 @@ static void set_target(Args *a, const char *text)
         return;
     }
     if (!strcmp(text, "cpu")) name = machine_names[0];
-    int i = find_word(name, machine_names);
-    if (i < 0) unknown_word("target", "cpu:", name, machine_names);
-    a->o.machine = machine_names[i];
+    a->o.machine = machine_names[known_word("target", "cpu:", name, machine_names)];
 }
 
-static void set_emit(Args *a, const char *list)
+static void add_emit(CompileOptions *o, int index)
 {
-    char word[32];
-    for (const char *p = list; *p; p += *p == ',') {
-        size_t n = strcspn(p, ",");
-        snprintf(word, sizeof word, "%.*s", (int)n, p);
-        int i = find_word(word, emit_names);
-        if (i < 0) unknown_word("kind of output", "", word, emit_names);
-        a->o.emit |= 1u << i;
-        p += n;
-    }
-}
-
-static void set_provider(Args *a, const char *word)
-{
-    int i = find_word(word, provider_names);
-    if (i < 0) unknown_word("provider", "", word, provider_names);
-    a->o.provider = (Provider)i;
+    o->emit |= 1u << index;
 }
 
 static void apply_flag(Args *a, const Flag *f, char *value)
@@ -307,10 +303,10 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         set_target(a, value);
         break;
     case FLAG_EMIT:
-        set_emit(a, value);
+        each_word(&a->o, value, "kind of output", "", emit_names, add_emit);
         break;
     case FLAG_PROVIDER:
-        set_provider(a, value);
+        a->o.provider = (Provider)known_word("provider", "", value, provider_names);
         break;
     case FLAG_NO_FUSE:
         a->o.no_fuse = true;
@@ -370,7 +366,7 @@ static void add_word(Args *a, char *word)
     a->word[a->nword++] = word;
 }
 
-/* `bench SPEC --predict` is a verb of the compiler's own. */
+/* `bench SPEC --predict` is a verb of the compiler's own; without it, it is the program's. */
 static bool is_short(const Args *a)
 {
     return a->verb && !a->predicts && find_word(a->verb, short_verbs) >= 0;
@@ -420,14 +416,7 @@ static void parse(Args *a, int argc, char **argv)
     if (is_short(a)) a->verb = "run";
     check_stages(a->o.dump, "--dump");
     check_stages(a->o.stop_after, "--stop-after");
-    if (a->o.no_fuse_rule) {
-        bool known = false;
-        for (int i = 0; fuse_rule_names[i]; i++)
-            known = known || !strcmp(fuse_rule_names[i], a->o.no_fuse_rule);
-        if (!known)
-            usage("C001", diag_nearest(a->o.no_fuse_rule, fuse_rule_names),
-                  "unknown fusion rule '%s'", a->o.no_fuse_rule);
-    }
+    if (a->o.no_fuse_rule) known_word("fusion rule", "", a->o.no_fuse_rule, fuse_rule_names);
 }
 
 /* ---- verbs ---- */
@@ -475,7 +464,6 @@ static int verb_bench(Args *a)
     take_spec(a);
     if (a->o.out) usage("C001", NULL, "'bench' keeps no program: leave out -o");
     if (a->o.provider) usage("C001", NULL, "'bench --predict' counts kernels of ours alone: leave out --provider");
-    if (!a->o.predict) usage("C001", NULL, "'bench' needs --predict; to measure: sinter build, then OUT bench");
     if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
     if (!predict_has_board(a->o.arch[0]))
         usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);
