@@ -279,6 +279,8 @@ static void print_winograd(Buf *b, const Winograd *w)
     buf_printf(b, "  Winograd F(%lldx%lld, %lldx%lld): %lld blocks of %lld tiles, %lld times %lld channel blocks", r, r,
                taps, taps, (long long)w->blocks, (long long)w->block, (long long)w->groups,
                (long long)w->group);
+    if (w->gradient)
+        buf_printf(b, " by %lld in %lld chunks", (long long)w->cgroup, (long long)w->chunks);
     buf_printf(b, " in %lld parts; product %dx%dx%d; %s\n", (long long)w->parts, w->rows, w->cols, BLOCK,
                w->gradient   ? "both operands transformed"
                : w->prepared ? "weights prepared"

@@ -84,8 +84,8 @@ typedef struct Library {
 
 /* Winograd's algorithm F(m x m, 3 x 3) for a contraction (winograd.h): its axes, its tiles of n x n inputs, and how they
  * are cut into blocks, each of which is one task or, by output channels, `parts` of them. A gradient by weights is
- * F(3 x 3, m x m), summed over all tiles: a block is what is summed in registers at a time, a task one block of
- * channels c. */
+ * F(3 x 3, m x m), summed over all tiles: a block is what is transformed and summed at a time; a task sums `cgroup` by
+ * `group` blocks of channels over the blocks of one of GroupSchedule.split chunks. */
 typedef struct Winograd {
     bool gradient; /* by weights */
     int m, r, n; /* n = m + r - 1 */
@@ -98,6 +98,8 @@ typedef struct Winograd {
     int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels */
     int64_t stride;                  /* floats from one tile's transformed inputs to the next one's */
     int64_t kstride;                 /* gradient: the same of B's */
+    int64_t cgroup;                  /* gradient: blocks of channels c of a task */
+    int64_t chunk, chunks;           /* gradient: blocks of tiles of a task, and how many such chunks there are */
     int64_t weights;                 /* transformed weights, in floats: [n*n][k blocks][c][BLOCK] */
     bool prepared;                   /* they are made once after the weights changed, not at every run */
 } Winograd;

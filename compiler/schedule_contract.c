@@ -531,11 +531,12 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
 
     if (gs->winograd) {
         schedule_phase(s, gs, 0);
-        gs->split = 1; /* its sums over tiles are cut in its own way */
+        const Winograd *w = gs->winograd;
+        gs->split = w->gradient ? w->chunks : 1; /* sums over tiles are cut in their own way */
         gs->split_axis = -1;
-        winograd_loops(gs->winograd, &gs->con[0]);
-        *(gs->winograd->prepared ? &gs->kept : &gs->workspace) =
-            gs->winograd->weights * FLOAT_BYTES;
+        winograd_loops(w, &gs->con[0]);
+        *(w->prepared ? &gs->kept : &gs->workspace) = w->weights * FLOAT_BYTES;
+        if (gs->split > 1) gs->workspace += gs->split * s->value[n->id].count * FLOAT_BYTES;
         return;
     }
     const Contract *first = &gs->con[0].con;

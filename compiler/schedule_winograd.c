@@ -6,6 +6,7 @@
  * of tiles streams. Not here: the matrices (winograd.h), the loops (nests/winograd.c). */
 #include "schedule.h"
 #include "winograd.h"
+#include <math.h>
 #include <string.h>
 
 enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
@@ -206,53 +207,86 @@ static void try_all(Choice *q, int m)
 
 /* ---- gradients by weights ---- */
 
+static double sums_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->cgroup * BLOCK * w->group * BLOCK) * FLOAT_BYTES;
+}
+
+static double operands_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->block * (w->stride + w->kstride)) * FLOAT_BYTES;
+}
+
+/* Sums are read and written for every block of tiles; each group of channels transforms the other operand again. */
 static double gradient_time(const Choice *q, const Winograd *w)
 {
-    const double gemm = 0.7;
-    double products = w->n * w->n, tiles = q->tiles;
-    double v = products * tiles * (double)w->stride * FLOAT_BYTES;
-    double u = products * tiles * (double)w->kstride * FLOAT_BYTES;
-    double work = products * tiles * q->k * q->channels / gemm;
-    work += tiles * (q->channels * q->in + q->k * q->out) + q->k * q->channels * 4 * products;
-    /* both are written and read once, U once more for every block of channels */
-    double stream = stream_time(q->s->machine, v + u, 2);
-    stream += stream_time(q->s->machine, u / (double)w->blocks, (double)w->blocks * q->channels / BLOCK);
-    return larger(work, stream) + 0.2 * stream;
+    const double gemm = 0.8;
+    const Machine *m = q->s->machine;
+    double products = w->n * w->n, cgroups = ceil(q->channels / BLOCK) / (double)w->cgroup;
+    double work = products * q->tiles * q->k * q->channels / gemm;
+    work += q->tiles * (q->channels * q->in * (double)w->parts + q->k * q->out * cgroups);
+    work += (double)w->chunks * q->k * q->channels * 4 * products;
+    double scratch = sums_bytes(w) + operands_bytes(w), tasks = (double)(w->chunks * w->parts) * cgroups;
+    double passes = (double)w->blocks * cgroups * (double)w->parts;
+    const double share = 2.0 / 3; /* three quarters of L2 are theirs, not half */
+    double stream = stream_time(m, scratch * share, 2 * passes / share);
+    double idle = larger(1, (double)LEAST_TASKS / tasks);
+    return (larger(work, stream) + 0.2 * stream) * idle;
+}
+
+/* The last of a row of tiles may have less of each; the rest shares. */
+static int even_rows(int64_t height, int64_t most)
+{
+    return (int)up(height, up(height, most));
+}
+
+/* Tasks of cgroup by group blocks of channels, `block` tiles at a time. */
+static void try_gradient_sizes(Choice *q, Winograd w, int64_t cgroup, int64_t group, int64_t block)
+{
+    enum { CHUNKS = 16, MOST_PARTIAL_BYTES = 8 << 20 };
+    const Machine *m = q->s->machine;
+    int per_block = (int)up(BLOCK, m->lanes);
+    w.cgroup = cgroup;
+    w.group = group;
+    w.parts = w.groups = q->kblocks / group;
+    w.stride = (cgroup + 1) * BLOCK; /* not a power of 2: rows lie in different sets of the cache */
+    w.kstride = (group + 1) * BLOCK;
+    w.cols = m->vregs >= 32 && group % 2 == 0 && per_block == 1 ? 2 : 1;
+    int v = w.cols * per_block;
+    w.rows = even_rows(cgroup * BLOCK, (m->vregs - schedule_registers_beside(v, false)) / v);
+    w.block = block;
+    w.blocks = up((int64_t)q->tiles, block);
+    int64_t partial = (int64_t)(q->k * q->channels) * TAPS * TAPS * FLOAT_BYTES;
+    int64_t tasks = up((int64_t)q->channels, BLOCK) / cgroup * w.parts, chunks = up(CHUNKS, tasks);
+    while (chunks > 1 && chunks * partial > MOST_PARTIAL_BYTES) chunks--;
+    w.chunk = up(w.blocks, chunks);
+    w.chunks = up(w.blocks, w.chunk);
+    double time = gradient_time(q, &w);
+    double scratch = sums_bytes(&w) + operands_bytes(&w), l2 = (double)m->l2 * 3 / 4;
+    if (scratch > (l2 < SCRATCH_BYTES ? l2 : SCRATCH_BYTES) || time >= q->least) return;
+    q->least = time;
+    q->best = w;
 }
 
 static void try_gradient(Choice *q)
 {
-    enum { M = 4, BLOCK_OF_TILES = 64, MOST_BYTES = 256 << 20 };
-    const Machine *m = q->s->machine;
+    enum { M = 4, MOST_BLOCK = 64 };
     WinogradMatrices x = winograd_matrices(TAPS, M);
     Winograd w = q->best;
+    int64_t cblocks = up((int64_t)q->channels, BLOCK);
     w.m = M;
     w.r = TAPS;
     w.n = x.n;
-    q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 4 * x.n * x.n;
-    q->out = (x.n + M) * winograd_operations(x.g, x.n, M) + 4 * x.n * x.n;
+    w.weights = 0;
+    q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 2 * x.n * x.n;
+    q->out = (x.n + M) * winograd_operations(x.g, x.n, M) + 2 * x.n * x.n;
     for (int d = 0; d < 2; d++) w.tiles[d] = up(q->c->axis[w.row[d]].extent, M);
-    int64_t tiles = q->c->axis[w.batch].extent * w.tiles[0] * w.tiles[1];
-    q->tiles = (double)tiles;
-    w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
-    w.kstride = (q->kblocks + 1) * BLOCK;
-    w.block = up(tiles, up(tiles, BLOCK_OF_TILES));
-    w.blocks = up(tiles, w.block);
-    int64_t tasks = up((int64_t)q->channels, BLOCK), bytes = w.n * w.n * BLOCK * BLOCK * FLOAT_BYTES;
-    w.parts = 1;
-    while (q->kblocks % (2 * w.parts) == 0 &&
-           (tasks * w.parts < LEAST_TASKS || q->kblocks / w.parts * bytes > m->l2 / 3))
-        w.parts *= 2;
-    w.groups = w.parts;
-    w.group = q->kblocks / w.parts;
-    int per_block = (int)up(BLOCK, m->lanes);
-    w.cols = m->vregs >= 32 && w.group % 2 == 0 && per_block == 1 ? 2 : 1;
-    int v = w.cols * per_block;
-    int64_t most = (m->vregs - schedule_registers_beside(v, false)) / v;
-    for (w.rows = BLOCK; w.rows > most;) w.rows /= 2;
-    w.weights = w.n * w.n * tiles * (w.stride + w.kstride);
-    if (w.weights * FLOAT_BYTES > MOST_BYTES || w.group * bytes > SCRATCH_BYTES) return;
-    if (gradient_time(q, &w) < q->least) q->best = w;
+    q->tiles = (double)(q->c->axis[w.batch].extent * w.tiles[0] * w.tiles[1]);
+    for (int64_t cgroup = 1; cgroup <= cblocks; cgroup++)
+        for (int64_t group = 1; group <= q->kblocks; group++)
+            for (int64_t block = LEAST_TILES; block <= MOST_BLOCK; block += LEAST_TILES)
+                if (cblocks % cgroup == 0 && q->kblocks % group == 0)
+                    try_gradient_sizes(q, w, cgroup, group, block);
 }
 
 /* ---- the choice ---- */

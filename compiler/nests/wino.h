@@ -47,6 +47,7 @@ typedef struct Product {
     LBuf *ubuf, *vbuf, *mbuf;
     Expr *u, *v, *m;       /* addresses of the first elements */
     int64_t steps, u_step, v_step;
+    Expr *count;           /* of steps, where it is not `steps` every time; or NULL */
     int64_t u_col, v_row;  /* from one vector, one row to the next */
     int64_t m_row, m_col;
     int rows, cols;

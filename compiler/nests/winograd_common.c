@@ -111,14 +111,19 @@ static void all_steps(const Accumulators *q)
 {
     enum { UNROLL = 4 };
     LB *b = q->n->b;
-    int64_t whole = q->p->steps / UNROLL;
-    if (whole) {
-        Expr *s = lb_for_n(b, FOR_SERIAL, whole, "s");
+    Expr *count = q->p->count, *whole = count ? x_divi(b, count, UNROLL) : x_i64(b, q->p->steps / UNROLL);
+    if (count || q->p->steps >= UNROLL) {
+        Expr *s = lb_for(b, FOR_SERIAL, whole, "s");
         Expr *k = lb_for_n(b, FOR_UNROLL, UNROLL, "q");
         step(q, x_add(b, x_muli(b, s, UNROLL), k));
         nest_close(q->n, 2);
     }
-    for (int64_t s = whole * UNROLL; s < q->p->steps; s++) step(q, x_i64(b, s));
+    if (count) {
+        Expr *s = lb_for(b, FOR_SERIAL, x_modi(b, count, UNROLL), "s");
+        step(q, x_add(b, x_muli(b, whole, UNROLL), s));
+        lb_end(b);
+    }
+    for (int64_t s = q->p->steps / UNROLL * UNROLL; !count && s < q->p->steps; s++) step(q, x_i64(b, s));
 }
 
 /* Fills the accumulators, or empties them into m. */
