@@ -385,7 +385,7 @@ Blob *blob_build(Arena *a, const BlobInput *in)
 static RtImage put_image(Buf *b, const Image *x, uint32_t kind, const Object *o)
 {
     return (RtImage){
-        .arch = x->arch, .kind = kind, .data = append(b, o->data, o->size), .size = o->size};
+        .arch = x->arch, .exact = x->exact, .kind = kind, .data = append(b, o->data, o->size), .size = o->size};
 }
 
 void blob_add_images(Blob *b, const Images *images)

@@ -50,6 +50,7 @@ void images_compile(Images *out, Func *const *f, int nfunc, const Machine *const
     for (int i = 0; i < nm; i++) {
         const char *digits = strpbrk(m[i]->cpu, "0123456789");
         out->v[i] = (Image){.machine = m[i], .arch = digits ? (unsigned)atoi(digits) : 0};
+        out->v[i].exact = digits && strchr(digits, 'a');
         job[i] = (Job){.f = f, .nfunc = nfunc, .o = o, .out = &out->v[i]};
     }
     compile_all(job, nm);

@@ -8,6 +8,7 @@ enum { MOST_ARCHS = 8 };
 typedef struct Image { /* of one architecture */
     const Machine *machine;
     unsigned arch;     /* 80 of "sm_80" */
+    bool exact;        /* "sm_90a": for that capability alone */
     Object cubin, ptx; /* malloc'ed; PTX: text that ends with a 0 byte, which counts */
     Object log;        /* malloc'ed text: what the assembler says of each kernel */
 } Image;

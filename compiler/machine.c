@@ -31,6 +31,8 @@ static const Machine machines[] = {
      "cuda", 108, GPU_TASKS, PROVIDER_SINTER},
     {"sm_90", "nvptx64-nvidia-cuda", "sm_90", "", "", 16, 48, 1, 2, 1, 256 * KIB, 1 * MIB, 50 * MIB,
      "cuda", 132, GPU_TASKS, PROVIDER_SINTER},
+    {"sm_90a", "nvptx64-nvidia-cuda", "sm_90a", "", "", 16, 48, 1, 2, 1, 256 * KIB, 1 * MIB, 50 * MIB,
+     "cuda", 132, GPU_TASKS, PROVIDER_SINTER},
     {"sm_120", "nvptx64-nvidia-cuda", "sm_120", "", "", 16, 48, 1, 2, 1, 128 * KIB, 1 * MIB, 48 * MIB,
      "cuda", 170, GPU_TASKS, PROVIDER_SINTER},
 };
@@ -38,7 +40,7 @@ static const Machine machines[] = {
 const char *const machine_names[] = {"native",    "x86-64-v2", "x86-64-v3",
                                      "x86-64-v4", "aarch64",   NULL};
 
-const char *const machine_cuda_names[] = {"sm_80", "sm_90", "sm_120", NULL};
+const char *const machine_cuda_names[] = {"sm_80", "sm_90", "sm_90a", "sm_120", NULL};
 
 /* Bytes of the data (or unified) cache of a level on the first processor; what sysconf does not
  * know, sysfs may. */

@@ -51,7 +51,7 @@ static const Flag flags[] = {
     {"-o", "OUT", "where the program goes", FLAG_TEXT, AT(out)},
     {"--target", "cpu[:NAME]", "native (default), x86-64-v2, x86-64-v3, x86-64-v4, aarch64",
      FLAG_TARGET, 0},
-    {"--target", "cuda[:ARCH,..]", "a program for GPUs as well: sm_80 (default), sm_90, sm_120",
+    {"--target", "cuda[:ARCH,..]", "a program for GPUs as well: sm_80 (default), sm_90, sm_90a, sm_120",
      FLAG_TARGET, 0},
     {"--emit", "WHAT,..",
      "exe (default); cuda, ptx, cubin: a GPU's kernels beside OUT; manifest: what is known of them",

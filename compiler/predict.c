@@ -36,15 +36,10 @@ static GpuBound main_bound(const Total *t)
     return b;
 }
 
-static bool runs(const Gpu *g, const char *arch)
-{
-    return atoi(arch + strlen("sm_")) <= atoi(g->arch + strlen("sm_"));
-}
-
 bool predict_has_board(const char *arch)
 {
     const Gpu *g = gpus;
-    while (g->name && !runs(g, arch)) g++;
+    while (g->name && !gpu_runs(g, arch)) g++;
     return g->name;
 }
 
@@ -53,7 +48,7 @@ static const Manifest *code_for(const Gpu *g, Manifest *const *m, int n)
 {
     const Manifest *best = NULL;
     for (int i = 0; i < n; i++)
-        if (runs(g, m[i]->arch)) best = m[i];
+        if (gpu_runs(g, m[i]->arch)) best = m[i];
     return best;
 }
 

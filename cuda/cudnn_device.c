@@ -3,6 +3,7 @@
  * counts, clocks and sizes; CUDA C++ Programming Guide, "Compute Capabilities", for limits. The keys are those that
  * cuDNN 9.8 and later ask for. Ranks of engines may differ on another product of the same architecture. */
 #include "cudnn.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,10 +36,17 @@ static int write_json(const Gpu *g, char *text, size_t size)
         (long long)g->memory_clock, (long long)g->l2, (long long)g->memory);
 }
 
+/* "sm_90a" is a way to compile for sm_90. */
+static bool is_arch(const Gpu *g, const char *arch)
+{
+    size_t n = strlen(g->arch);
+    return !strncmp(g->arch, arch, n) && (!arch[n] || !strcmp(arch + n, "a"));
+}
+
 int cudnn_device_json(const char *arch, char *text, size_t size)
 {
     for (size_t i = 0; i < sizeof gpus / sizeof gpus[0]; i++) {
-        if (strcmp(gpus[i].arch, arch) != 0) continue;
+        if (!is_arch(&gpus[i], arch)) continue;
         int n = write_json(&gpus[i], text, size);
         return n > 0 && (size_t)n < size;
     }

@@ -1,4 +1,5 @@
-/* The image that suits a device: the cubin of its major capability with the highest minor that is not above its own;
+/* The image that suits a device: the cubin of its major capability with the highest minor that is not above its own, or
+ * the one that is for its capability and no other;
  * else PTX, which the driver compiles. A driver that takes no cubin (the virtual one) gets the PTX, too. */
 #include "err.h"
 #include "internal.h"
@@ -7,12 +8,19 @@
 
 enum { LOG = 2048 };
 
+/* Is the image's code for this device? */
+static bool is_for(const Cuda *c, const RtImage *x)
+{
+    int arch = (int)x->arch, own = c->capability;
+    if (x->exact) return arch == own;
+    return arch <= own && (x->kind == RT_PTX || arch / 10 == own / 10);
+}
+
 static const RtImage *best_cubin(const Cuda *c)
 {
     const RtImage *x = RT_AT(c->model, RtImage, c->model->images), *best = NULL;
     for (uint32_t i = 0; i < c->model->nimages; i++, x++) {
-        bool fits = x->kind == RT_CUBIN && (int)x->arch / 10 == c->capability / 10 && (int)x->arch <= c->capability;
-        if (fits && (!best || x->arch > best->arch)) best = x;
+        if (x->kind == RT_CUBIN && is_for(c, x) && (!best || x->arch >= best->arch)) best = x;
     }
     return best;
 }
@@ -21,7 +29,7 @@ static const RtImage *ptx(const Cuda *c)
 {
     const RtImage *x = RT_AT(c->model, RtImage, c->model->images);
     for (uint32_t i = 0; i < c->model->nimages; i++, x++) {
-        if (x->kind == RT_PTX && (int)x->arch <= c->capability) return x;
+        if (x->kind == RT_PTX && is_for(c, x)) return x;
     }
     return NULL;
 }
@@ -43,7 +51,8 @@ static void architectures(const Cuda *c, char *text, size_t size)
     const RtImage *x = RT_AT(c->model, RtImage, c->model->images);
     text[0] = 0;
     for (uint32_t i = 0; i < c->model->nimages && n < size; i++, x++) {
-        if (x->kind == RT_CUBIN) n += (size_t)snprintf(text + n, size - n, "%ssm_%u", n ? ", " : "", x->arch);
+        if (x->kind == RT_CUBIN)
+            n += (size_t)snprintf(text + n, size - n, "%ssm_%u%s", n ? ", " : "", x->arch, x->exact ? "a" : "");
     }
 }
 

@@ -56,7 +56,8 @@ static char *images(const RtModel *m)
     for (uint32_t i = 0; i < m->nimages; i++) {
         bool first = i == 0 || x[i].kind != x[i - 1].kind;
         const char *kind = !first ? "" : x[i].kind == RT_PTX ? "PTX " : "cubin ";
-        char *more = rt_format("%s%s%ssm_%u", all, !i ? "" : first ? ", " : " ", kind, x[i].arch);
+        char *more = rt_format("%s%s%ssm_%u%s", all, !i ? "" : first ? ", " : " ", kind, x[i].arch,
+                               x[i].exact ? "a" : "");
         free(all);
         all = more;
     }
@@ -105,6 +106,7 @@ static void json_images(RtJson *j, const RtModel *m)
         rt_json_object(j, NULL);
         rt_json_str(j, "kind", x[i].kind == RT_PTX ? "ptx" : "cubin");
         rt_json_int(j, "arch", x[i].arch);
+        rt_json_bool(j, "exact", x[i].exact);
         rt_json_int(j, "bytes", (int64_t)x[i].size);
         rt_json_end_object(j);
     }

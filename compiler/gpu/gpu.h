@@ -2,6 +2,7 @@
  * Everything here is predicted from data sheets and counts; nothing is measured. */
 #ifndef GPU_GPU_H
 #define GPU_GPU_H
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Limits of a compute capability. */
@@ -28,6 +29,8 @@ typedef struct Gpu {
 extern const GpuArch gpu_archs[]; /* end with a NULL name */
 extern const Gpu gpus[];
 const GpuArch *gpu_arch_find(const char *name); /* NULL: unknown */
+bool gpu_runs(const Gpu *g, const char *arch); /* code of arch? That of "sm_90a" runs on boards of sm_90 alone. */
+bool gpu_is(const Gpu *g, const char *arch);   /* is arch, with or without the "a", the board's own? */
 
 /* ---- occupancy ---- */
 

@@ -45,6 +45,12 @@ for file in k.cu k.sm_80.ptx k.sm_80.cubin k.sm_90.ptx k.sm_90.cubin; do
 done
 check "the source is CUDA C" grep -q '__global__' "$work/k.cu"
 check "a PTX of its architecture" grep -q '^.target sm_90' "$work/k.sm_90.ptx"
+must "builds for one capability alone" build --target=cuda:sm_90a -o "$work/only"
+only() { SINTER_CUDA_VIRTUAL=$PWD/${BUILD:-build}/libsinter_cuda_virtual.so SINTER_VIRTUAL_DEVICE=$1 "$work/only" run --device cuda:virtual \
+    --input "$f.input.safetensors" --weights "$f.init.safetensors" --output "$work/q.safetensors"; }
+check "info says so" grep -q 'cuda .*cubin sm_90a, PTX sm_90a' <("$work/only" info)
+refuses "which is not another device's" 5 'error\[G004\].*code for sm_90a, not for' only sm_120
+check "but runs on its own" only sm_90
 check "a stage of its own in dumps" sh -c "'$sinter' build '$f.yaml' --infer-only --target=cuda -o '$work/n' --stop-after=cuda --dump=cuda | grep -q __global__"
 check "a stopped build leaves no program" test ! -e "$work/n"
 
