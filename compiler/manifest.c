@@ -79,7 +79,7 @@ static LaunchFacts facts_of(const Facts *f, const Kernel *k, uint32_t index)
 {
     LaunchFacts l = {.kernel = k, .func = f->blob->kernel[RT_CUDA].v[index]};
     l.stats = cuda_stats_find(f->stats, f->nstats, l.func->name);
-    bug_if(!l.stats, "the cubin has no kernel %s", l.func->name);
+    bug_if(!l.stats, "nothing was counted of kernel %s", l.func->name);
     l.geometry = backend_nvrtc.launch(l.func);
     l.work = func_work(f->a, l.func);
     GpuBlock b = {(int)threads_of(&l.geometry), l.stats->registers, l.stats->shared + (int)l.geometry.shared};
@@ -103,14 +103,13 @@ static ProgramFacts program_facts(const Facts *f, const BlobProgram *p, int inde
     return out;
 }
 
-Manifest *manifest_build(Arena *a, const char *model, const Blob *blob, const BlobProgram *program, int nprogram,
-                         const Image *image)
+Manifest *manifest_build(Arena *a, const char *model, const char *arch, const Blob *blob, const BlobProgram *program,
+                         int nprogram, const CudaStats *stats, int nstats)
 {
     Manifest *m = NEW(a, Manifest);
-    Facts f = {.a = a, .blob = blob, .arch = gpu_arch_find(image->machine->cpu)};
-    bug_if(!f.arch, "the table of GPUs has no %s", image->machine->cpu);
-    f.stats = cuda_stats(a, &image->cubin, image->log.data, &f.nstats);
-    *m = (Manifest){.model = model, .arch = image->machine->cpu, .program = NEWN(a, ProgramFacts, nprogram + 1)};
+    Facts f = {.a = a, .blob = blob, .arch = gpu_arch_find(arch), .stats = stats, .nstats = nstats};
+    bug_if(!f.arch, "the table of GPUs has no %s", arch);
+    *m = (Manifest){.model = model, .arch = arch, .program = NEWN(a, ProgramFacts, nprogram + 1)};
     for (int i = 0; i < nprogram; i++)
         if (program[i].device == RT_CUDA) m->program[m->n++] = program_facts(&f, &program[i], i);
     return m;
@@ -161,7 +160,7 @@ static json_t *times_json(const char *arch, const GpuWork *w)
 {
     json_t *o = json_object();
     for (const Gpu *g = gpus; g->name; g++) {
-        if (strcmp(g->arch, arch) != 0) continue;
+        if (!gpu_is(g, arch)) continue;
         GpuTime t = gpu_time(g, w);
         set(o, g->name, json_pack("{s:f, s:s, s:f}", "us", 1e6 * t.seconds, "bound", gpu_bound_name(t.bound), "waves",
                                   t.waves));
@@ -184,6 +183,14 @@ static void add_resources(json_t *o, const LaunchFacts *l)
                                   gpu_limit_name(occ->limit)));
 }
 
+/* What a template was specialised by: its tile, loops, strides. */
+static json_t *template_json(const Skeleton *k)
+{
+    json_t *o = json_pack("{s:s}", "name", k->name);
+    for (int i = 0; i < k->define.n; i++) set(o, k->define.v[i].name, json_integer(k->define.v[i].value));
+    return o;
+}
+
 static json_t *launch_json(const char *arch, const LaunchFacts *l, bool prepare)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:b}", "kernel", l->func->name, "layers", l->kernel->layers, "nest",
@@ -196,6 +203,7 @@ static json_t *launch_json(const char *arch, const LaunchFacts *l, bool prepare)
     set(o, "instructions", mix_json(&l->stats->all));
     set(o, "main_loop", mix_json(&l->stats->main));
     if (l->stats->main.op[SASS_HMMA]) set(o, "slots_per_hmma", json_real(cuda_slots_per_hmma(l->stats)));
+    if (l->func->skeleton) set(o, "template", template_json(l->func->skeleton));
     set(o, "predicted", times_json(arch, &l->model));
     return o;
 }

@@ -29,9 +29,9 @@ typedef struct Manifest {
     ProgramFacts *program;
 } Manifest;
 
-/* Of the GPU's programs among those that the blob was built of; image: their kernels, compiled. */
-Manifest *manifest_build(Arena *a, const char *model, const Blob *blob, const BlobProgram *program, int nprogram,
-                         const Image *image);
+/* Of the GPU's programs among those that the blob was built of; stats: of their kernels on arch, by name. */
+Manifest *manifest_build(Arena *a, const char *model, const char *arch, const Blob *blob, const BlobProgram *program,
+                         int nprogram, const CudaStats *stats, int nstats);
 /* JSON: an object for each architecture, with what each board of the table is predicted to need. */
 void manifest_print(Buf *out, Manifest *const *m, int n);
 const char *manifest_phase(const BlobProgram *p);   /* "train-step", "infer" */

@@ -325,37 +325,57 @@ static CodegenOptions codegen_options(const Pipeline *p)
     return c;
 }
 
-/* Counts of what was compiled, where they were asked for: the manifest beside OUT, a prediction. */
+/* Counts of the kernels: of the image that holds them; without one they are compiled apart. */
+static const CudaStats *count_kernels(Pipeline *p, const Blob *blob, const Images *images, int arch, int *n)
+{
+    const Image *x = &images->v[arch];
+    *n = blob->kernel[RT_CUDA].n;
+    if (images->n) return cuda_stats(p->perm, &x->cubin, x->log.data, n);
+    return cuda_probe(p->perm, blob->kernel[RT_CUDA].v, *n, p->gpu[arch]->cpu, !p->o->no_cache);
+}
+
+/* What is known of the launches, where it was asked for: the manifest beside OUT, a prediction. */
 static void write_counts(Pipeline *p, const Blob *blob, const BlobProgram *prog, int n, const Images *images)
 {
     Manifest *m[MOST_ARCHS];
     Buf text = {0};
+    int narch = p->o->narch, nstats;
     if (!(p->o->emit & EMIT_MANIFEST) && !p->o->predict) return;
-    for (int i = 0; i < images->n; i++)
-        m[i] = manifest_build(p->perm, spec_name(p->spec), blob, prog, n, &images->v[i]);
+    for (int i = 0; i < narch; i++) {
+        const CudaStats *stats = count_kernels(p, blob, images, i, &nstats);
+        m[i] = manifest_build(p->perm, spec_name(p->spec), p->gpu[i]->cpu, blob, prog, n, stats, nstats);
+    }
     if (p->o->predict) {
-        predict_print(&text, m, images->n, p->o->json);
+        predict_print(&text, m, narch, p->o->json);
         fputs(text.s, stdout);
     } else {
-        manifest_print(&text, m, images->n);
+        manifest_print(&text, m, narch);
         write_beside(p, "manifest.json", text.s, text.n);
     }
     buf_free(&text);
 }
 
-/* The GPUs' kernels, if there are any, compiled into the blob. -> false: stop here */
+/* Modules of kernels, or only counts of each kernel? */
+static bool wants_images(const Pipeline *p)
+{
+    const CompileOptions *o = p->o;
+    unsigned files = EMIT_CUDA | EMIT_PTX | EMIT_CUBIN;
+    return o->narch && (wants_exe(o) || o->emit & files || wants_dump(p, "cuda") || wants_dump(p, "ptx"));
+}
+
+/* The GPUs' kernels, if they are wanted, compiled into the blob. -> false: stop here */
 static bool emit_images(Pipeline *p, Blob *blob, const BlobProgram *prog, int n)
 {
     Images images = {0};
     CodegenOptions c = codegen_options(p);
     p->program = NULL;
-    if (p->o->narch) {
+    if (wants_images(p)) {
         images_compile(&images, blob->kernel[RT_CUDA].v, blob->kernel[RT_CUDA].n, p->gpu,
                        p->o->narch, &c);
         blob_add_images(blob, &images);
     }
     Buf none = {0}, ptx = {images.v[0].ptx.data, 0, 0};
-    bool stop = after(p, "cuda", print_text, p->o->narch ? &images.source : &none);
+    bool stop = after(p, "cuda", print_text, images.n ? &images.source : &none);
     stop = after(p, "ptx", print_text, &ptx) || stop;
     if (!stop) write_kernels(p, &images);
     if (!stop) write_counts(p, blob, prog, n, &images);

@@ -36,6 +36,9 @@ const CudaStats *cuda_stats_find(const CudaStats *s, int n, const char *kernel);
 double cuda_slots_per_hmma(const CudaStats *s);
 const char *sass_name(SassOp op); /* "HMMA" */
 
+/* The same of kernels that are compiled apart, each once for all models that have it; use_cache false: again. */
+CudaStats *cuda_probe(Arena *a, Func *const *f, int n, const char *arch, bool use_cache);
+
 /* The two halves. sass_read: names and instructions of a cubin's kernels. ptxas_read: fills in the resources of
  * the kernel that is called s->name; false: the log does not speak of it. */
 CudaStats *sass_read(Arena *a, const Object *cubin, int *n);

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_ENTRIES = 4096, MOST_BYTES = 1 << 30, MARK = RT_SHA256_HEX };
+enum { MOST_ENTRIES = 32768, MOST_BYTES = 1 << 30, MARK = RT_SHA256_HEX };
 
 static void digest(const void *p, size_t n, char hex[RT_SHA256_HEX + 1])
 {
