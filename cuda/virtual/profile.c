@@ -60,10 +60,11 @@ static void write_entry(FILE *f, const Entry *e)
 #define COUNTS(C)                                                                                  \
     C(instructions)                                                                                \
     C(mma) C(ldmatrix) C(barriers) C(load_requests) C(load_sectors) C(store_requests)              \
-        C(store_sectors) C(load_bytes) C(store_bytes) C(shared_requests) C(shared_phases) C(flops)
+        C(store_sectors) C(load_bytes) C(store_bytes) C(shared_requests) C(shared_phases) C(loop_requests) C(loop_phases) C(flops)
     COUNTS(COUNT)
     double factor = p->shared_requests ? (double)p->shared_phases / (double)p->shared_requests : 1;
-    fprintf(f, ", \"bank_conflict_factor\": %.4f}", factor);
+    double loop = p->loop_requests ? (double)p->loop_phases / (double)p->loop_requests : 1;
+    fprintf(f, ", \"bank_conflict_factor\": %.4f, \"main_loop_conflict_factor\": %.4f}", factor, loop);
 }
 
 static void write_all(FILE *f)

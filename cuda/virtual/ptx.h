@@ -43,6 +43,7 @@ typedef struct PtxProfile {                  /* exact counts, added to what is t
     uint64_t shared_requests, shared_phases; /* phases/requests = bank-conflict factor; 1.0: none. A request is what
                                                  the hardware serves at once: 32 lanes of up to 4 bytes, 16 of 8, 8 of
                                                  16 (and each 8x8 matrix of ldmatrix) */
+    uint64_t loop_requests, loop_phases;     /* of these: by instructions of the main loop, the one that computes most */
     uint64_t flops;                          /* fp32 and mma; an FMA is 2 */
 } PtxProfile;
 

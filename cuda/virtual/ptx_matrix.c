@@ -165,7 +165,12 @@ static void run_mma(Warp *w, const Inst *in)
     multiply(k, a, b, c);
     write_d(w, in, c);
     w->count.mma++;
-    w->count.flops += 2u * M * N * (unsigned)k;
+    w->count.flops += ptx_matrix_flops(in) * LANES;
+}
+
+unsigned ptx_matrix_flops(const Inst *in)
+{
+    return in->fn == run_mma ? 2u * M * N * in->vec / LANES : 0;
 }
 
 /* ---- builders ---- */

@@ -122,12 +122,15 @@ static unsigned count_phases(uint32_t mask, const uint64_t *at, unsigned bytes, 
 void count_shared(Warp *w, uint32_t mask, const uint64_t *at, unsigned bytes)
 {
     int n = bytes <= 4 ? LANES : bytes == 8 ? LANES / 2 : LANES / 4;
+    bool main = w->module->code.v[w->pc - 1].main;
     if (!w->block->launch->profiled) return;
     for (int first = 0; first < LANES; first += n) {
         unsigned phases = count_phases(mask, at, bytes, first, n);
         if (!phases) continue;
         w->count.shared_requests++;
         w->count.shared_phases += phases;
+        w->count.loop_requests += main;
+        w->count.loop_phases += main ? phases : 0;
     }
 }
 

@@ -41,6 +41,7 @@ struct Inst {
     uint8_t base; /* RegClass of an address */
     uint8_t kind; /* bits of a handler's own */
     uint8_t flow; /* a Flow */
+    bool main;    /* in the kernel's main loop */
 };
 
 /* Special registers, at the head of the register file. X(name in PTX, class) */
@@ -153,4 +154,8 @@ struct PtxModule {
 /* ptx_slots.c: gives every virtual register its place. Functions first, then kernels. */
 void ptx_place_specials(PtxModule *m);
 void ptx_place_registers(PtxModule *m, Body *b);
+/* ptx_loop.c */
+void ptx_mark_loop(PtxModule *m, const Body *kernel);
+/* ptx_matrix.c: of one lane of an mma; 0: it is another instruction */
+unsigned ptx_matrix_flops(const Inst *in);
 #endif

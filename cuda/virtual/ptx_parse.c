@@ -485,6 +485,7 @@ static void place_all(PtxModule *m)
     ptx_place_specials(m);
     for (int i = 0; i < m->function.n; i++) ptx_place_registers(m, m->function.v[i]);
     for (int i = 0; i < m->kernel.n; i++) ptx_place_registers(m, &m->kernel.v[i]->body);
+    for (int i = 0; i < m->kernel.n; i++) ptx_mark_loop(m, &m->kernel.v[i]->body);
 }
 
 PtxModule *ptx_load(const char *text, char **error)

@@ -1,6 +1,7 @@
 /* The manifest of every model, for every architecture: no kernel spills, all of them start and stay within their registers
  * and issue slots, what is counted is consistent, and fused programs move less. What NVRTC made of a kernel is kept in the
- * build folder. Rows that are marked have hundreds of kernels and run with MODELS=all, or MODELS=WORD of their name. */
+ * build folder. Rows that are marked have hundreds of kernels, of which the fused ones run with MODELS=all, or MODELS=WORD
+ * of their name. */
 /* clang-format off: cmocka wants these before it */
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +58,7 @@ static json_t *manifest_of(Arena *a, const Row *r, int narch, unsigned emit)
     Setting precision = {"precision", r->precision};
     CompileOptions o = {.spec = r->spec, .out = out, .machine = "x86-64-v3", .emit = emit, .quiet = true};
     o.set = &precision, o.nset = 1;
+    o.no_variants = r->deep;
     for (o.narch = 0; o.narch < narch; o.narch++) o.arch[o.narch] = archs[o.narch];
     assert_int_equal(compile(&o), 0);
     json_error_t e;
@@ -106,7 +108,7 @@ static void check_registers(const json_t *l, double threads)
 static void check_slots(const char *where, const json_t *l)
 {
     const json_t *template = json_object_get(l, "template"), *loop = json_object_get(l, "main_loop"), *products;
-    if (!template) return;
+    if (!template || number(loop, "total") == 0) return; /* a single turn is no loop */
     bool simt = !(products = json_object_get(loop, "HMMA"));
     double most = simt ? 1.25 : number(template, "A_COLUMNS") != 0 ? 5 : 4;
     if (simt) products = json_object_get(loop, "FFMA");
@@ -158,8 +160,8 @@ static const json_t *launches_of(const json_t *arch, const char *phase, const ch
 static void check_pair(const json_t *arch, const char *phase)
 {
     const json_t *fused = launches_of(arch, phase, "fused"), *unfused = launches_of(arch, phase, "unfused");
-    assert_true(!fused == !unfused);
-    if (!fused) return;
+    assert_true(fused || !unfused);
+    if (!unfused) return; /* it does not train, or was built without */
     assert_true(json_array_size(fused) < json_array_size(unfused));
     assert_true(sum_of(fused, "bytes") < sum_of(unfused, "bytes"));
 }

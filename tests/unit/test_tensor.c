@@ -187,12 +187,15 @@ static const char *prefix_of(const OnPtx *t, int i)
     return arena_printf(t->a, "c%02d_", i);
 }
 
-/* Conflicts of banks in the main loop there are none: what little is left is the tail's, once per tile. */
+/* Conflicts of banks there are none in the main loop; what little there is is the tail's, once per tile. */
 static void check_profile(const TensorCase *c, const Func *f, const PtxProfile *p)
 {
     const double most_phases = 1.02, least_used = 0.9;
     double phases = (double)p->shared_phases / (double)p->shared_requests;
     double used = (double)p->store_bytes / (32.0 * (double)p->store_sectors);
+    if (p->loop_phases != p->loop_requests || !p->loop_requests)
+        fail_msg("%s %s, %s: %g accesses of the main loop take %g turns", c->op, c->attrs, f->comment,
+                 (double)p->loop_requests, (double)p->loop_phases);
     if (!(phases <= most_phases)) fail_msg("%s %s, %s: bank conflicts, %.3f", c->op, c->attrs, f->comment, phases);
     if (!(used >= least_used)) fail_msg("%s %s, %s: stores use %.2f of their sectors", c->op, c->attrs, f->comment, used);
 }
@@ -282,7 +285,7 @@ static bool is_new(Code *c, const Skeleton *s)
     return false;
 }
 
-/* One kernel of each configuration and kind, all in one program. */
+/* One kernel of each configuration and kind. */
 static void collect(Code *c)
 {
     for (int i = NCASES - 1; i >= 0; i--) {
@@ -322,20 +325,10 @@ static void check_code(const Code *c, const Func *f, const CudaStats *s)
 static void compile_all(const char *arch, Precision precision, TileMath math)
 {
     Code c = {.a = arena_new(), .arch = arch, .precision = precision};
-    Buf source = {0}, log = {0};
-    Object cubin, ptx;
-    int n;
     collect(&c);
     expect_all(c.seen, math);
-    cuda_prelude(&source);
-    cuda_kernels(&source, c.func.v, c.func.n);
-    cuda_compile(source.s, arch, &cubin, &ptx, &log);
-    const CudaStats *s = cuda_stats(c.a, &cubin, log.s, &n);
-    for (int i = 0; i < c.func.n; i++) check_code(&c, c.func.v[i], cuda_stats_find(s, n, c.func.v[i]->name));
-    free(cubin.data);
-    free(ptx.data);
-    buf_free(&source);
-    buf_free(&log);
+    const CudaStats *s = cuda_probe(c.a, c.func.v, c.func.n, arch, true);
+    for (int i = 0; i < c.func.n; i++) check_code(&c, c.func.v[i], &s[i]);
     arena_free(c.a);
 }
 
