@@ -92,14 +92,16 @@ def save(report, options):
 
 def arguments():
     p = argparse.ArgumentParser()
-    p.add_argument("--rows", default=",".join(ROWS))
+    p.add_argument("--rows")
     p.add_argument("--threads", default="1,2")
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--peers", default="all")
-    p.add_argument("--extras", default="yes", choices=["yes", "no"], help="start to first result, build time")
+    p.add_argument("--extras", choices=["yes", "no"], help="start to first result, build time; no if rows are named")
     p.add_argument("--json", default=str(ROOT / "build" / "peers" / "peers.json"))
     p.add_argument("--text", default=str(ROOT / "build" / "peers" / "peers.txt"))
     options = p.parse_args()
+    options.extras = options.extras or ("no" if options.rows else "yes")
+    options.rows = options.rows or ",".join(ROWS)
     unknown = [name for name in options.rows.split(",") if name not in ROWS]
     if unknown:
         p.error(f"no row {unknown[0]}; there are {' '.join(ROWS)}")
