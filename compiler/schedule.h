@@ -173,6 +173,8 @@ int schedule_registers_beside(int v, bool row_vectors);
 
 /* schedule_sums.c: sums that contractions make on the way; and how many sums a reduction makes. */
 void schedule_sums(Schedule *s);
+int schedule_columns(const ConSchedule *c);       /* the loop over blocks of columns, or -1 */
+int64_t schedule_sum_count(const ConSchedule *c); /* partial sums that a phase leaves for every channel */
 int schedule_anchors(const Schedule *s, const Group *g);
 
 /* schedule_winograd.c: NULL where the direct sum is faster, or the only one that fits. */

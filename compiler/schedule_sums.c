@@ -1,9 +1,10 @@
 /* Sums over the channels of what a contraction computes (statistics of BatchNorm, the two sums of its gradient), taken
- * where it is computed: every tile leaves a partial sum behind, and what it summed need not be read again for that.
+ * where it is computed: every tile, or task of loops, leaves a partial sum behind, and what it summed need not be read
+ * again for that.
  *
- * In: all groups with their schedules. Out: GroupSchedule.sums of the contraction, summed_by of the reduction. Rule: the
- * tiles of templates/kernels/contract.cu can do it, where the reduction's other inputs are there before the contraction
- * runs. Sums are of the float32 accumulators, before they are stored in 16 bits. Groups stay as fusion made them: the
+ * In: all groups with their schedules. Out: GroupSchedule.sums of the contraction, summed_by of the reduction. Rule: on a GPU,
+ * where bytes are dear; where columns are blocks of channels, and the reduction's other inputs are there before the
+ * contraction runs. Sums are of the float32 accumulators, before they are stored in 16 bits. Groups stay as fusion made them: the
  * reduction's kernels add up the partials and do what follows. */
 #include "schedule.h"
 
@@ -42,10 +43,34 @@ static Group *last_producer(const Schedule *s, const Group *r)
     return last;
 }
 
-static bool tile_sums(const ConSchedule *c)
+/* The loop over blocks of columns; -1: columns are not blocked. */
+int schedule_columns(const ConSchedule *c)
+{
+    for (int k = 0; k < c->nloop; k++)
+        if (c->loop[k].role == ROLE_BLK) return k;
+    return -1;
+}
+
+static bool phase_sums(const ConSchedule *c)
 {
     const ConTile *t = &c->tile;
-    return t->config && !t->a_columns && t->batch < 0 && c->con.out.coef[1][c->loop[t->blk].axis] == 1;
+    int k = c->general ? -1 : schedule_columns(c);
+    if (k < 0 || c->con.out.coef[1][c->loop[k].axis] != 1 || c->con.axis[c->loop[k].axis].extent < BLOCK) return false;
+    return !t->config || (!t->a_columns && t->batch < 0);
+}
+
+static int64_t tiles_of(const ConLoop *l)
+{
+    return (l->extent + l->tile - 1) / l->tile;
+}
+
+int64_t schedule_sum_count(const ConSchedule *c)
+{
+    int64_t n = 1;
+    if (c->tile.config) return c->tile.tiles_m;
+    for (int k = 0; k < c->nloop; k++)
+        if (c->loop[k].parallel && c->loop[k].role != ROLE_BLK) n *= tiles_of(&c->loop[k]);
+    return n;
 }
 
 static bool makes_sums(const Schedule *s, const Group *p, const Group *r)
@@ -54,8 +79,8 @@ static bool makes_sums(const Schedule *s, const Group *p, const Group *r)
     if (p->nest != NEST_CONTRACT || p->pool || p->prep != r->prep || gs->library || gs->winograd) return false;
     if (!shape_eq(p->anchor->shape, r->domain) || gs->split > 1 || gs->sums) return false;
     for (int i = 0; i < gs->nphase; i++)
-        if (!tile_sums(&gs->con[i])) return false;
-    return true;
+        if (!phase_sums(&gs->con[i])) return false;
+    return s->machine->processors > 0;
 }
 
 static int64_t smallest_root(int64_t n)
@@ -71,7 +96,7 @@ static void set_partials(const Schedule *s, GroupSchedule *to, const GroupSchedu
     enum { FEW = 64 };
     int64_t channels = (to->group->domain.dim[1] + BLOCK - 1) / BLOCK * BLOCK;
     to->red_tiles = 0;
-    for (int i = 0; i < from->nphase; i++) to->red_tiles += from->con[i].tile.tiles_m;
+    for (int i = 0; i < from->nphase; i++) to->red_tiles += schedule_sum_count(&from->con[i]);
     to->red_rows = 1;
     to->red_chunk = to->red_tiles > FEW ? smallest_root(to->red_tiles) : 1;
     to->red_split = (to->red_tiles + to->red_chunk - 1) / to->red_chunk;
@@ -79,7 +104,8 @@ static void set_partials(const Schedule *s, GroupSchedule *to, const GroupSchedu
     to->workspace = to->partials_at + schedule_anchors(s, to->group) * to->red_split * channels * FLOAT_BYTES;
 }
 
-/* Beside the template, the loops: a task has all rows of its columns (nests/contract_sums.c). */
+/* A task of the loops has one tile of columns; and beside a template, which cuts the rows in its own way, all rows of
+ * these (nests/contract_sums.c). */
 static void one_task_a_column(GroupSchedule *gs)
 {
     for (int p = 0; p < gs->nphase; p++) {
@@ -87,8 +113,9 @@ static void one_task_a_column(GroupSchedule *gs)
         c->ntasks = 1;
         for (int i = 0; i < c->nloop; i++) {
             ConLoop *l = &c->loop[i];
-            l->parallel = l->role == ROLE_BLK && l->extent > l->tile;
-            if (l->parallel) c->ntasks *= (l->extent + l->tile - 1) / l->tile;
+            if (l->role == ROLE_BLK) l->parallel = tiles_of(l) > 1;
+            else if (c->tile.config) l->parallel = false;
+            if (l->parallel) c->ntasks *= tiles_of(l);
         }
     }
 }

@@ -35,6 +35,7 @@ typedef struct LBuf {
     const char *name;  /* a0, a1 ... r0, l0: never from a description */
     LType type;
     int64_t count;     /* elements; every access must lie in [0, count) */
+    int64_t touched;   /* args: the most of them that are read, where that is known to be less; 0: all */
     BufScope scope;
     bool written;      /* args: some STORE goes here */
     int align;         /* bytes, of the base address (args: 64) */

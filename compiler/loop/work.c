@@ -117,8 +117,9 @@ Work func_work(Arena *a, const Func *f)
     c.seen = NEWN(a, int, f->nexprs + 1);
     count_stmt(&c, f->body);
     for (int i = 0; i < f->nargs; i++) {
-        double n = (double)f->buf.v[i]->count;
-        double touched = (c.loads[i] < n ? c.loads[i] : n) + (c.stores[i] < n ? c.stores[i] : n);
+        const LBuf *u = f->buf.v[i];
+        double n = (double)u->count, most = u->touched ? (double)u->touched : n;
+        double touched = (c.loads[i] < most ? c.loads[i] : most) + (c.stores[i] < n ? c.stores[i] : n);
         w.bytes[i] = touched * ltype_size(f->buf.v[i]->type);
         w.moved += w.bytes[i];
     }

@@ -370,6 +370,31 @@ static int64_t decode_tasks(Con *c)
     return tasks;
 }
 
+/* Along dim d of an operand, halo included: how many places its index takes. */
+static int64_t places_along(const Contract *c, const ConIndex *ix, const Layout *l, int d)
+{
+    int64_t all = l->dim[d] + l->lo[d] + l->hi[d], n = 1;
+    for (int a = 0; a < c->naxes; a++)
+        if (ix->coef[d][a]) n *= c->axis[a].extent;
+    if (n >= l->dim[d] && l->block[d] > 1) return (all + BLOCK - 1) / BLOCK * BLOCK;
+    return n < all ? n : all;
+}
+
+/* What is read of an operand: of a strided one, or of one that others read with a halo, not all that is stored. */
+static void note_reads(const Con *c, LBuf *u, int operand)
+{
+    const Group *g = c->n.group;
+    const Node *v = g->anchor->in[operand];
+    const Layout *l = nest_layout(&c->n, v);
+    int64_t n = 1;
+    for (int i = 0; i < g->node.n; i++)
+        for (int k = 0; k < g->node.v[i]->nin; k++)
+            if (g->node.v[i]->in[k] == v && (g->node.v[i] != g->anchor || k != operand)) return;
+    for (int d = 0; d < l->rank; d++)
+        n *= places_along(&c->s->con, operand ? &c->s->con.b : &c->s->con.a, l, d);
+    if (n < u->count) u->touched = n;
+}
+
 static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
 {
     Con c = {.s = NULL};
@@ -383,6 +408,8 @@ static void contract_phase(Arena *a, Loops *out, const Group *g, int phase)
     c.abuf = nest_buf(&c.n, g->anchor->in[0]);
     c.bbuf = c.n.gs->pack_b ? nest_workspace(&c.n, 0, c.n.gs->packed_type, c.n.gs->packed.count)
                             : nest_buf(&c.n, g->anchor->in[1]);
+    note_reads(&c, c.abuf, 0);
+    if (!c.n.gs->pack_b) note_reads(&c, c.bbuf, 1);
     int64_t tasks = decode_tasks(&c);
     con_begin_sums(&c);
     emit_loops(&c, 0);

@@ -1,8 +1,8 @@
 /* Sums over channels of what a contraction computes (schedule_sums.c): [sum][tile][channel], for the reduction to add up.
  *
- * In a template's tail every task has a row of lanes for each sum, and adds to it. The loops know nothing of the
- * template's tiles: a task has all rows of its columns, leaves their sums as those of the first tile, and zeros as those
- * of the others. */
+ * A task has a row of lanes for each sum, and adds to it: in a template's tail, in shared memory; in loops, in registers.
+ * A task of loops is what else is called a tile. But where they stand beside a template, whose tiles they do not know, a
+ * task has all rows of its columns, leaves their sums as those of the first tile, and zeros as those of the others. */
 #include "nests/contract.h"
 
 static int64_t channels_of(const Group *r)
@@ -20,7 +20,7 @@ LBuf *con_tile_sums(Nest *n)
 int64_t con_first_tile(const Con *c)
 {
     int64_t first = 0;
-    for (const ConSchedule *s = c->n.gs->con; s < c->s; s++) first += s->tile.tiles_m;
+    for (const ConSchedule *s = c->n.gs->con; s < c->s; s++) first += schedule_sum_count(s);
     return first;
 }
 
@@ -41,7 +41,7 @@ void con_begin_sums(Con *c)
 {
     LB *b = c->n.b;
     if (!c->n.sums) return;
-    int64_t n = schedule_anchors(c->n.sched, c->n.sums), columns = c->s->loop[c->s->tile.blk].tile;
+    int64_t n = schedule_anchors(c->n.sched, c->n.sums), columns = c->s->loop[schedule_columns(c->s)].tile;
     c->sums_row = columns * BLOCK;
     c->sums = lb_alloc(b, BUF_REGISTER, LT_F32, n * c->sums_row);
     Expr *i = lb_for_n(b, FOR_UNROLL, n * columns, "i"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
@@ -49,28 +49,45 @@ void con_begin_sums(Con *c)
     nest_close(&c->n, 2);
 }
 
+/* Number of the task among those of the same columns. */
+static Expr *number_of(const Con *c)
+{
+    LB *b = c->n.b;
+    Expr *x = x_i64(b, 0);
+    for (int k = 0; k < c->s->nloop; k++) {
+        const ConLoop *l = &c->s->loop[k];
+        if (l->parallel && l->role != ROLE_BLK)
+            x = x_add(b, x_muli(b, x, (l->extent + l->tile - 1) / l->tile), c->par[k]);
+    }
+    return x;
+}
+
 /* One block of columns: its number among the task's, and among all. */
 static void store_block(Con *c, Expr *sum, Expr *j, Expr *block)
 {
     LB *b = c->n.b;
     int64_t tiles = c->n.sched->group[c->n.sums->id].red_tiles, channels = channels_of(c->n.sums);
-    Expr *tile = lb_for_n(b, FOR_SERIAL, c->s->tile.tiles_m, "t"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    bool beside = c->s->tile.config;
+    Expr *tile = beside ? lb_for_n(b, FOR_SERIAL, c->s->tile.tiles_m, "t") : number_of(c);
+    Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v"), *x = NULL;
     Expr *row = x_addi(b, x_add(b, x_muli(b, sum, tiles), tile), con_first_tile(c));
     Expr *to = x_add(b, x_add(b, x_muli(b, row, channels), x_muli(b, block, BLOCK)), v);
     Expr *from = x_add(b, x_add(b, x_muli(b, sum, c->sums_row), x_muli(b, j, BLOCK)), v);
     Expr *first = x_cmp(b, C_EQ, tile, x_i64(b, 0));
-    lb_store(b, con_tile_sums(&c->n), to, x_select(b, first, x_load(b, c->sums, from), x_f32(b, 0)));
-    nest_close(&c->n, 2);
+    x = x_load(b, c->sums, from);
+    lb_store(b, con_tile_sums(&c->n), to, beside ? x_select(b, first, x, x_f32(b, 0)) : x);
+    nest_close(&c->n, 1 + beside);
 }
 
 void con_end_sums(Con *c)
 {
     LB *b = c->n.b;
     if (!c->n.sums) return;
-    const ConLoop *l = &c->s->loop[c->s->tile.blk];
+    int k = schedule_columns(c->s);
+    const ConLoop *l = &c->s->loop[k];
     Expr *sum = lb_for_n(b, FOR_UNROLL, schedule_anchors(c->n.sched, c->n.sums), "k");
     Expr *j = lb_for_n(b, FOR_UNROLL, l->tile, "j");
-    Expr *first = l->parallel ? x_muli(b, c->par[c->s->tile.blk], l->tile) : x_i64(b, 0);
+    Expr *first = l->parallel ? x_muli(b, c->par[k], l->tile) : x_i64(b, 0);
     Expr *block = lb_let(b, x_add(b, first, j), "b");
     lb_if(b, x_cmp(b, C_LT, block, x_i64(b, l->extent)));
     store_block(c, sum, j, block);

@@ -21,6 +21,7 @@
     "graph training\nstate w param f32 " out ",3,3] const(0,0)\n%0 = Input f32 " in "] #x\n%1 = State @w\n"            \
     "%2 = Conv2d %0 %1" attrs "\n%3 = Input f32 [32] #m\n"
 #define WIDE CONV("[3,16,19,21", "[32,16", " padding=(1,1)")
+#define FIRST CONV("[3,3,19,21", "[32,3", " padding=(1,1)")
 /* Small tiles, the last of them not full, and a block of columns that is not: three partials. */
 #define RAGGED                                                                                                         \
     "graph training\nstate w param f32 [48,16,3,3] const(0,0)\n%0 = Input f32 [3,16,11,13] #x\n%1 = State @w\n"       \
@@ -83,7 +84,10 @@ static void who_is_served(void **state)
     expect(RAGGED, "sm_80", 1);
     expect(PHASES, "sm_80", 1);
     expect(WIDE STATISTICS, "x86-64-v3", 0); /* no tiles */
-    expect(CONV("[3,3,19,21", "[32,3", " padding=(1,1)") STATISTICS, "sm_80", 0);
+    expect(FIRST STATISTICS, "sm_80", 1); /* by loops */
+    expect("graph training\nstate w param f32 [9,3,3,3] const(0,0)\n%0 = Input f32 [3,3,19,21] #x\n%1 = State @w\n"
+           "%2 = Conv2d %0 %1\n%3 = Input f32 [9] #m\n" STATISTICS,
+           "sm_80", 0); /* no block of channels */
     expect(WIDE STATISTICS "output d %6\n", "sm_80", 1); /* which the contraction stores, too */
     /* other axes; a maximum; what is computed later; behind pooling; of two sums one behind the other, the first */
     expect(WIDE "%4 = Sum %2 axes=14\noutput output %2\noutput s %4\n", "sm_80", 0);
@@ -130,6 +134,7 @@ static void numbers(void **state)
     (void)state;
     check_numbers(WIDE STATISTICS, 19, true); /* 1197 rows by 64 */
     check_numbers(RAGGED, 7, false);
+    check_numbers(FIRST STATISTICS, 1197, true);
 }
 
 static void numbers_in_phases(void **state)
