@@ -270,14 +270,14 @@ static void find_prep(Fuse *f)
     }
 }
 
-Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule)
+Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule, const Machine *m)
 {
     Groups *out = NEW(a, Groups);
     out->graph = g;
     out->of = NEWN(a, Group *, g->node.n + 1);
     out->stage = NEWN(a, Stage, g->node.n + 1);
     out->why = NEWN(a, const char *, g->node.n + 1);
-    Fuse f = {.a = a, .g = g, .out = out, .enable = enable, .disabled = disabled_rule};
+    Fuse f = {.a = a, .g = g, .out = out, .enable = enable, .disabled = disabled_rule, .m = m};
     f.prep = NEWN(a, bool, g->node.n + 1);
     f.mark = NEWN(a, int, g->node.n + 1);
     find_prep(&f);

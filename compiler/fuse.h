@@ -10,6 +10,7 @@ typedef struct Fuse {
     Groups *out;
     bool enable;
     const char *disabled;
+    const Machine *m; /* NULL: a CPU */
     bool *prep; /* by node id */
     int *mark;  /* by node id: visited in walk number */
     int walk;

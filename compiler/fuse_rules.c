@@ -146,14 +146,65 @@ int fuse_count(const Fuse *f, const Group *g, Stage s)
     return n;
 }
 
+/* Do only windows like n's read what the group computes? */
+static bool only_windows_read(const Fuse *f, const Node *n, const Group *g)
+{
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *v = g->node.v[i];
+        if (fuse_wanted(f, v)) return false;
+        for (int k = v->id + 1; k < f->g->node.n; k++) {
+            const Node *u = f->g->node.v[k];
+            bool alike = v == n->in[0] && u->op->nest == NEST_WINDOW && same_window(u, n);
+            for (int j = 0; j < u->nin; j++)
+                if (u->in[j] == v && f->out->of[u->id] != g && !alike) return false;
+        }
+    }
+    return true;
+}
+
+int64_t group_strip(const Node *pool)
+{
+    enum { MOST = 4, LEAST = 3 };
+    Window w = pool->op->window(pool);
+    const Shape *in = &pool->in[0]->shape;
+    if (!op_is(pool, "MaxPool2d") || w.adaptive) return 0;
+    for (int d = 0; d < 2; d++)
+        if (w.kernel[d] != w.stride[d] + 1 || w.pad[d] != 1 || w.dilation[d] != 1 || in->dim[2 + d] % w.stride[d]) return 0;
+    for (int64_t q = MOST; q >= LEAST; q--)
+        if (pool->shape.dim[3] % q == 0) return q;
+    return 0;
+}
+
+/* May windows that overlap be followed down the plane? Where what lies before them is dear to store and their input is
+ * made of few channels, so that units of 16 x 16 channels have no use; and where there are strips enough for all
+ * processors. Beyond the plane's edge nothing can be read but vectors. */
+static const char *joins_strip(const Fuse *f, const Node *n, const Group *g)
+{
+    enum { STRIPS = 8 }; /* of a processor: threads in 16s */
+    int64_t q = group_strip(n), most = f->m ? STRIPS * f->m->processors : 0;
+    if (!most || !q || g->anchor->in[0]->shape.dim[1] >= BLOCK) return "its windows overlap or are padded";
+    if (n->shape.dim[1] % (STRIP_BLOCKS * BLOCK)) return "its windows overlap, and its channels are no whole columns";
+    int64_t strips = n->shape.dim[0] * (n->shape.dim[1] / (STRIP_BLOCKS * BLOCK)) * (n->shape.dim[3] / q);
+    if (strips < most) return "its windows overlap, and too few strips of them lie side by side";
+    for (int i = 0; i < g->node.n; i++)
+        for (int k = 0; k < g->node.v[i]->nin; k++) {
+            const Node *in = g->node.v[i]->in[k];
+            if (g->node.v[i] != g->anchor && f->out->of[in->id] != g && in->shape.rank > 1)
+                return "its windows overlap, and what is computed before reads a tensor";
+        }
+    return only_windows_read(f, n, g) ? NULL : "others read its input, which is stored anyway";
+}
+
 /* Pooling on the accumulators of a contraction, before anything is stored. */
 static const char *rule_pool(Fuse *f, Node *n, Group *g)
 {
     enum { MOST_TAPS = 4 }; /* accumulators that one pooled value may need at once */
     if (n->op->nest != NEST_WINDOW || g->nest != NEST_CONTRACT) return "";
     Window w = n->op->window(n);
-    if (!window_is_tiling(&w)) return "its windows overlap or are padded";
-    if (w.kernel[0] * w.kernel[1] > MOST_TAPS)
+    bool tiling = window_is_tiling(&w);
+    const char *why = tiling ? NULL : joins_strip(f, n, g);
+    if (why) return why;
+    if (tiling && w.kernel[0] * w.kernel[1] > MOST_TAPS)
         return "its windows are larger than the accumulator tile";
     Contract c;
     if (g->anchor->op->contract(g->anchor, 1, &c)) return "the contraction comes in phases";
@@ -162,7 +213,7 @@ static const char *rule_pool(Fuse *f, Node *n, Group *g)
     if (!plain_index(&c, &c.a, 1) || !plain_index(&c, &c.out, 1) || !plain_index(&c, &c.b, 0))
         return "channel groups may cut vectors";
     for (int i = 0; i < 2; i++)
-        if (n->in[0]->shape.dim[2 + i] % w.kernel[i])
+        if (tiling && n->in[0]->shape.dim[2 + i] % w.kernel[i])
             return "the plane is not a multiple of the window";
     if (g->pool && !(g->pool->in[0] == n->in[0] && same_window(g->pool, n)))
         return "another pooling already ends this kernel";
@@ -171,6 +222,7 @@ static const char *rule_pool(Fuse *f, Node *n, Group *g)
             if (f->out->stage[g->node.v[i]->id] > STAGE_POST)
                 return "another pooling already ends this kernel";
         g->pool = n;
+        g->strip = !tiling;
         g->tail = n->shape;
     }
     if (fuse_count(f, g, STAGE_POOL) == GROUP_MOST_ANCHORS) return too_many;
@@ -202,22 +254,6 @@ static bool works_on_pack(const Group *g)
         for (int k = 0; k < g->node.v[i]->nin; k++)
             if (op_is(g->node.v[i]->in[k], "Pack")) return true;
     return false;
-}
-
-/* Do only windows like n's read what the group computes? */
-static bool only_windows_read(const Fuse *f, const Node *n, const Group *g)
-{
-    for (int i = 0; i < g->node.n; i++) {
-        const Node *v = g->node.v[i];
-        if (fuse_wanted(f, v)) return false;
-        for (int k = v->id + 1; k < f->g->node.n; k++) {
-            const Node *u = f->g->node.v[k];
-            bool alike = v == n->in[0] && u->op->nest == NEST_WINDOW && same_window(u, n);
-            for (int j = 0; j < u->nin; j++)
-                if (u->in[j] == v && f->out->of[u->id] != g && !alike) return false;
-        }
-    }
-    return true;
 }
 
 /* Costs no more than the load that it follows: worth doing again in every window that holds the element. */

@@ -13,6 +13,7 @@ typedef enum Stage {
     STAGE_LAST,   /* elementwise over the pooled output */
 } Stage;
 
+enum { STRIP_BLOCKS = 4 }; /* blocks of channels of a strip: what is loaded for one serves all */
 enum { GROUP_MOST_ANCHORS = 8 }; /* reductions, or poolings, that one kernel takes */
 
 typedef struct Group {
@@ -22,6 +23,7 @@ typedef struct Group {
     bool prep;        /* depends on state and constants only: runs once after the weights changed */
     Node *anchor;     /* first anchor; NULL in pointwise groups */
     Node *pool;       /* first node of STAGE_POOL */
+    bool strip;       /* its windows overlap: a task follows group_strip of them side by side down the plane */
     Shape domain;     /* elementwise domain: of STAGE_PRE where there is one, else of the anchor's
                          output */
     Shape tail;       /* shape that the next elementwise node must have to join */
@@ -43,6 +45,8 @@ typedef struct Groups {
  * Cut after 200 bytes. */
 const char *group_layers(Arena *a, const Group *g);
 int group_line(const Group *g); /* YAML line of the first layer, 0: none */
+
+int64_t group_strip(const Node *pool); /* fuse_rules.c: windows side by side; 0: they cannot be followed so */
 
 bool node_is_leaf(const Node *n); /* Input, State, Scalar, Const */
 #endif

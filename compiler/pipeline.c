@@ -215,7 +215,7 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
     graph_verify(g, "simplify");
     if (after(p, "simplify", print_graph, g)) return NULL;
 
-    Groups *gs = fuse(a, g, fused, o->no_fuse_rule);
+    Groups *gs = fuse(a, g, fused, o->no_fuse_rule, p->m);
     groups_verify(gs);
     if (after(p, "fuse", print_groups, gs)) return NULL;
 

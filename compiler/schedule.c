@@ -186,6 +186,9 @@ void schedule_halo(Schedule *s, const Group *g)
     for (int p = 0; p < CON_MAX_PHASES && n->op->contract(n, p, &c); p++) {
         if (w) winograd_widen(w, &c);
         grow_halo(l, &c);
+        for (int a = 0; g->strip && a < c.naxes; a++) /* the column left of the first strip */
+            for (int d = 0; c.out.coef[3][a] && d < l->rank; d++) c.a.off[d] -= c.a.coef[d][a];
+        if (g->strip) grow_halo(l, &c);
     }
     bug_if(layout_has_halo(l) && op_is(n->in[0], "State"), "a halo on a weight");
     layout_finish(l);

@@ -27,6 +27,8 @@ typedef struct ConLoop {
     int64_t last;       /* BLK: lanes of the last block if it is not full, else 0 */
     int64_t tile;       /* ROW, BLK: unrolled part */
     bool parallel;      /* the tasks run over it */
+    int lap;            /* ROW: elements before the tile that it computes as well (Group.strip) */
+    bool in_order;      /* ROW: one tile after the other, in one task (Group.strip) */
     int64_t sa, sb, so; /* element strides in A, B (or packed B) and Out */
 } ConLoop;
 

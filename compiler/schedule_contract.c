@@ -350,6 +350,30 @@ static void tiles_for(ConSchedule *s, const Machine *m, const GroupSchedule *gs)
     s->efficiency = ideal / t.best;
 }
 
+/* Tiles of a strip (nests/contract_strip.c): the loop along rows of the plane comes last. */
+static void strip_tiles(ConSchedule *s, const Group *g)
+{
+    Window w = g->pool->op->window(g->pool);
+    int64_t across = group_strip(g->pool) * w.stride[1];
+    int row = -1, column = -1;
+    for (int k = 0; k < s->nloop; k++) {
+        ConLoop *l = &s->loop[k];
+        if (l->role == ROLE_ROW && s->con.out.coef[2][l->axis]) row = k;
+        if (l->role == ROLE_ROW && s->con.out.coef[3][l->axis]) column = k;
+    }
+    bug_if(row < 0 || column != row + 1, "the plane of a strip has no rows and columns");
+    ConLoop r = s->loop[row];
+    s->loop[row] = s->loop[column];
+    s->loop[column] = r;
+    s->loop[row].tile = across;
+    s->loop[row].lap = 1;
+    s->loop[column].tile = w.stride[0];
+    s->loop[column].in_order = true;
+    s->rows = (int)(w.stride[0] * (across + 1));
+    s->loop[schedule_columns(s)].tile = s->cols = STRIP_BLOCKS;
+    s->efficiency = (double)across / (double)(across + 1);
+}
+
 /* Do unrolled steps along l read elements that other rows read one step before (a window that
  * slides)? They would be kept in registers that the accumulators need. */
 static bool slides(const ConSchedule *s, const ConLoop *l)
@@ -382,7 +406,7 @@ static void choose_tasks(ConSchedule *s, const Machine *m, int64_t tasks)
 {
     for (int i = 0; i < s->nloop && tasks < m->tasks; i++) {
         ConLoop *l = &s->loop[i];
-        if (l->role == ROLE_RED || l->role == ROLE_LANE || l->part == PART_LANE) continue;
+        if (l->role == ROLE_RED || l->role == ROLE_LANE || l->part == PART_LANE || l->in_order) continue;
         int64_t n = (l->extent + l->tile - 1) / l->tile;
         if (n == 1) continue;
         l->parallel = true;
@@ -516,7 +540,10 @@ static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
         cs->ntasks = uses_axis(&cs->con.out, 0) ? axis_extent(&cs->con, 0) : 1;
         return;
     }
-    tiles_for(cs, s->machine, gs);
+    if (gs->group->strip)
+        strip_tiles(cs, gs->group);
+    else
+        tiles_for(cs, s->machine, gs);
     batch_first(cs);
     choose_unroll(cs, s->machine);
 }

@@ -206,7 +206,7 @@ static void choose_config(ConTile *t, const ConSchedule *s, int processors)
 void schedule_tiles(const Schedule *s, GroupSchedule *gs)
 {
     const Group *g = gs->group;
-    if (strcmp(s->machine->backend, "cuda") != 0 || !small_offsets(s, g->anchor)) return;
+    if (strcmp(s->machine->backend, "cuda") != 0 || g->strip || !small_offsets(s, g->anchor)) return;
     for (int p = 0; p < gs->nphase; p++) {
         ConSchedule *c = &gs->con[p];
         ConTile t = {.nz = gs->split, .rows = 1};

@@ -48,9 +48,9 @@ void simplify(Graph *g, int level);
 /* precision.c: what g->precision asks of the graph itself; after simplify. */
 void lower_precision(Graph *g);
 
-/* fuse.c: nodes -> groups. */
+/* fuse.c: nodes -> groups. m: where some things pay and others do not; NULL: any CPU. */
 typedef struct Groups Groups;
-Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule);
+Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule, const Machine *m);
 void groups_print(Buf *b, const Groups *g);
 void groups_verify(const Groups *g);
 

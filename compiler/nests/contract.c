@@ -285,8 +285,8 @@ static void emit_variant(Con *c, int k, const Variant *v, Expr *tile)
     LB *b = c->n.b;
     int64_t unit = l->role == ROLE_LANE ? 1 : l->tile;
     c->tile[k] = tile;
-    c->start[k] = x_muli(b, tile, unit);
-    c->size[k] = v->size;
+    c->start[k] = x_addi(b, x_muli(b, tile, unit), -l->lap);
+    c->size[k] = v->size + l->lap;
     if (l->part == PART_BLK && l->role != ROLE_BLK) c->lane_limit[l->axis] = v->lanes;
     emit_loops(c, k + 1);
 }
@@ -338,6 +338,7 @@ static void emit_loops(Con *c, int k)
         return;
     }
     int n = variants(c, k, v);
+    if (c->s->loop[k].in_order) con_begin_strip(c);
     if (c->s->loop[k].parallel)
         emit_parallel(c, k, v, n);
     else

@@ -18,6 +18,7 @@ typedef struct Con {
     Expr *chunk;                      /* chunk of the split reduction; NULL: not split */
     Expr *acc_base; /* skeletons: acc is a tile of sums, which begins here; NULL: acc is this tile's own */
     int64_t acc_row;
+    LBuf *carry;      /* of a strip: what the next row's windows need of this one */
     LBuf *sums;       /* where the task adds up what is summed over channels: for each sum, columns of lanes */
     int64_t sums_row; /* from one sum to the next */
 } Con;
@@ -36,6 +37,10 @@ void con_store_partial(
     Con *c, Expr *base); /* accumulators -> this chunk's partial sums, at Out's address */
 void con_combine(Arena *a, Loops *out,
                  const Group *g); /* kernel: partial sums -> group's outputs */
+void con_set_anchor(Con *c, Expr *const *r, Expr *j, Expr *v); /* the point and its sum, of a row, column and lane */
+/* contract_strip.c: before the loop along rows, and what becomes of a tile */
+void con_begin_strip(Con *c);
+void con_strip_epilogue(Con *c);
 /* contract_sums.c: nothing where no reduction is fed */
 LBuf *con_tile_sums(Nest *n);          /* the array of all tiles' sums */
 int64_t con_first_tile(const Con *c);  /* of this phase */

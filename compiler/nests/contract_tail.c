@@ -63,7 +63,7 @@ static Coord out_coord(Con *c, Expr *const *r, Expr *j, Expr *v)
     return at;
 }
 
-static void set_anchor(Con *c, Expr *const *r, Expr *j, Expr *v)
+void con_set_anchor(Con *c, Expr *const *r, Expr *j, Expr *v)
 {
     Coord at = out_coord(c, r, j, v);
     nest_point(&c->n, c->n.group->anchor->shape, &at);
@@ -76,7 +76,7 @@ static void plain_epilogue(Con *c)
     Expr *r[CON_MAX_LOOPS], *j, *v;
     int opened = con_open_rows(c, r);
     opened += con_open_cols(c, &j, &v);
-    set_anchor(c, r, j, v);
+    con_set_anchor(c, r, j, v);
     nest_store_outs(&c->n, STAGE_ANCHOR, STAGE_LAST);
     con_add_sums(c, j, v);
     nest_close(&c->n, opened);
@@ -120,7 +120,7 @@ static void find_pools(Con *c, Pool *p)
 static void pool_tap(Con *c, Pool *p, Expr **r, Expr *j, Expr *v, int64_t tap)
 {
     LB *b = c->n.b;
-    set_anchor(c, r, j, v);
+    con_set_anchor(c, r, j, v);
     nest_store_outs(&c->n, STAGE_ANCHOR, STAGE_POST);
     Expr *x = nest_value(&c->n, c->n.group->pool->in[0]);
     Body body = nest_body(&c->n);
@@ -183,7 +183,9 @@ static void pool_epilogue(Con *c)
 
 void con_epilogue(Con *c)
 {
-    if (c->n.group->pool)
+    if (c->n.group->strip)
+        con_strip_epilogue(c);
+    else if (c->n.group->pool)
         pool_epilogue(c);
     else
         plain_epilogue(c);

@@ -227,7 +227,7 @@ Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mo
                   const Machine *m)
 {
     Run *r = NEW(a, Run);
-    Groups *gs = fuse(a, g, mode->fused, no_rule);
+    Groups *gs = fuse(a, g, mode->fused, no_rule, m);
     groups_verify(gs);
     Plan *p = plan(a, schedule(a, gs, m), mode->reuse);
     plan_verify(p);

@@ -29,7 +29,7 @@ static const Loops *training_kernels(Arena *a, const char *file, const char *pre
     simplify(g, 2);
     lower_precision(g);
     const Machine *m = machine_find(a, "sm_80");
-    return lower(a, plan(a, schedule(a, fuse(a, g, true, NULL), m), true), m);
+    return lower(a, plan(a, schedule(a, fuse(a, g, true, NULL, m), m), true), m);
 }
 
 static void emit_all(Buf *out, const Loops *l)

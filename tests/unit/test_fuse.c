@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+static const Machine *machine; /* NULL: any CPU */
 static const char *const nest_names[] = {
     [NEST_POINTWISE] = "pointwise", [NEST_REDUCE] = "reduce",     [NEST_CONTRACT] = "contract",
     [NEST_WINDOW] = "window",       [NEST_WINDOW_T] = "window_t", [NEST_RESAMPLE] = "resample",
@@ -43,7 +44,7 @@ static void expect_mode(const char *text, bool enable, const char *no_rule, cons
     Graph *g = graph_parse(a, "test", text);
     if (!g) diag_flush();
     assert_non_null(g);
-    Groups *gs = fuse(a, g, enable, no_rule);
+    Groups *gs = fuse(a, g, enable, no_rule, machine);
     groups_verify(gs);
     assert_string_equal(text_of(a, gs), want);
     arena_free(a);
@@ -61,7 +62,7 @@ static void expect_why(const char *text, int id, const char *want)
     Graph *g = graph_parse(a, "test", text);
     if (!g) diag_flush();
     assert_non_null(g);
-    Groups *gs = fuse(a, g, true, NULL);
+    Groups *gs = fuse(a, g, true, NULL, machine);
     groups_verify(gs);
     if (!gs->why[id]) fail_msg("%%%d has joined:\n%s", id, text_of(a, gs));
     assert_string_equal(gs->why[id], want);

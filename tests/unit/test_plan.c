@@ -231,7 +231,7 @@ static void check_states(const Check *c)
 static int64_t check_plan(Arena *a, const Graph *g, const char *name, bool fused, bool reuse)
 {
     const Machine *m = machine_find(a, "x86-64-v3");
-    const Groups *gs = fuse(a, g, fused, NULL);
+    const Groups *gs = fuse(a, g, fused, NULL, NULL);
     const Plan *p = plan(a, schedule(a, gs, m), reuse);
     Check c = {.a = a, .p = p, .g = g, .gs = gs, .name = name};
     plan_verify(p);
@@ -369,7 +369,7 @@ static void expect_states(const char *text, int copies)
     }
     ref_run(env);
     for (int mode = 0; mode < 4; mode++) {
-        const Groups *gs = fuse(a, g, mode & 1, NULL);
+        const Groups *gs = fuse(a, g, mode & 1, NULL, NULL);
         const Plan *p = plan(a, schedule(a, gs, machine_find(a, "x86-64-v3")), mode & 2);
         check_plan(a, g, text, mode & 1, mode & 2);
         if (copies >= 0) assert_int_equal(p->copy.n, copies);

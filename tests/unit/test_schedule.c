@@ -93,7 +93,7 @@ static Graph *linear_graph(Arena *a, int n, int in, int out)
 
 static Schedule *schedule_of(Arena *a, const Graph *g, const char *machine)
 {
-    return schedule(a, fuse(a, g, true, NULL), machine_find(a, machine));
+    return schedule(a, fuse(a, g, true, NULL, machine_find(a, machine)), machine_find(a, machine));
 }
 
 /* Calls check for the schedule of every graph of contractions, on every machine. */

@@ -66,7 +66,7 @@ static const Winograd *chosen(Arena *a, const char *machine, const char *layer, 
     g->training = training;
     g->exact = exact;
     graph_output(g, "output", y);
-    Groups *gs = fuse(a, g, true, NULL);
+    Groups *gs = fuse(a, g, true, NULL, NULL);
     const Schedule *s = schedule(a, gs, machine_find(a, machine));
     return s->group[gs->of[y->id]->id].winograd;
 }
@@ -100,7 +100,7 @@ static void gradient(void **state)
     g->training = true;
     assert_true(autodiff_of(g, y, dy, &w, 1, &dw));
     graph_output(g, "grads", g_op(g, "Pack", 1, dw));
-    Groups *gs = fuse(a, g, true, NULL);
+    Groups *gs = fuse(a, g, true, NULL, NULL);
     const Schedule *s = schedule(a, gs, machine_find(a, "x86-64-v3"));
     const Winograd *q = s->group[gs->of[dw->id]->id].winograd;
     assert_non_null(q);

@@ -1,5 +1,6 @@
-/* Sums over channels that a contraction's tiles make (schedule_sums.c): which reductions they serve and which not, and
- * that the numbers are the reference's, by loops, as CUDA C on the host and as PTX. */
+/* What a GPU's contractions do with their results: sums over channels (schedule_sums.c), which reductions they serve and
+ * which not; pooling along strips (nests/contract_strip.c). And that the numbers are the reference's, by loops, as CUDA C
+ * on the host and as PTX. */
 /* clang-format off: cmocka wants these before it */
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,13 +41,17 @@ typedef struct Planned {
     const Schedule *s;
 } Planned;
 
-static Planned plan_text(Arena *a, const char *text, const char *machine)
+/* processors: how many the machine is said to have; 0: its own number. */
+static Planned plan_text(Arena *a, const char *text, const char *machine, int processors)
 {
     Planned p = {.g = graph_parse(a, "test", text)};
+    Machine *m = NEW(a, Machine);
+    *m = *machine_find(a, machine);
+    if (processors) m->processors = processors;
     if (!p.g) diag_flush();
     assert_non_null(p.g);
     p.env = data_run(a, p.g, &(Data){.kind = DATA_TRAINING, .seed = 3});
-    p.run = run_plan(a, p.g, p.env, &(RunMode){.machine = machine, .fused = true, .reuse = true}, NULL);
+    p.run = run_plan_for(a, p.g, p.env, &(RunMode){.fused = true, .reuse = true}, NULL, m);
     p.s = run_loops(p.run)->plan->schedule;
     return p;
 }
@@ -70,7 +75,7 @@ static void expect(const char *text, const char *machine, int want)
 {
     Arena *a = arena_new();
     int64_t tiles;
-    Planned p = plan_text(a, text, machine);
+    Planned p = plan_text(a, text, machine, 0);
     int n = served(p.s, &tiles);
     if (n != want) fail_msg("%d reductions are served on %s, not %d:\n%s", n, machine, want, text);
     ref_free(p.env);
@@ -110,21 +115,34 @@ static void compare(Arena *a, const Planned *p, const char *how, double **run, d
     if (!(e <= tolerance)) fail_msg("%s: '%s' differs by %g", how, where, e);
 }
 
+static void check_run(Arena *a, const Planned *p, bool ptx)
+{
+    const Loops *l = run_loops(p->run);
+    Func **f = NEWN(a, Func *, l->kernel.n + 1);
+    char *fault;
+    for (int i = 0; i < l->kernel.n; i++) f[i] = l->kernel.v[i].func;
+    compare(a, p, "loops", run_execute(p->run, NULL, false), 1e-5);
+    compare(a, p, "loops, backwards", run_execute(p->run, NULL, true), 1e-5);
+    compare(a, p, "CUDA C", run_execute(p->run, simt_load(f, l->kernel.n, !simt_missing(true)), false), 1e-5);
+    if (!ptx || cuda_missing()) return;
+    Buf source = {0};
+    ptx_emit(&source, l, "");
+    PtxModule *m = ptx_compile(source.s);
+    double **got = run_ptx(p->run, m, "", &fault);
+    if (!got) fail_msg("%s", fault);
+    compare(a, p, "PTX", got, 1e-5);
+    ptx_unload(m);
+    buf_free(&source);
+}
+
 static void check_numbers(const char *text, int64_t want_tiles, bool ptx)
 {
     Arena *a = arena_new();
-    Planned p = plan_text(a, text, "sm_80");
-    const Loops *l = run_loops(p.run);
-    Func **f = NEWN(a, Func *, l->kernel.n + 1);
+    Planned p = plan_text(a, text, "sm_80", 0);
     int64_t tiles;
-    for (int i = 0; i < l->kernel.n; i++) f[i] = l->kernel.v[i].func;
     served(p.s, &tiles);
     assert_int_equal(tiles, want_tiles);
-    compare(a, &p, "loops", run_execute(p.run, NULL, false), 1e-5);
-    compare(a, &p, "loops, backwards", run_execute(p.run, NULL, true), 1e-5);
-    compare(a, &p, "CUDA C", run_execute(p.run, simt_load(f, l->kernel.n, !simt_missing(true)), false), 1e-5);
-    if (ptx && !cuda_missing())
-        compare(a, &p, "PTX", run_graph(a, p.g, p.env, &(RunMode){.machine = "sm_80", .fused = true, .ptx = true}), 1e-5);
+    check_run(a, &p, ptx);
     ref_free(p.env);
     arena_free(a);
 }
@@ -150,9 +168,73 @@ static void many_tiles(void **state)
     check_numbers(CONV("[4,16,40,41", "[32,16", " padding=(1,1)") STATISTICS, 103, false);
 }
 
+/* ---- strips ---- */
+
+#define SHIFTED(channels, plane, w)                                                                                    \
+    "graph\nstate w param f32 [64," channels "," w "] const(0,0)\nstate b param f32 [64] const(0,0)\n"                 \
+    "%0 = Input f32 [2," channels "," plane "] #x\n%1 = State @w\n%2 = State @b\n"                                    \
+    "%3 = Conv2d %0 %1 padding=(1,1)\n%4 = Add %3 %2\n%5 = ReLU %4\n"
+#define POOL   "%6 = MaxPool2d %5 kernel_size=(3,3) stride=(2,2) padding=(1,1)\n"
+#define RESULT "output output %6\n"
+
+static bool has_strip(const Schedule *s)
+{
+    for (int i = 0; i < s->groups->group.n; i++)
+        if (s->groups->group.v[i]->strip) return true;
+    return false;
+}
+
+static void expect_strip(const char *text, const char *machine, int processors, bool want)
+{
+    Arena *a = arena_new();
+    Planned p = plan_text(a, text, machine, processors);
+    if (has_strip(p.s) != want) fail_msg("%s on %s:\n%s", want ? "no strip" : "a strip", machine, text);
+    ref_free(p.env);
+    arena_free(a);
+}
+
+static void who_has_strips(void **state)
+{
+    (void)state;
+    expect_strip(SHIFTED("3", "16,32", "3,3") POOL RESULT, "sm_80", 1, true);
+    expect_strip(SHIFTED("3", "16,32", "3,3") POOL RESULT, "sm_80", 0, false);     /* 8 strips for 108 processors */
+    expect_strip(SHIFTED("3", "16,32", "3,3") POOL RESULT, "x86-64-v3", 0, false); /* bytes are cheaper there */
+    expect_strip(SHIFTED("32", "16,32", "3,3") POOL RESULT, "sm_80", 1, false);    /* a contraction for matrix units */
+    expect_strip(SHIFTED("3", "16,44", "3,3") POOL RESULT, "sm_80", 1, false);     /* 22 windows in a row */
+    expect_strip(SHIFTED("3", "17,32", "3,3") POOL RESULT, "sm_80", 1, false);     /* half a window at the bottom */
+    expect_strip(SHIFTED("3", "16,32", "3,3") POOL RESULT "output z %5\n", "sm_80", 1, false);
+    expect_strip(SHIFTED("3", "16,32", "3,3")
+                 "%6 = AvgPool2d %5 kernel_size=(3,3) stride=(2,2) padding=(1,1)\n" RESULT, "sm_80", 1, false);
+    expect_strip(SHIFTED("3", "16,32", "3,3") "%6 = MaxPool2d %5 kernel_size=(3,3) stride=(1,1) padding=(1,1)\n" RESULT,
+                 "sm_80", 1, false);
+    expect_strip(SHIFTED("3", "16,32", "3,3") "%6 = Input f32 [2,64,16,32] #z\n%7 = Add %5 %6\n"
+                 "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2) padding=(1,1)\noutput output %8\n", "sm_80", 1, false);
+}
+
+static void check_strip(const char *text)
+{
+    Arena *a = arena_new();
+    Planned p = plan_text(a, text, "sm_80", 1);
+    assert_true(has_strip(p.s));
+    check_run(a, &p, true);
+    ref_free(p.env);
+    arena_free(a);
+}
+
+static void numbers_of_strips(void **state)
+{
+    (void)state;
+    check_strip(SHIFTED("3", "16,32", "3,3") POOL "%7 = Tanh %6\noutput output %7\n");
+    /* other windows and strides; negative maxima, which padding must not beat */
+    check_strip("graph\nstate w param f32 [64,5,5,3] const(0,0)\n%0 = Input f32 [3,5,20,50] #x\n%1 = State @w\n"
+                "%2 = Conv2d %0 %1 stride=(1,2) padding=(1,0)\n"
+                "%3 = MaxPool2d %2 kernel_size=(4,3) stride=(3,2) padding=(1,1)\noutput output %3\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(who_is_served), cmocka_unit_test(numbers),
-                                       cmocka_unit_test(numbers_in_phases), cmocka_unit_test(many_tiles)};
+                                       cmocka_unit_test(numbers_in_phases), cmocka_unit_test(many_tiles),
+                                       cmocka_unit_test(who_has_strips), cmocka_unit_test(numbers_of_strips)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
