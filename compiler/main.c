@@ -9,6 +9,7 @@
 #include "spec/args.h"
 #include "spec/fmt.h"
 #include "support/file.h"
+#include "tune.h"
 #include "verify.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,6 +75,8 @@ static const Flag flags[] = {
     {"--algorithm", "fast|exact", "convolutions: Winograd where that pays, or the sums themselves",
      FLAG_ALGORITHM, 0},
     {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
+    {"--tune", NULL, "tries tiles of the GPU's contractions and takes those that are predicted to be fastest", FLAG_BOOL,
+     AT(tune)},
     {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
      AT(explain)},
     {"--no-variants", NULL, "leave out the unfused programs that `bench` compares with", FLAG_BOOL,
@@ -433,9 +436,18 @@ static void take_nothing(const Args *a)
     if (a->nrest) usage("C001", NULL, "unexpected argument '%s'", a->rest[0]);
 }
 
+/* --tune goes by the time on boards of the architectures that were asked for. */
+static void check_tune(const Args *a)
+{
+    bool any = false;
+    for (int i = 0; i < a->o.narch; i++) any = any || tune_board(a->o.arch[i]);
+    if (a->o.tune && !any) usage("C001", NULL, "--tune needs --target=cuda:ARCH of a board that it knows: sm_80, sm_90");
+}
+
 static int verb_build(Args *a)
 {
     take_spec(a);
+    check_tune(a);
     if (!a->o.out && !a->o.stop_after) usage("C001", NULL, "'build' needs -o OUT");
     if (a->o.out && !strcmp(a->o.out, a->o.spec))
         usage("C001", NULL, "OUT is the description itself: '%s'", a->o.out);
@@ -451,6 +463,7 @@ static int verb_build(Args *a)
 static int verb_run(Args *a)
 {
     take_spec(a);
+    check_tune(a);
     if (a->o.out || a->o.emit || a->o.stop_after)
         usage("C001", NULL, "'%s' keeps no program: leave out -o, --emit and --stop-after",
               a->verb);
@@ -467,6 +480,7 @@ static int verb_bench(Args *a)
     if (!a->o.narch) set_gpus(a, "sm_80,sm_90");
     if (!predict_has_board(a->o.arch[0]))
         usage("C001", NULL, "'bench --predict' knows no board that runs code of %s", a->o.arch[0]);
+    check_tune(a);
     return compile(&a->o);
 }
 

@@ -75,17 +75,23 @@ typedef struct Facts {
     int nstats;
 } Facts;
 
+void launch_facts(Arena *a, const GpuArch *arch, const CudaStats *stats, LaunchFacts *l)
+{
+    l->stats = stats;
+    l->geometry = backend_nvrtc.launch(l->func);
+    l->work = func_work(a, l->func);
+    GpuBlock b = {(int)threads_of(&l->geometry), stats->registers, stats->shared + (int)l->geometry.shared};
+    l->occupancy = gpu_occupancy(arch, &b);
+    l->model = model_of(l);
+    l->model.resident = l->occupancy.blocks;
+}
+
 static LaunchFacts facts_of(const Facts *f, const Kernel *k, uint32_t index)
 {
     LaunchFacts l = {.kernel = k, .func = f->blob->kernel[RT_CUDA].v[index]};
-    l.stats = cuda_stats_find(f->stats, f->nstats, l.func->name);
-    bug_if(!l.stats, "nothing was counted of kernel %s", l.func->name);
-    l.geometry = backend_nvrtc.launch(l.func);
-    l.work = func_work(f->a, l.func);
-    GpuBlock b = {(int)threads_of(&l.geometry), l.stats->registers, l.stats->shared + (int)l.geometry.shared};
-    l.occupancy = gpu_occupancy(f->arch, &b);
-    l.model = model_of(&l);
-    l.model.resident = l.occupancy.blocks;
+    const CudaStats *stats = cuda_stats_find(f->stats, f->nstats, l.func->name);
+    bug_if(!stats, "nothing was counted of kernel %s", l.func->name);
+    launch_facts(f->a, f->arch, stats, &l);
     return l;
 }
 

@@ -29,6 +29,8 @@ typedef struct Manifest {
     ProgramFacts *program;
 } Manifest;
 
+/* Of l->func alone, which is given: what it needs on one architecture, as it was counted. */
+void launch_facts(Arena *a, const GpuArch *arch, const CudaStats *stats, LaunchFacts *l);
 /* Of the GPU's programs among those that the blob was built of; stats: of their kernels on arch, by name. */
 Manifest *manifest_build(Arena *a, const char *model, const char *arch, const Blob *blob, const BlobProgram *program,
                          int nprogram, const CudaStats *stats, int nstats);

@@ -14,6 +14,7 @@
 #include "link.h"
 #include "predict.h"
 #include "summary.h"
+#include "tune.h"
 #include "support/file.h"
 #include <errno.h>
 #include <stdio.h>
@@ -230,11 +231,29 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
     return *stopped = false, check_memory(p, k, batch, pl) ? pl : NULL;
 }
 
+/* Gives contractions of a GPU the tiles that are predicted to be fastest. */
+static void tune_program(Pipeline *p, const ProgramKind *k, int64_t batch, const Plan *pl)
+{
+    Buf text = {0};
+    const char *arch[MOST_ARCHS];
+    for (int i = 0; i < p->o->narch; i++) arch[i] = p->gpu[i]->cpu;
+    Tuning *t = tune_begin(p->perm, pl->schedule, arch, p->o->narch, !p->o->no_cache);
+    while (tune_next(t)) {
+        Arena *a = arena_new();
+        tune_count(t, lower(a, pl, p->m));
+        arena_free(a);
+    }
+    tune_end(t, &text);
+    if (explains(p, k)) printf("%s, batch %lld: %s\n", phase_name(k->phase), (long long)batch, text.s);
+    buf_free(&text);
+}
+
 static Loops *compile_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool *stopped)
 {
     Plan *pl = plan_program(p, k, batch, stopped);
     if (!pl) return NULL;
     *stopped = true;
+    if (p->o->tune && p->m != p->cpu) tune_program(p, k, batch, pl);
     Loops *l = lower(p->perm, pl, p->m);
     loops_verify(l);
     if (after(p, "loop", print_loops, l)) return NULL;

@@ -26,6 +26,7 @@ typedef struct CompileOptions {
     bool infer_only, no_fuse, no_reuse, no_simplify, no_variants;
     const char *no_fuse_rule; /* --no-fuse=RULE */
     const char *algorithm;    /* "fast", "exact"; NULL: the description's */
+    bool tune; /* tiles of GPUs' contractions by predicted time */
     bool explain, time, force, save_temps, verbose, no_cache;
     const char *dump;       /* "graph,fuse", "all" or NULL */
     const char *dump_dir;   /* NULL: stdout */

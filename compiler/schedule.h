@@ -44,6 +44,7 @@ typedef struct TileConfig {
 enum { TILE_LOOPS = 3 }; /* that rows, and the reduction, may count through */
 typedef struct ConTile {
     const TileConfig *config; /* NULL: this phase runs as loops */
+    const TileConfig *standard; /* what schedule_tile.c chose; config may have been tuned */
     TileMath math;
     bool a_columns;           /* lanes of A are rows (gradients of weights), else they are summed */
     int nrow, row[CON_MAX_LOOPS];  /* loops that make rows, in order */
@@ -167,6 +168,10 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs);
 /* schedule_tile.c: con[].tile of all phases, for machines that have tiles */
 void schedule_tiles(const Schedule *s, GroupSchedule *gs);
 const TileConfig *tile_configs(int *n); /* the table they are chosen from */
+void tile_take(ConSchedule *s, const TileConfig *c); /* what follows from the configuration */
+/* schedule_tune.c: the group's contraction gets the i-th tile of those that it may have, 0: the standard one. false: it
+ * has no i-th, and keeps the standard one. */
+bool schedule_take_tile(GroupSchedule *gs, int i);
 void schedule_print_tile(Buf *b, const ConSchedule *c);
 /* Offset of the packed B and of the partial sums in the group's workspace, in bytes. */
 int64_t schedule_partial_offset(const GroupSchedule *gs);

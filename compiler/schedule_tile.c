@@ -5,6 +5,7 @@
  * are no multiple of 16, a first layer) or are too small to fill a tile. */
 #include "schedule.h"
 #include "stages.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -176,9 +177,16 @@ static double tile_time(const ConTile *t, const ConSchedule *s, const TileConfig
     return (double)ceil_div(tiles, processors) * c->bm * c->bn * 100.0 / c->rate;
 }
 
-/* Where blocks of channels come in whole steps they are the innermost loop: a step is one address and offsets to it. */
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Where blocks of channels come in whole steps they are the innermost loop: a step is one address and offsets to it. The
+ * others keep the order of the loops, whatever another configuration made of it. */
 static void order_reduction(ConTile *t, const ConSchedule *s)
 {
+    qsort(t->red, (size_t)t->nred, sizeof t->red[0], by_number);
     for (int i = 0; i + 1 < t->nred; i++) {
         int k = t->red[i];
         if (s->loop[k].part != PART_BLK || s->loop[k].extent % t->config->step) continue;
@@ -198,9 +206,16 @@ static void choose_config(ConTile *t, const ConSchedule *s, int processors)
         best = time;
         t->config = &configs[i];
     }
+    t->standard = t->config;
+}
+
+void tile_take(ConSchedule *s, const TileConfig *c)
+{
+    ConTile *t = &s->tile;
+    t->config = c;
     if (!t->a_columns) order_reduction(t, s);
-    t->tiles_m = ceil_div(t->rows, t->config->bm);
-    t->tiles_n = ceil_div(s->loop[t->blk].extent * BLOCK, t->config->bn);
+    t->tiles_m = ceil_div(t->rows, c->bm);
+    t->tiles_n = ceil_div(s->loop[t->blk].extent * BLOCK, c->bn);
 }
 
 void schedule_tiles(const Schedule *s, GroupSchedule *gs)
@@ -221,6 +236,7 @@ void schedule_tiles(const Schedule *s, GroupSchedule *gs)
         if (t.rows < LEAST_ROWS || work * (double)t.nz / (double)gs->split < LEAST_WORK) continue;
         choose_config(&t, c, s->machine->processors);
         c->tile = t;
+        tile_take(c, t.config);
     }
 }
 

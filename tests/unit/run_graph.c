@@ -229,7 +229,9 @@ Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mo
     Run *r = NEW(a, Run);
     Groups *gs = fuse(a, g, mode->fused, no_rule, m);
     groups_verify(gs);
-    Plan *p = plan(a, schedule(a, gs, m), mode->reuse);
+    Schedule *s = schedule(a, gs, m);
+    for (int i = 0; i < gs->group.n && mode->tile; i++) schedule_take_tile(&s->group[i], mode->tile);
+    Plan *p = plan(a, s, mode->reuse);
     plan_verify(p);
     Loops *l = lower(a, p, m);
     loops_verify(l);

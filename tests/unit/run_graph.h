@@ -16,6 +16,7 @@ typedef struct RunMode {
     Provider provider; /* of convolutions: what cuDNN would compute is computed naively */
     bool device;  /* instead: on a CUDA device (gpu_run.h) */
     bool ptx;     /* instead: as PTX, interpreted and checked */
+    int tile;     /* of a GPU's contractions: schedule_take_tile */
 } RunMode;
 
 /* g has been simplified; env has run it by the reference: inputs, states and scalars are taken from

@@ -74,14 +74,14 @@ typedef struct Built {
     int nfunc, skeletons;
 } Built;
 
-static Built plan_case(Arena *a, const TensorCase *c, const char *machine, Precision precision)
+static Built plan_tiled(Arena *a, const TensorCase *c, const char *machine, Precision precision, int tile)
 {
     Built b = {.g = build(a, c, precision)};
     Machine *m = NEW(a, Machine);
     *m = *machine_find(a, machine);
     if (c->processors) m->processors = c->processors;
     b.env = data_run(a, b.g, &(Data){.kind = DATA_TRAINING, .seed = 7});
-    b.run = run_plan_for(a, b.g, b.env, &(RunMode){.fused = true, .reuse = true}, NULL, m);
+    b.run = run_plan_for(a, b.g, b.env, &(RunMode){.fused = true, .reuse = true, .tile = tile}, NULL, m);
     const Loops *l = run_loops(b.run);
     b.func = NEWN(a, Func *, l->kernel.n + 1);
     for (; b.nfunc < l->kernel.n; b.nfunc++) {
@@ -89,6 +89,11 @@ static Built plan_case(Arena *a, const TensorCase *c, const char *machine, Preci
         b.skeletons += b.func[b.nfunc]->skeleton != NULL;
     }
     return b;
+}
+
+static Built plan_case(Arena *a, const TensorCase *c, const char *machine, Precision precision)
+{
+    return plan_tiled(a, c, machine, precision, 0);
 }
 
 /* Which configurations the kernels of a case have: bit 2*i of operands by rows, 2*i+1 by columns. */
@@ -177,7 +182,7 @@ static void bf16(void **state) /* three bits of fraction less */
 
 typedef struct OnPtx {
     Arena *a;
-    Built b[NCASES];
+    Built b[MOST_CONFIGS]; /* of cases, or of tiles */
     Buf source;
     PtxModule *module;
 } OnPtx;
@@ -200,9 +205,8 @@ static void check_profile(const TensorCase *c, const Func *f, const PtxProfile *
     if (!(used >= least_used)) fail_msg("%s %s, %s: stores use %.2f of their sectors", c->op, c->attrs, f->comment, used);
 }
 
-static void check_on_ptx(OnPtx *t, int i, double tolerance)
+static void check_on_ptx(OnPtx *t, int i, const TensorCase *c, double tolerance)
 {
-    const TensorCase *c = &cases[i];
     const Built *b = &t->b[i];
     const char *where = "";
     char *fault;
@@ -229,12 +233,58 @@ static void on_ptx(Precision precision, double tolerance)
     t.module = ptx_compile(t.source.s);
     for (int i = 0; i < NCASES; i++) {
         if (!cases[i].ptx) continue;
-        check_on_ptx(&t, i, tolerance);
+        check_on_ptx(&t, i, &cases[i], tolerance);
         ref_free(t.b[i].env);
     }
     ptx_unload(t.module);
     buf_free(&t.source);
     arena_free(t.a);
+}
+
+/* Does the contraction have the i-th tile for any of its kernels? */
+static bool is_tuned(const Built *b)
+{
+    const Schedule *s = run_loops(b->run)->plan->schedule;
+    bool any = false;
+    for (int i = 0; i < s->groups->group.n; i++)
+        for (int p = 0; p < s->group[i].nphase; p++) any |= s->group[i].con[p].tile.config != s->group[i].con[p].tile.standard;
+    return any;
+}
+
+/* Every tile that --tune may choose, on a convolution with a pooling behind it. */
+static void tuned(Precision precision, double tolerance)
+{
+    OnPtx t = {.a = arena_new()};
+    const TensorCase *c = &cases[6];
+    int n = 0;
+    need(cuda_missing());
+    for (int more = true; more; n += more) {
+        t.b[n] = plan_tiled(t.a, c, "sm_80", precision, n + 1);
+        if ((more = is_tuned(&t.b[n]))) ptx_emit(&t.source, run_loops(t.b[n].run), prefix_of(&t, n));
+    }
+    assert_true(n >= 8 && n < 20);
+    t.module = ptx_compile(t.source.s);
+    for (int i = 0; i < n; i++) check_on_ptx(&t, i, c, tolerance);
+    for (int i = 0; i <= n; i++) ref_free(t.b[i].env);
+    ptx_unload(t.module);
+    buf_free(&t.source);
+    arena_free(t.a);
+}
+
+static void tuned_fp32(void **state)
+{
+    (void)state;
+    tuned(PRECISION_FP32, 1e-5);
+}
+static void tuned_tf32(void **state)
+{
+    (void)state;
+    tuned(PRECISION_TF32, 2e-3);
+}
+static void tuned_fp16(void **state)
+{
+    (void)state;
+    tuned(PRECISION_FP16, 2e-3);
 }
 
 static void ptx_fp32(void **state)
@@ -361,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fp32),      cmocka_unit_test(tf32),      cmocka_unit_test(fp16),     cmocka_unit_test(bf16),
         cmocka_unit_test(ptx_fp32),  cmocka_unit_test(ptx_tf32),  cmocka_unit_test(ptx_fp16),
+        cmocka_unit_test(tuned_fp32), cmocka_unit_test(tuned_tf32), cmocka_unit_test(tuned_fp16),
         cmocka_unit_test(code_fp32), cmocka_unit_test(code_tf32), cmocka_unit_test(code_fp16)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
