@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Every model of models/, shrunk, on the virtual device: a training step and inference give what the CPU gives. NVRTC
 # takes most of the time, a tenth of a second a kernel; its results are kept from run to run in the build's folder. The
-# rows that are marked have hundreds of kernels and run with MODELS=all.
+# rows that are marked have hundreds of kernels and run with MODELS=all, or MODELS=NAME for one of them. Then some of them on
+# tensor cores: tf32 and fp16 give what the CPU gives in fp32, within 2e-3.
 . "$(dirname "$0")/lib.sh"
 export XDG_CACHE_HOME=$PWD/${BUILD:-build}/cache
 export SINTER_CUDA_VIRTUAL=$PWD/${BUILD:-build}/libsinter_cuda_virtual.so
 tensors=$PWD/${BUILD:-build}/tests/tensors
 
-# model | input | target and its classes; -: the input | settings | deep
+# model | input | target and its classes; -: none, it is the input | settings | deep
 table='
 softmax_regression  | 4,1,28,28 | 4 10        |                                         |
 logistic_regression | 4,1,28,28 | 4           |                                         |
@@ -27,11 +28,27 @@ fcn_resnet50        | 2,3,32,32 | 2,1,32,32 5 | height=32 width=32 num_classes=5
 deeplabv3_resnet50  | 2,3,32,32 | 2,1,32,32 5 | height=32 width=32 num_classes=5        | deep
 '
 
+# the same, and the precision
+narrow='
+mlp                 | 64,1,28,28 | 64 10 |                        | tf32 |
+cnn                 | 4,1,28,28  | 4 10  |                        | tf32 |
+bn_cnn              | 4,1,28,28  | 4 10  |                        | fp16 |
+conv_autoencoder    | 4,1,28,28  | -     |                        | fp16 |
+resnet18            | 4,3,64,64  | 4 10  | size=64 num_classes=10 | fp16 | deep
+resnet18            | 4,3,64,64  | 4 10  | size=64 num_classes=10 | tf32 | deep
+resnet50            | 2,3,64,64  | 2 10  | size=64 num_classes=10 | fp16 | deep
+'
+
 build() { # model batch settings...
-    local model=$1 batch=$2 set=()
+    local model=$1 batch=$2
     shift 2
-    for setting in "$@"; do set+=("--set=$setting"); done
-    "$sinter" build "models/$model.yaml" --target=cuda:sm_80 --algorithm exact --no-variants --batch "$batch" "${set[@]}" -o "$work/$model"
+    compile "$model" --target=cuda:sm_80 --batch "$batch" "${@/#/--set=}" -o "$work/$model"
+}
+
+compile() { # model options...
+    local model=$1
+    shift
+    "$sinter" build "models/$model.yaml" --algorithm exact --no-variants "$@"
 }
 
 run() { # model device: files $device.*; both devices begin with the same weights, which come from the seed
@@ -41,17 +58,21 @@ run() { # model device: files $device.*; both devices begin with the same weight
         "$p" run --device "$device" --input "$work/in" --weights "$work/cpu.weights" --output "$work/$device.output"
 }
 
-sweep() { # model input target settings
-    local model=$1 file shape classes
+tensors_of() { # model input target: files in and to
+    local shape classes
     read -r shape classes <<<"$3"
     to=()
+    check "$1: input" "$tensors" "$work/in" input "$2" 1
+    [ "$shape" != - ] || return 0
+    check "$1: target" "$tensors" "$work/to" target "$shape" 2 ${classes:+"$classes"}
+    to=(--target "$work/to")
+}
+
+sweep() { # model input target settings
+    local model=$1 file
     # shellcheck disable=SC2086
     check "$model builds" build "$model" "${2%%,*}" $4
-    check "$model: input" "$tensors" "$work/in" input "$2" 1
-    if [ "$shape" != - ]; then
-        check "$model: target" "$tensors" "$work/to" target "$shape" 2 ${classes:+"$classes"}
-        to=(--target "$work/to")
-    fi
+    tensors_of "$1" "$2" "$3"
     check "$model on the CPU" run "$model" cpu
     check "$model on the virtual device" run "$model" cuda:virtual
     for file in output grads weights; do
@@ -61,18 +82,40 @@ sweep() { # model input target settings
     rm -f "$work"/cpu.* "$work"/cuda:virtual.* "${work:?}/$model"
 }
 
+# The CPU's program in fp32 has the weights, which come from the seed and one step, and says what is right.
+sweep_narrow() { # model input target settings precision
+    local model=$1 p=${5// /} set
+    # shellcheck disable=SC2086
+    set=(--batch "${2%%,*}" ${4:+$(printf -- '--set=%s ' $4)})
+    check "$model builds for the CPU" compile "$model" "${set[@]}" -o "$work/fp32"
+    check "$model builds in $p" compile "$model" "${set[@]}" --infer-only --precision "$p" --target=cuda:sm_80 -o "$work/$p"
+    tensors_of "$1" "$2" "$3"
+    check "$model in fp32" run fp32 cpu
+    check "$model in $p on the virtual device" "$work/$p" run --device cuda:virtual --input "$work/in" \
+        --weights "$work/cpu.weights" --output "$work/$p.output"
+    check "$model in $p: output" "$compare" 2e-3 "$work/cpu.output" "$work/$p.output"
+    rm -f "$work/fp32" "$work/$p" "$work"/*.output "$work"/cpu.*
+}
+
 why=$("$sinter" doctor | sed -n 's/^nvrtc *\(.*is.*\)/\1/p')
-while IFS='|' read -r model input target settings deep; do
-    read -r model <<<"$model"
-    [ -n "$model" ] || continue
-    if [ -n "$why" ]; then
-        skip "$model" "$why"
-    elif [ -n "${deep// /}" ] && [ "${MODELS:-}" != all ]; then
-        skip "$model" "its kernels take NVRTC a minute: MODELS=all"
-    else
-        sweep "$model" "${input// /}" "$target" "$settings"
-    fi
-done <<<"$table"
+each_row() { # function column-of-deep, rows on stdin: name, then the function's arguments
+    local name settings deep column
+    while IFS='|' read -r -a column; do
+        read -r name <<<"${column[0]:-}"
+        [ -n "$name" ] || continue
+        deep=${column[$2]:-}
+        if [ -n "$why" ]; then
+            skip "$name" "$why"
+        elif [ -n "${deep// /}" ] && [ "${MODELS:-}" != all ] && [ "${MODELS:-}" != "$name" ]; then
+            skip "$name" "its kernels take NVRTC a minute: MODELS=all"
+        else
+            read -r settings <<<"${column[3]}" # without the spaces around them
+            "$1" "$name" "${column[1]// /}" "${column[2]}" "$settings" "${column[4]}"
+        fi
+    done
+}
+each_row sweep 4 <<<"$table"
+each_row sweep_narrow 5 <<<"$narrow"
 listed() { diff <(sed -n 's/^\([a-z0-9_]*\) *|.*/\1/p' <<<"$table" | sort) <(ls models/*.yaml | xargs -n 1 basename -s .yaml | sort); }
 check "every model is in the table" listed
 finish
