@@ -15,7 +15,11 @@
  * Then the accumulators go through shared memory to `tail`, the only generated text: 4 threads per 16 columns, so that
  * stores are vectors. SUMS things are summed over the rows on the way: a thread always meets the same columns and adds
  * to sums of its own; those of the threads are added up in a fixed order and go to TILE_SUMS[sum][tile][column], as tile
- * FIRST_TILE + blockIdx of SUM_TILES. */
+ * FIRST_TILE + blockIdx of SUM_TILES.
+ * tf32: operands are cut, not rounded, to the 11 bits that tensor cores take. Rounding them where they are loaded costs more
+ * issue slots than there are: of a warp's 64x32, 16 products of a half k-block have 24 operands, and NVRTC needs two
+ * instructions for a cvt.rna.tf32.f32, one for the addition that does the same. Counted on sm_80, sm_90a and sm_120: 2.8 to
+ * 3.7 slots for an HMMA as it is, 3.0 more with cvt.rna, 1.5 more with the addition; the budget is 4. */
 #include "prelude.cuh"
 
 /* MATH: what multiplies. fp32 units; or matrix units, on these types. */
