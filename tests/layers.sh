@@ -14,6 +14,7 @@ compiler/run.*          | compiler/run.h compiler/pipeline.h compiler/link.h com
 compiler/verify*         | *
 compiler/manifest.*     | compiler/manifest.h compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/* <jansson.h>
 compiler/predict.*      | compiler/predict.h compiler/manifest.h compiler/gpu/* runtime/abi.h compiler/support/* <jansson.h>
+compiler/tune.*         | compiler/tune.h compiler/manifest.h compiler/blob.h compiler/images.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/*
 compiler/stages.h       | compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.h      | compiler/loop/* compiler/support/*
 compiler/groups.h       | compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
