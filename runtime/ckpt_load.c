@@ -218,7 +218,7 @@ static void copy(const Load *l)
         if (x && !(plain[i] = values(l, x, &t[i], &e))) rt_fail(e.exit, e.id, "%s", e.text);
     }
     for (uint32_t i = 0; i < l->m->nstates; i++) {
-        if (plain[i]) rt_pack(&t[i], rt_state_write(l->s, &t[i]), plain[i]);
+        if (plain[i]) rt_pack(&t[i], rt_state_replace(l->s, &t[i]), plain[i]);
         free(plain[i]);
     }
     free(plain);

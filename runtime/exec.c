@@ -36,6 +36,7 @@ RtState *rt_state_new(RtDevice *d, const RtModel *m)
     s->model = m;
     s->device = d;
     rt_mirror_open(&s->state, d, d->alloc(d, m->state_size, what), m->state_size, what);
+    s->given = rt_alloc(m->nstates, sizeof *s->given, what);
     s->scalars = rt_alloc(m->nscalars, 64, "scalars");
     s->there_scalars = d->alloc(d, scalars, "scalars");
     s->to_scalars = d->channel(d, s->there_scalars, scalars);
@@ -59,16 +60,32 @@ void rt_state_free(RtState *s)
     d->free(d, s->state.there, s->model->state_size);
     rt_mirror_close(&s->state);
     free(s->scalars);
+    free(s->given);
     free(s);
+}
+
+static void give_first_values(RtState *s)
+{
+    void (*first)(RtState *) = s->first;
+    s->first = NULL;
+    if (first) first(s);
 }
 
 const void *rt_state_read(RtState *s, const RtTensor *t)
 {
+    give_first_values(s);
     return rt_mirror_read(&s->state) + t->offset;
 }
 
 void *rt_state_write(RtState *s, const RtTensor *t)
 {
+    give_first_values(s);
+    return rt_mirror_write(&s->state) + t->offset;
+}
+
+void *rt_state_replace(RtState *s, const RtTensor *t)
+{
+    s->given[t - rt_model_states(s->model)] = true;
     return rt_mirror_write(&s->state) + t->offset;
 }
 
@@ -94,6 +111,7 @@ void *rt_state_scalar_write(RtState *s, const char *name, uint32_t *dtype)
 /* What the host changed goes to the device. */
 static void push_state(RtState *s)
 {
+    give_first_values(s);
     rt_mirror_push(&s->state);
     if (!s->scalars_newer || !s->model->nscalars) return;
     memcpy(s->device->fill(s->to_scalars), s->scalars, 64ul * s->model->nscalars);

@@ -8,6 +8,9 @@ typedef struct RtState { /* what all programs share: one set of weights, one set
     const RtModel *model;
     RtDevice *device;
     RtMirror state;      /* zeroed */
+    bool *given;         /* by state tensor: it was replaced */
+    void (*first)(struct RtState *); /* gives the others their first values, when they are needed; NULL: they have them */
+    uint64_t seed;       /* of those */
     char *scalars;       /* the host's values: defaults of the model */
     bool scalars_newer;  /* than the device's */
     void *there_scalars; /* on the device */
@@ -21,6 +24,8 @@ void rt_state_free(RtState *s);
 /* A state tensor's storage: as the last run left it; to be changed before the next. */
 const void *rt_state_read(RtState *s, const RtTensor *t);
 void *rt_state_write(RtState *s, const RtTensor *t);
+/* As rt_state_write, for whoever changes all of it: what it held before, even its first value, is not needed. */
+void *rt_state_replace(RtState *s, const RtTensor *t);
 /* The scalar's storage: a float or an int32_t; NULL: the model has none of that name. */
 const void *rt_state_scalar(const RtState *s, const char *name, uint32_t *dtype);
 void *rt_state_scalar_write(RtState *s, const char *name, uint32_t *dtype);

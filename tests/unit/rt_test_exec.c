@@ -61,6 +61,8 @@ static void first_values(void **state)
     rt_init_state(a, 1);
     rt_init_state(b, 1);
     rt_init_state(c, 2);
+    RtState *all[] = {a, b, c};
+    for (int i = 0; i < 3; i++) rt_state_read(all[i], rt_model_states(m)); /* now they are needed */
     assert_memory_equal(a->state.here, b->state.here, S_SIZE);
     assert_memory_not_equal(a->state.here, c->state.here, S_SIZE);
     const float *w = (const float *)(a->state.here + S_W);
@@ -71,6 +73,27 @@ static void first_values(void **state)
     rt_state_free(a);
     rt_state_free(b);
     rt_state_free(c);
+    d->close(d);
+}
+
+/* What is replaced before anything is needed has no first value; the others have theirs. */
+static void replaced_values(void **state)
+{
+    (void)state;
+    const RtModel *m = fake_model("Adam(lr=0.01)");
+    RtDevice *d = rt_cpu_device(NULL, fake_kernels);
+    const RtTensor *t = rt_model_states(m), *bias = rt_model_state(m, "fc.bias");
+    RtState *a = rt_state_new(d, m), *b = rt_state_new(d, m);
+    rt_init_state(a, 1);
+    rt_init_state(b, 1);
+    *(float *)rt_state_replace(b, bias) = 7;
+    for (uint32_t i = 0; i < m->nstates; i++) {
+        if (&t[i] == bias) continue;
+        assert_memory_equal(rt_state_read(a, &t[i]), rt_state_read(b, &t[i]), (size_t)rt_tensor_count(&t[i]) * 4);
+    }
+    assert_true(*(const float *)rt_state_read(b, bias) == 7);
+    rt_state_free(a);
+    rt_state_free(b);
     d->close(d);
 }
 
@@ -187,7 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(layouts),
-        cmocka_unit_test(first_values),
+        cmocka_unit_test(first_values), cmocka_unit_test(replaced_values),
         cmocka_unit_test(programs),
         cmocka_unit_test(training),
         cmocka_unit_test(scalars),
