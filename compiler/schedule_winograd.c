@@ -1,5 +1,6 @@
 /* Winograd's algorithm for contractions that slide a 3x3 window with step 1 over a plane: convolutions and their
- * gradients by data alike, and gradients by weights, all recognised by their indexes alone.
+ * gradients by data alike, and gradients by weights, all recognised by their indexes alone. A dilated window slides
+ * densely over each of the planes that lie d places apart (polyphase decomposition).
  *
  * In: a group, the machine. Out: the Winograd schedule, or NULL where the sum itself is faster. Rule: the choice
  * compares modelled times, a roofline each: multiplications and transforms against the bytes of weights that every block
@@ -28,9 +29,11 @@ static bool place_axis(const Contract *c, int a, Winograd *w)
     for (int d = 0; d < 2; d++) {
         if (o->coef[2 + d][a] == 1 && x->coef[2 + d][a] == 1 && !in_b) return w->row[d] = a, true;
         int64_t step = x->coef[2 + d][a];
-        if (!in_out && b->coef[2 + d][a] == 1 && (step == 1 || step == -1) &&
-            c->axis[a].extent == TAPS)
-            return w->backward[d] = step < 0, w->tap[d] = a, true;
+        if (!in_out && b->coef[2 + d][a] == 1 && step && c->axis[a].extent == TAPS) {
+            w->backward[d] = step < 0;
+            w->dilation[d] = step < 0 ? -step : step;
+            return w->tap[d] = a, true;
+        }
     }
     if (o->coef[0][a] == 1 && x->coef[0][a] == 1 && !in_b) return w->batch = a, true;
     if (o->coef[1][a] == 1 && !in_a && channel_b) return w->k = a, true;
@@ -43,10 +46,10 @@ static bool place_gradient_axis(const Contract *c, int a, Winograd *w)
     const ConIndex *x = &c->a, *b = &c->b, *o = &c->out;
     bool in_a = indexed(x, a), in_b = indexed(b, a), in_out = indexed(o, a);
     for (int d = 0; d < 2; d++) {
-        if (x->coef[2 + d][a] != 1) continue;
-        if (b->coef[2 + d][a] == 1 && !in_out) return w->row[d] = a, true;
-        if (o->coef[2 + d][a] == 1 && !in_b && c->axis[a].extent == TAPS)
-            return w->tap[d] = a, true;
+        int64_t step = x->coef[2 + d][a];
+        if (step == 1 && b->coef[2 + d][a] == 1 && !in_out) return w->row[d] = a, true;
+        if (step > 0 && o->coef[2 + d][a] == 1 && !in_b && c->axis[a].extent == TAPS)
+            return w->dilation[d] = step, w->tap[d] = a, true;
     }
     if (x->coef[0][a] == 1 && b->coef[0][a] == 1 && !in_out) return w->batch = a, true;
     if (o->coef[0][a] == 1 && b->coef[1][a] == 1 && !in_a) return w->k = a, true;
@@ -62,7 +65,8 @@ static bool find_axes(const Contract *c, Winograd *w)
         if (!(w->gradient ? place_gradient_axis : place_axis)(c, a, w)) return false;
     for (int d = 0; d < 2; d++) {
         if (w->row[d] < 0 || w->tap[d] < 0 || c->b.off[2 + d] || c->out.off[2 + d]) return false;
-        if (plane->view.dim[2 + d] != c->axis[w->row[d]].extent) return false;
+        int64_t extent = c->axis[w->row[d]].extent;
+        if (plane->view.dim[2 + d] != extent || extent % w->dilation[d]) return false;
     }
     return w->batch >= 0 && w->k >= 0 && w->c >= 0;
 }
@@ -82,11 +86,11 @@ static bool lies_well(const Schedule *s, const Node *n, bool gradient)
     return x->block[1] == BLOCK && values->block[1] == BLOCK && blocked(weights, 2);
 }
 
-static bool pools_fit(const Group *g, int m)
+static bool pools_fit(const Group *g, const Winograd *q, int m)
 {
     if (!g->pool) return true;
     Window w = g->pool->op->window(g->pool);
-    return m % w.kernel[0] == 0 && m % w.kernel[1] == 0;
+    return m % w.kernel[0] == 0 && m % w.kernel[1] == 0 && q->dilation[0] * q->dilation[1] == 1;
 }
 
 static int64_t up(int64_t a, int64_t b)
@@ -105,6 +109,13 @@ typedef struct Choice {
     Winograd best;
     double least;
 } Choice;
+
+static void cut_plane(Choice *q, Winograd *w)
+{
+    for (int d = 0; d < 2; d++)
+        w->tiles[d] = w->dilation[d] * up(q->c->axis[w->row[d]].extent / w->dilation[d], w->m);
+    q->tiles = (double)(q->c->axis[w->batch].extent * w->tiles[0] * w->tiles[1]);
+}
 
 static double larger(double a, double b)
 {
@@ -195,8 +206,7 @@ static void try_all(Choice *q, int m)
     /* each element is loaded and stored twice beside the arithmetic */
     q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 2 * x.n * x.n;
     q->out = (x.n + m) * winograd_operations(x.at, m, x.n) + 2 * x.n * x.n;
-    for (int d = 0; d < 2; d++) w.tiles[d] = up(q->c->axis[w.row[d]].extent, m);
-    q->tiles = (double)(q->c->axis[w.batch].extent * w.tiles[0] * w.tiles[1]);
+    cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
     w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
     w.weights = w.n * w.n * q->kblocks * (int64_t)q->channels * BLOCK;
@@ -280,8 +290,7 @@ static void try_gradient(Choice *q)
     w.weights = 0;
     q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 2 * x.n * x.n;
     q->out = (x.n + M) * winograd_operations(x.g, x.n, M) + 2 * x.n * x.n;
-    for (int d = 0; d < 2; d++) w.tiles[d] = up(q->c->axis[w.row[d]].extent, M);
-    q->tiles = (double)(q->c->axis[w.batch].extent * w.tiles[0] * w.tiles[1]);
+    cut_plane(q, &w);
     for (int64_t cgroup = 1; cgroup <= cblocks; cgroup++)
         for (int64_t group = 1; group <= q->kblocks; group++)
             for (int64_t block = LEAST_TILES; block <= MOST_BLOCK; block += LEAST_TILES)
@@ -305,6 +314,7 @@ Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g)
     if (s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return NULL;
     n->op->contract(n, 0, &c);
     if (n->op->contract(n, 1, &second)) return NULL;
+    q.best.dilation[0] = q.best.dilation[1] = 1;
     q.best.gradient = c.out.view.dim[2] == TAPS && !find_axes(&c, &q.best);
     if (!find_axes(&c, &q.best) || !lies_well(s, n, q.best.gradient)) return NULL;
     q.best.prepared = constant_weights(s, n->in[1]);
@@ -314,7 +324,7 @@ Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g)
     q.least = 0.9 * direct_time(&q);
     if (q.best.gradient) try_gradient(&q);
     for (int m = 4; m >= 2 && !q.best.gradient; m -= 2)
-        if (pools_fit(g, m)) try_all(&q, m);
+        if (pools_fit(g, &q.best, m)) try_all(&q, m);
     if (!q.best.m) return NULL;
     Winograd *out = NEW(a, Winograd);
     *out = q.best;

@@ -7,6 +7,7 @@
  * values. Tiles that do not divide the output leave partial tiles, which are generated as tiles of
  * their own size: there is no condition inside of a tile. */
 #include "nests/contract.h"
+#include <stdlib.h>
 
 static int64_t loop_extent(const Con *c, int k)
 {
@@ -179,6 +180,87 @@ static void reduce_chunk(Con *c, int k, Expr *ra, Expr *rb)
     reduce_loop(c, k, first, count, ra, rb, FOR_SERIAL, 1);
 }
 
+/* ---- taps that meet nothing but zeros ---- */
+
+/* Indexes of A along plane dim d that loop k moves through, without what k adds: from `base` on, `width` of them. */
+typedef struct Reach {
+    int d;
+    int64_t step, width; /* step: of k, not 0 */
+    Expr *base;
+} Reach;
+
+/* The dim of A that loop k moves along while, of the others, only loops of the tile do; -1: there is none. */
+static int reached_dim(const Con *c, int k)
+{
+    const Contract *con = &c->s->con;
+    const ConLoop *l = &c->s->loop[k];
+    int found = -1;
+    for (int d = 0; d < con->a.view.rank && l->part == PART_WHOLE; d++) {
+        if (!con->a.coef[d][l->axis]) continue;
+        if (found >= 0) return -1;
+        found = d;
+    }
+    for (int i = 0; i < c->s->nloop && found >= 0; i++) {
+        const ConLoop *o = &c->s->loop[i];
+        bool moves = con->a.coef[found][o->axis] != 0;
+        if (i != k && moves && (o->role == ROLE_RED || o->part != PART_WHOLE)) return -1;
+    }
+    return found;
+}
+
+static Reach reach_of(Con *c, int k)
+{
+    LB *b = c->n.b;
+    const ConIndex *a = &c->s->con.a;
+    Reach r = {.d = reached_dim(c, k), .width = 1};
+    if (r.d < 0) return r;
+    r.step = a->coef[r.d][c->s->loop[k].axis];
+    r.base = x_i64(b, a->off[r.d]);
+    for (int i = 0; i < c->s->nloop; i++) {
+        int64_t coef = a->coef[r.d][c->s->loop[i].axis], far = coef * (c->size[i] - 1);
+        if (i == k || !coef) continue;
+        if (c->start[i]) r.base = x_add(b, r.base, x_muli(b, c->start[i], coef));
+        if (far < 0) r.base = x_addi(b, r.base, far);
+        r.width += far < 0 ? -far : far;
+    }
+    return r;
+}
+
+/* Of all places and steps of loop k's axis, so many fall outside of A that looking for them pays. */
+static bool worth_skipping(const Con *c, int k, int d)
+{
+    enum { SHARE = 8 };
+    const Contract *con = &c->s->con;
+    int axis = c->s->loop[k].axis;
+    int64_t taps = con->axis[axis].extent, step = llabs(con->a.coef[d][axis]), dim = con->a.view.dim[d];
+    int64_t outside = 0, reach = step * (taps - 1);
+    for (int64_t t = 0; t < taps; t++) { /* as many before A as behind it */
+        int64_t off = llabs(t * step - reach / 2);
+        outside += off < dim ? off : dim;
+    }
+    return c->n.sched->machine->processors == 0 && step > 1 && outside * SHARE > taps * dim;
+}
+
+/* The steps of loop k at which some place of the tile lies in A: others add zeros. */
+static bool reduce_inside(Con *c, int k, Expr *ra, Expr *rb)
+{
+    LB *b = c->n.b;
+    int64_t extent = c->s->loop[k].extent;
+    Reach r = reach_of(c, k);
+    if (r.d < 0 || !worth_skipping(c, k, r.d)) return false;
+    int64_t step = llabs(r.step), last = c->s->con.a.view.dim[r.d] - 1;
+    /* 0 <= base + width - 1 + step*x and base + step*x <= last; backwards the same with x = extent - 1 - y */
+    Expr *base = r.step > 0 ? r.base : x_addi(b, r.base, r.step * (extent - 1));
+    Expr *before = x_bin(b, B_MAX, x_sub(b, x_i64(b, 1 - r.width), base), x_i64(b, 0));
+    Expr *left = x_bin(b, B_MAX, x_addi(b, x_sub(b, x_i64(b, last), base), step), x_i64(b, 0));
+    Expr *lo = lb_let(b, x_divi(b, x_addi(b, before, step - 1), step), "lo");
+    Expr *end = x_bin(b, B_MIN, x_divi(b, left, step), x_i64(b, extent));
+    Expr *count = lb_let(b, x_bin(b, B_MAX, x_sub(b, end, lo), x_i64(b, 0)), "n");
+    Expr *first = r.step > 0 ? lo : x_sub(b, x_sub(b, x_i64(b, extent), lo), count);
+    reduce_loop(c, k, first, count, ra, rb, FOR_SERIAL, 1);
+    return true;
+}
+
 static void reduce_from(Con *c, int k, Expr *ra, Expr *rb)
 {
     LB *b = c->n.b;
@@ -196,6 +278,7 @@ static void reduce_from(Con *c, int k, Expr *ra, Expr *rb)
         reduce_innermost(c, k, ra, rb);
         return;
     }
+    if (reduce_inside(c, k, ra, rb)) return;
     int64_t whole = l->last ? l->extent - 1 : l->extent; /* full blocks, then the partial one */
     c->lane_limit[l->axis] = 0;
     if (whole == 1)

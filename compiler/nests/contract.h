@@ -13,6 +13,7 @@ typedef struct Con {
     Expr *start[CON_MAX_LOOPS];  /* first element of the tile along a loop; NULL: not a loop of this
                                     tile */
     int64_t size[CON_MAX_LOOPS]; /* elements of this tile along a loop */
+    int64_t step[CON_MAX_LOOPS]; /* from one row of the tile to the next; 0: side by side */
     int64_t lane_limit[CON_MAX_AXES]; /* lanes of the current block of an axis; 0: all */
     int cols, lanes;                  /* of this tile */
     Expr *chunk;                      /* chunk of the split reduction; NULL: not split */

@@ -17,7 +17,7 @@ static void axis_values(Con *c, Expr *const *r, Expr *j, Expr *v, AxisValue *out
         AxisValue *o = &out[l->axis];
         if (l->role == ROLE_RED) continue;
         Expr *x = c->start[k] ? c->start[k] : x_i64(b, 0);
-        if (l->role == ROLE_ROW) x = x_add(b, x, r[k]);
+        if (l->role == ROLE_ROW) x = x_add(b, x, c->step[k] ? x_muli(b, r[k], c->step[k]) : r[k]);
         if (l->role == ROLE_BLK) x = x_add(b, x, j);
         if (l->role == ROLE_LANE) x = x_add(b, x, v);
         if (l->part == PART_WHOLE) o->idx = x;

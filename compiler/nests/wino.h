@@ -9,6 +9,7 @@ typedef struct Wino {
     const Winograd *w;
     WinogradMatrices x;
     int64_t tiles;              /* of all images */
+    int64_t part[2];            /* tile rows and columns of a part of the plane: all of it, but with dilation */
     int64_t channels, kblocks;  /* C, and blocks of K */
     int batch, row[2], tap[2];  /* loops of c.s */
     LBuf *v;                    /* transformed inputs [n*n][tile][stride] */
@@ -20,12 +21,13 @@ int wino_loop(const Wino *w, int axis, ConPart part); /* its number in c.s */
 
 /* ---- tiles ---- */
 typedef struct TilePlace {
-    Expr *image, *at[2]; /* at: tile row and column */
+    Expr *image, *at[2]; /* at: tile row and column, in its part of the plane */
+    Expr *first[2];      /* row and column of its first result */
 } TilePlace;
 TilePlace wino_place(Wino *w, Expr *number);
 /* Address of a tile's first element in operand 0 (A) or 1 (B). */
 Expr *wino_address(Wino *w, const TilePlace *p, int operand);
-/* Strides of an operand along rows and columns of the plane. */
+/* Strides of an operand along a tile's rows and columns. */
 void wino_strides(const Wino *w, int operand, int64_t stride[2]);
 
 /* ---- transforms of 16 channels at a time: Y = M X M^T ---- */

@@ -99,7 +99,7 @@ static void epilogue_of(Wino *w, LBuf *all, int64_t height, int64_t width)
 static int64_t last_size(const Wino *w, int d)
 {
     int64_t extent = w->c.s->loop[w->row[d]].extent;
-    return extent - (w->w->tiles[d] - 1) * w->w->m;
+    return extent / w->w->dilation[d] - (w->part[d] - 1) * w->w->m;
 }
 
 /* Calls epilogue_of with the size that fits the tile, by a condition along each dim that needs one. */
@@ -111,8 +111,8 @@ static void sized_epilogue(Wino *w, LBuf *all, const TilePlace *p, int d, int64_
         return;
     }
     int64_t m = w->w->m, last = last_size(w, d);
-    bool both = last < m && w->w->tiles[d] > 1;
-    if (both) lb_if(b, x_cmp(b, C_LT, p->at[d], x_i64(b, w->w->tiles[d] - 1)));
+    bool both = last < m && w->part[d] > 1;
+    if (both) lb_if(b, x_cmp(b, C_LT, p->at[d], x_i64(b, w->part[d] - 1)));
     size[d] = both ? m : last;
     sized_epilogue(w, all, p, d + 1, size);
     if (!both) return;
@@ -131,7 +131,8 @@ static void stand_at(Wino *w, const TilePlace *p, Expr *kb)
     c->tile[k] = c->start[k] = kb;
     for (int d = 0; d < 2; d++) {
         c->tile[w->row[d]] = p->at[d];
-        c->start[w->row[d]] = lb_let(c->n.b, x_muli(c->n.b, p->at[d], w->w->m), "o");
+        c->start[w->row[d]] = p->first[d];
+        c->step[w->row[d]] = w->w->dilation[d];
     }
 }
 

@@ -24,30 +24,41 @@ void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest)
     for (int d = 0; d < 2; d++) {
         w->row[d] = wino_loop(w, q->row[d], PART_WHOLE);
         w->tap[d] = wino_loop(w, q->tap[d], PART_WHOLE);
+        w->part[d] = q->tiles[d] / q->dilation[d];
     }
     w->c.cols = 1;
     w->c.lanes = BLOCK;
     for (int i = 0; i < s->nloop; i++) w->c.size[i] = 1;
 }
 
+/* Tiles are numbered through the images, through the parts' rows, the parts' columns. */
 TilePlace wino_place(Wino *w, Expr *number)
 {
     LB *b = w->c.n.b;
-    const int64_t *t = w->w->tiles;
+    const Winograd *q = w->w;
+    const int64_t *t = q->tiles;
     TilePlace p;
     p.image = lb_let(b, x_divi(b, number, t[0] * t[1]), "n");
     Expr *in = lb_let(b, x_modi(b, number, t[0] * t[1]), "i");
-    p.at[0] = lb_let(b, x_divi(b, in, t[1]), "y");
-    p.at[1] = lb_let(b, x_modi(b, in, t[1]), "x");
+    for (int d = 0; d < 2; d++) {
+        Expr *tile = d ? x_modi(b, in, t[1]) : x_divi(b, in, t[1]);
+        p.at[d] = lb_let(b, q->dilation[d] > 1 ? x_modi(b, tile, w->part[d]) : tile, d ? "x" : "y");
+        p.first[d] = x_muli(b, p.at[d], q->m * q->dilation[d]);
+        if (q->dilation[d] > 1) p.first[d] = x_add(b, p.first[d], x_divi(b, tile, w->part[d]));
+        p.first[d] = lb_let(b, p.first[d], "o");
+    }
     return p;
+}
+
+static int64_t plane_stride(const Wino *w, int operand, int d)
+{
+    const ConLoop *l = &w->c.s->loop[w->row[d]];
+    return operand ? l->sb : l->sa;
 }
 
 void wino_strides(const Wino *w, int operand, int64_t stride[2])
 {
-    for (int d = 0; d < 2; d++) {
-        const ConLoop *l = &w->c.s->loop[w->row[d]];
-        stride[d] = operand ? l->sb : l->sa;
-    }
+    for (int d = 0; d < 2; d++) stride[d] = plane_stride(w, operand, d) * w->w->dilation[d];
 }
 
 Expr *wino_address(Wino *w, const TilePlace *p, int operand)
@@ -55,12 +66,11 @@ Expr *wino_address(Wino *w, const TilePlace *p, int operand)
     LB *b = w->c.n.b;
     const ConSchedule *s = w->c.s;
     const ConLoop *batch = &s->loop[w->batch];
-    int64_t base = operand ? s->base_b : s->base_a, stride[2];
+    int64_t base = operand ? s->base_b : s->base_a;
     Expr *x = x_muli(b, p->image, operand ? batch->sb : batch->sa);
-    wino_strides(w, operand, stride);
     for (int d = 0; d < 2; d++) {
         if (!operand && w->w->backward[d]) base += (w->w->r - 1) * s->loop[w->tap[d]].sa;
-        x = x_add(b, x, x_muli(b, p->at[d], w->w->m * stride[d]));
+        x = x_add(b, x, x_muli(b, p->first[d], plane_stride(w, operand, d)));
     }
     return x_addi(b, x, base);
 }

@@ -151,6 +151,10 @@ static const Sample samples[] = {{"f[2,3,7,5] f[4,3,3,3]", ""},
                                  {"f[2,16,9,7] f[16,16,3,3]", "padding=1"},
                                  {"f[1,21,13,6] f[37,21,3,3]", ""},
                                  {"f[3,32,4,4] f[48,32,3,3]", "padding=2"},
+                                 {"f[2,32,18,10] f[37,32,3,3]", "padding=2 dilation=2"},
+                                 {"f[1,17,12,16] f[32,17,3,3]", "padding=(3,1) dilation=(3,4)"},
+                                 {"f[2,20,8,7] f[17,20,3,3]", "padding=(6,5) dilation=(6,5)"},
+                                 {"f[1,17,5,9] f[20,17,3,3]", "padding=(9,4) dilation=(9,4)"},
                                  {0}};
 
 const OpDef op_conv2d = {.name = "Conv2d",

@@ -124,6 +124,8 @@ static const Sample samples[] = {
     {"f[1,20,7,5] f[20,1,3,3]", "size=(7,5) groups=20 padding=2 dilation=2"},
     {"f[2,16,9,7] f[16,32,3,3]", "size=(9,7) padding=1"},
     {"f[1,37,11,4] f[37,21,3,3]", "size=(13,6)"},
+    {"f[2,32,18,10] f[32,21,3,3]", "size=(18,10) padding=2 dilation=2"},
+    {"f[1,17,8,7] f[17,20,3,3]", "size=(8,7) padding=(6,5) dilation=(6,5)"},
     {0}};
 
 const OpDef op_conv_dgrad = {.name = "ConvDgrad",

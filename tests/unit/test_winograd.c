@@ -51,6 +51,7 @@ static Node *convolution(Graph *g, const char *layer, Node **weights)
     AttrVal attr[MAX_ATTR] = {{.i = {32}}, {.i = {32}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
     if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
     if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
+    if (layer[0] == '3') attr[4] = attr[5] = (AttrVal){.i = {3, 3}};
     if (layer[0] == 'g') attr[6] = (AttrVal){.i = {2}}; /* groups */
     int64_t per_group = 32 / attr[6].i[0];
     State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, 32l, per_group, 3l, 3l), (Init){0});
@@ -84,7 +85,10 @@ static void choice(void **state)
     assert_false(chosen(a, "x86-64-v4", "plain", false, true)->prepared); /* the weights change at every step */
     assert_null(chosen(a, "x86-64-v3", "plain", true, false));            /* algorithm: exact */
     assert_null(chosen(a, "x86-64-v3", "strided", false, false));
-    assert_null(chosen(a, "x86-64-v3", "dilated", false, false));
+    w = chosen(a, "x86-64-v3", "dilated", false, false);
+    assert_non_null(w);
+    assert_int_equal(w->tiles[0], 2 * 2); /* rows 0, 2, .. 12 and 1, 3, .. 13 */
+    assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
     assert_null(chosen(a, "x86-64-v3", "grouped", false, false));
     assert_null(chosen(a, "sm_80", "plain", false, false));
     arena_free(a);
