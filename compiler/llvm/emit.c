@@ -190,6 +190,9 @@ static void emit_stmt(Emit *e, const Stmt *s)
     case S_STORE:
         emit_store(e, s->buf, s->index, emit_expr(e, s->x));
         break;
+    case S_PREFETCH:
+        emit_prefetch(e, s->buf, s->index);
+        break;
     case S_ALLOC:
         alloc(e, s->buf);
         break;

@@ -79,6 +79,7 @@ void scope_open(Emit *e, LLVMValueRef before);
 void scope_close(Emit *e);
 LLVMValueRef emit_load(Emit *e, const LBuf *u, const Expr *index);
 void emit_store(Emit *e, const LBuf *u, const Expr *index, LLVMValueRef v);
+void emit_prefetch(Emit *e, const LBuf *u, const Expr *index); /* into L2 */
 
 /* expr.c */
 LLVMValueRef emit_expr(Emit *e,

@@ -329,3 +329,14 @@ void emit_store(Emit *e, const LBuf *u, const Expr *index, LLVMValueRef v)
     LLVMSetAlignment(s, alignment(u, &l));
     mark(e, u, s);
 }
+
+void emit_prefetch(Emit *e, const LBuf *u, const Expr *index)
+{
+    enum { READ = 0, L2 = 2, DATA = 1 };
+    Linear l;
+    bug_if(!linear_of(e, index, &l) || l.lane, "%s: a prefetch of %s differs by lane", e->f->name, u->name);
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->ctx);
+    LLVMValueRef x[] = {address(e, u, &l, 0), LLVMConstInt(i32, READ, 0), LLVMConstInt(i32, L2, 0),
+                        LLVMConstInt(i32, DATA, 0)};
+    math_intrinsic(e, "llvm.prefetch", x, 4);
+}

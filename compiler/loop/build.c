@@ -186,3 +186,10 @@ void lb_store(LB *b, LBuf *buf, Expr *index, Expr *x)
     s->x = x;
     buf->written = true;
 }
+
+void lb_prefetch(LB *b, LBuf *buf, Expr *index)
+{
+    Stmt *s = add_stmt(b, S_PREFETCH);
+    s->buf = buf;
+    s->index = index;
+}

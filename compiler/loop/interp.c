@@ -356,6 +356,8 @@ static void run(Run *r, const Stmt *s)
         store(s->buf->type, element(r, s->buf, eval(r, s->index).i), v);
         break;
     }
+    case S_PREFETCH:
+        break;
     case S_ALLOC:
         memset(r->mem[s->buf->id], 0xff, (size_t)(s->buf->count * ltype_size(s->buf->type)));
         break;

@@ -15,6 +15,7 @@
  *                A register array is best read as it was written: at the same multiples of the same extent.
  *   Arguments    do not overlap unless neither is written: what is updated in place is one argument, not two.
  *   SELECT       computes both sides: a LOAD in either must be in bounds.
+ *   PREFETCH     does nothing: an argument's element will be wanted soon, if its index is one at all.
  *   F16, BF16    are how a buffer's elements are stored, no more: a value of theirs is a LOAD or a CAST from f32,
  *                and goes into a STORE or a CAST to f32. Casts round to nearest even (loop/half.h); NaN stays NaN,
  *                with no more said of its bits.
@@ -70,7 +71,7 @@ struct Expr {
     Expr *x[3];         /* FMA: x0*x1+x2;  SELECT: x0 ? x1 : x2 */
 };
 
-typedef enum StmtKind { S_SEQ, S_FOR, S_IF, S_LET, S_STORE, S_ALLOC } StmtKind;
+typedef enum StmtKind { S_SEQ, S_FOR, S_IF, S_LET, S_STORE, S_PREFETCH, S_ALLOC } StmtKind;
 typedef enum ForKind { FOR_SERIAL, FOR_UNROLL, FOR_VECTOR } ForKind;
 
 typedef struct Stmt Stmt;
@@ -81,8 +82,8 @@ struct Stmt {
     LVar *var;          /* FOR, LET */
     Expr *extent;       /* FOR; CONST unless SERIAL */
     Expr *x;            /* LET: value; STORE: value; IF: condition */
-    Expr *index;        /* STORE */
-    LBuf *buf;          /* STORE, ALLOC */
+    Expr *index;        /* STORE, PREFETCH */
+    LBuf *buf;          /* STORE, PREFETCH, ALLOC */
     Stmt *body, *other; /* FOR, IF */
 };
 
@@ -143,6 +144,7 @@ void lb_else(LB *b);
 void lb_end(LB *b);
 Expr *lb_let(LB *b, Expr *x, const char *name); /* binds and returns the variable (constants are returned as they are) */
 void lb_store(LB *b, LBuf *buf, Expr *index, Expr *x);
+void lb_prefetch(LB *b, LBuf *buf, Expr *index); /* index may lie beyond the buffer */
 
 Expr *x_task(LB *b); /* the variable f->task */
 Expr *x_f32(LB *b, double v);

@@ -243,6 +243,17 @@ static void print_store(Text *t, const Stmt *s)
     end_exprs(t);
 }
 
+static void print_prefetch(Text *t, const Stmt *s)
+{
+    begin_exprs(t, s->index, NULL);
+    buf_puts(t->out, "prefetch ");
+    print_buf(t, s->buf);
+    buf_putc(t->out, '[');
+    print_expr(t, s->index, 0);
+    buf_puts(t->out, "]\n");
+    end_exprs(t);
+}
+
 static void print_alloc(Text *t, const LBuf *u)
 {
     bool reg = u->scope == BUF_REGISTER;
@@ -275,6 +286,9 @@ static void print_stmt(Text *t, const Stmt *s)
         break;
     case S_STORE:
         print_store(t, s);
+        break;
+    case S_PREFETCH:
+        print_prefetch(t, s);
         break;
     case S_ALLOC:
         print_alloc(t, s->buf);

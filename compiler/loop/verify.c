@@ -520,6 +520,10 @@ static void check_stmt(Verify *v, const Stmt *s)
         check_expr(v, s->index);
         check_access(v, s->buf, s->index, true);
         break;
+    case S_PREFETCH:
+        need(v, !v->lane, "in a vector loop there is a prefetch of", s->buf->name);
+        need(v, s->buf->scope == BUF_ARG && s->index->type == LT_I64, "no argument to prefetch:", s->buf->name);
+        break;
     case S_ALLOC:
         need(v, !v->lane, "in a vector loop there is the allocation", s->buf->name);
         need(v, !v->alloced[s->buf->id] && s->buf->scope != BUF_ARG,

@@ -140,6 +140,38 @@ static void fma_step(Con *c, Expr *ra, Expr *rb)
 
 static void reduce_from(Con *c, int k, Expr *ra, Expr *rb);
 
+/* The loop over blocks of the lanes that are summed innermost, if its steps take the tile's scalars, a cache line of lanes
+ * a row, from other pages: hardware does not foresee that. -1: there is none. */
+static int jumping_loop(const Con *c)
+{
+    enum { PAGE = 4096 };
+    const ConSchedule *s = c->s;
+    const ConLoop *lane = &s->loop[s->nloop - 1];
+    int64_t along = s->shared_a ? lane->sb : lane->sa;
+    if (c->n.sched->machine->processors || lane->part != PART_LANE || along != 1) return -1;
+    for (int k = 0; k < s->nloop - 1; k++) {
+        const ConLoop *l = &s->loop[k];
+        int64_t step = s->shared_a ? l->sb : l->sa;
+        if (l->role == ROLE_RED && l->part == PART_BLK && l->axis == lane->axis)
+            return step * (int64_t)sizeof(float) >= PAGE ? k : -1;
+    }
+    return -1;
+}
+
+/* The scalars of all rows of the tile, from ra and rb on. */
+static void prefetch_rows(Con *c, Expr *ra, Expr *rb)
+{
+    LB *b = c->n.b;
+    bool sa = c->s->shared_a;
+    Expr *r[CON_MAX_LOOPS], *at = sa ? rb : ra;
+    int opened = con_open_rows(c, r);
+    for (int k = 0; k < c->s->nloop; k++)
+        if (c->s->loop[k].role == ROLE_ROW)
+            at = x_add(b, at, x_muli(b, r[k], sa ? c->s->loop[k].sb : c->s->loop[k].sa));
+    lb_prefetch(b, sa ? c->bbuf : c->abuf, at);
+    nest_close(&c->n, opened);
+}
+
 static void reduce_loop(Con *c, int k, Expr *first, Expr *count, Expr *ra, Expr *rb, ForKind kind,
                         int64_t step)
 {
@@ -147,7 +179,9 @@ static void reduce_loop(Con *c, int k, Expr *first, Expr *count, Expr *ra, Expr 
     const ConLoop *l = &c->s->loop[k];
     Expr *i = lb_for(b, kind, count, "r");
     i = x_add(b, x_muli(b, i, step), first);
-    reduce_from(c, k + 1, x_add(b, ra, x_muli(b, i, l->sa)), x_add(b, rb, x_muli(b, i, l->sb)));
+    ra = x_add(b, ra, x_muli(b, i, l->sa));
+    rb = x_add(b, rb, x_muli(b, i, l->sb));
+    reduce_from(c, k + 1, ra, rb);
     lb_end(b);
 }
 
@@ -157,6 +191,8 @@ static void reduce_innermost(Con *c, int k, Expr *ra, Expr *rb)
     LB *b = c->n.b;
     const ConLoop *l = &c->s->loop[k];
     int64_t e = loop_extent(c, k), u = c->s->unroll < e ? c->s->unroll : e, full = e / u;
+    int blk = jumping_loop(c);
+    if (blk >= 0) prefetch_rows(c, x_addi(b, ra, c->s->loop[blk].sa), x_addi(b, rb, c->s->loop[blk].sb));
     Expr *i = full > 1 ? lb_for_n(b, FOR_SERIAL, full, "r") : x_i64(b, 0);
     Expr *base = x_muli(b, i, u);
     Expr *a0 = lb_let(b, x_add(b, ra, x_muli(b, base, l->sa)), "a");

@@ -54,6 +54,7 @@ typedef struct Product {
     int64_t m_row, m_col;
     int rows, cols;
     bool add;              /* to what m holds */
+    int64_t ahead;         /* of u, from what a step loads to what it prefetches; 0: nothing */
 } Product;
 void wino_product(Nest *n, const Product *p);
 #endif

@@ -41,6 +41,13 @@ static void transform_inputs(Block *k)
 
 /* ---- M ---- */
 
+/* Weights that come from memory: hardware prefetches within a page, and panels are short. */
+static bool streamed(const Wino *w)
+{
+    const Machine *m = w->c.n.sched->machine;
+    return w->w->weights * (int64_t)sizeof(float) > m->l2;
+}
+
 /* Rows t0.. of the product number xi, channel blocks g.. of the group that begins at kb. */
 static void product_rows(Block *k, Expr *xi, Expr *kb, Expr *g, Expr *t0)
 {
@@ -58,6 +65,7 @@ static void product_rows(Block *k, Expr *xi, Expr *kb, Expr *g, Expr *t0)
     p.u_col = w->channels * BLOCK;
     p.v_row = w->w->stride;
     p.m_row = w->w->group * BLOCK;
+    if (streamed(w)) p.ahead = p.cols * p.u_col; /* the next panels */
     wino_product(&w->c.n, &p);
 }
 

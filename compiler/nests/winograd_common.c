@@ -108,6 +108,8 @@ static void step(const Accumulators *q, Expr *s)
     Expr *u = x_add(b, x_add(b, p->u, x_muli(b, s, p->u_step)), x_muli(b, j, p->u_col));
     lb_store(b, q->vec, x_add(b, x_muli(b, j, BLOCK), lane), x_load(b, p->ubuf, x_add(b, u, lane)));
     nest_close(q->n, opened);
+    for (int i = 0; i < p->cols && p->ahead; i++)
+        lb_prefetch(b, p->ubuf, x_addi(b, x_add(b, p->u, x_muli(b, s, p->u_step)), i * p->u_col + p->ahead));
     Expr *r = lb_for_n(b, FOR_UNROLL, p->rows, "r");
     Expr *v = x_add(b, x_add(b, p->v, x_muli(b, s, p->v_step)), x_muli(b, r, p->v_row));
     Expr *x = lb_let(b, x_load(b, p->vbuf, v), "x");

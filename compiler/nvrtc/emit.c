@@ -318,6 +318,8 @@ static void stmt(Cuda *c, const Stmt *s)
     case S_ALLOC:
         allocate(c, s->buf);
         break;
+    case S_PREFETCH: /* other warps hide what memory costs */
+        break;
     case S_LET: {
         begin_statement(c, s);
         const char *x = expr(c, s->x);

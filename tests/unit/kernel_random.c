@@ -207,6 +207,7 @@ Func *kernel_random(Arena *a, const char *name, unsigned seed)
     /* i runs to 1, to 2, or to task % 3: a loop that may not be entered. */
     Expr *extent = draw(&d, 2) ? x_i64(&b, 1 + draw(&d, 2)) : x_modi(&b, x_task(&b), 3);
     Expr *i = lb_for(&b, FOR_SERIAL, extent, "i");
+    lb_prefetch(&b, d.arg[0], x_muli(&b, x_task(&b), draw(&d, 2) ? RANDOM_COUNT : 16)); /* of elements or beyond: no effect */
     d.base = x_add(&b, x_muli(&b, x_task(&b), 192), x_muli(&b, i, 96));
     bool guarded = draw(&d, 3) == 0;
     if (guarded) lb_if(&b, x_cmp(&b, C_NE, i, x_i64(&b, 1)));

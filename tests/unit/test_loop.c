@@ -313,6 +313,15 @@ static void half_of_another_kind(void)
     lb_store(b, u, x_task(b), x_cast(b, LT_F32, x));
 }
 
+static void prefetch_by_lane(void)
+{
+    LB *b = begin("k00", "");
+    LBuf *u = lb_arg(b, LT_F32, 64);
+    Expr *v = lb_for_n(b, FOR_VECTOR, 16, "v");
+    lb_prefetch(b, u, v);
+    lb_store(b, u, v, zero(b));
+}
+
 static void finds_errors(void **state)
 {
     (void)state;
@@ -331,6 +340,7 @@ static void finds_errors(void **state)
     assert_true(dies(half_in_arithmetic));
     assert_true(dies(half_in_a_variable));
     assert_true(dies(half_of_another_kind));
+    assert_true(dies(prefetch_by_lane));
 }
 
 /* Right, though not at first sight. */
