@@ -181,11 +181,11 @@ int main(int argc, char **argv)
         }
         double far = distance(e, a, floor);
         if (!(far <= tolerance)) { /* NaN is not within any tolerance */
-            printf("%s [%s]: differs by %.2e, allowed %.0e\n", e->name, e->shape, far, tolerance);
+            printf("%s [%s]: differs by %.2e, allowed %.1e\n", e->name, e->shape, far, tolerance);
             good = false;
         }
         if (far > worst) worst = far, where = e->name;
     }
-    if (good) printf("worst: %.1e in %s\n", worst, where);
+    if (good) printf("worst: %.2e in %s\n", worst, where);
     return good ? 0 : 1;
 }
