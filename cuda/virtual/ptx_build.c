@@ -72,7 +72,8 @@ static uint32_t operand_vreg(Parse *p, const Operand *o, RegClass class)
 {
     static const char *const names[] = {"a predicate", "a register of at most 32 bits", "a register of 64 bits"};
     if (o->kind == OPERAND_SINK) return vreg_new(p, class);
-    if (o->kind == OPERAND_IMM && class != REG_PRED) return vreg_constant(p, class, o->value);
+    if (o->kind == OPERAND_IMM && class == REG_PRED) return vreg_constant(p, class, o->value ? ~0u : 0); /* of all lanes */
+    if (o->kind == OPERAND_IMM) return vreg_constant(p, class, o->value);
     if (o->kind == OPERAND_REG && o->class == class && (!o->negated || class == REG_PRED)) return o->vreg;
     scan_fail(&p->lex, "%s: %s expected", p->op, names[class]);
 }

@@ -300,6 +300,19 @@ static void shared_memory_reversed(void **state)
     for (uint32_t i = 0; i < 128; i++) assert_int_equal(data[i], 127 - i);
 }
 
+/* NVRTC keeps flags of loops in predicates, and begins with `mov.pred %p, 0`. */
+static void predicates_that_are_constant(void **state)
+{
+    (void)state;
+    uint32_t data[32] = {0};
+    run_words(KERNEL("", "setp.lt.u32 %p1, %r0, 7;\nmov.pred %p2, 0;\nmov.pred %p3, -1;\n"
+                         "@%p1 mov.pred %p2, 1;\n@%p1 mov.pred %p3, 0;\n"
+                         "selp.u32 %r1, 1, 0, %p2;\nselp.u32 %r2, 2, 0, %p3;\n"
+                         "add.s32 %r1, %r1, %r2;\nst.global.u32 [%x1], %r1;"),
+              data, 32, sizeof data);
+    for (uint32_t t = 0; t < 32; t++) assert_int_equal(data[t], t < 7 ? 1 : 2);
+}
+
 static void shuffles_and_votes(void **state)
 {
     (void)state;
@@ -394,6 +407,7 @@ static void gaps_are_errors(void **state)
                {"ld.global.nc.L9::x.u32 %r1, [%x1];", "unknown modifier '.L9::x'"},
                {"add.s32 %r1, %r2;", "3 operands, not 2"},
                {"add.s32 %r1, %x2, %r3;", "a register of at most 32 bits expected"},
+               {"mov.pred %p1, %r1;", "a predicate expected"},
                {"add.s32 %r1, %q2, %r3;", "unknown name '%q2'"},
                {"bra nowhere;", "no label 'nowhere'"},
                {"ld.global.v4.u32 {%r1, %r2}, [%x1];", "4 elements, not 2"},
@@ -402,7 +416,7 @@ static void gaps_are_errors(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         Buf b = {0};
         char *error = NULL;
-        buf_printf(&b, PTX_HEAD ".visible .entry k()\n{\n.reg .b32 %%r<9>; .reg .b64 %%x<9>;\n\n%s\nret;\n}\n",
+        buf_printf(&b, PTX_HEAD ".visible .entry k()\n{\n.reg .b32 %%r<9>; .reg .b64 %%x<9>; .reg .pred %%p<9>;\n\n%s\nret;\n}\n",
                    bad[i].text);
         assert_null(ptx_load(b.s, &error));
         if (!strstr(error, bad[i].error)) fail_msg("'%s' says '%s'", bad[i].text, error);
@@ -418,6 +432,7 @@ int main(void)
         cmocka_unit_test(loops_with_divergence),
         cmocka_unit_test(early_exit_and_warp_barrier),
         cmocka_unit_test(shared_memory_reversed),
+        cmocka_unit_test(predicates_that_are_constant),
         cmocka_unit_test(shuffles_and_votes),
         cmocka_unit_test(long_carries),
         cmocka_unit_test(functions_and_local_memory),
