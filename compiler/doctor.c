@@ -1,5 +1,6 @@
 /* `sinter doctor`: a line for each thing that builds or built programs use. What only GPUs need may be missing. */
 #include "doctor.h"
+#include "cuda/cudnn.h"
 #include "link.h"
 #include "nvrtc/cubin.h"
 #include "support/diag.h"
@@ -35,6 +36,14 @@ static const char *driver(Arena *a, const char *library)
                         devices, devices == 1 ? "" : "s", first);
 }
 
+/* The library is what `--provider cudnn` builds with; the built program looks for its own. */
+static const char *cudnn(Arena *a)
+{
+    size_t v = cudnn_version();
+    return v ? arena_printf(a, "%zu.%zu.%zu, with --provider cudnn", v / 10000, v / 100 % 100, v % 100)
+             : cudnn_missing();
+}
+
 int doctor(void)
 {
     Arena *a = arena_new();
@@ -49,6 +58,7 @@ int doctor(void)
     const char *gpu = driver(a, "libcuda.so.1"), *none = virtual ? driver(a, virtual) : NULL;
     row("cuda",
         gpu ? gpu : "no driver (libcuda.so.1): programs run on the CPU, or on the virtual device");
+    row("cudnn", cudnn(a));
     row("virtual", none ? arena_printf(a, "%s, with --device cuda:virtual (%s)", none, virtual)
                         : "libsinter_cuda_virtual.so is missing: run make, or make install");
     row("runtime", rt ? rt : "libsinter_rt.a is missing: run make, or make install");

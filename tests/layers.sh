@@ -39,7 +39,7 @@ compiler/explain*       | compiler/cost.h compiler/groups.h compiler/schedule.h 
 compiler/cost*          | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/winograd.*      | compiler/winograd.h compiler/support/*
 compiler/schedule*      | compiler/winograd.h compiler/schedule*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
-compiler/doctor.*       | compiler/doctor.h compiler/link.h compiler/backend.h compiler/nvrtc/cubin.h compiler/support/*
+compiler/doctor.*       | compiler/doctor.h compiler/link.h compiler/backend.h compiler/nvrtc/cubin.h cuda/cudnn.h compiler/support/*
 compiler/init.*         | compiler/init.h compiler/spec/unit.h runtime/data/internal.h compiler/support/*
 compiler/summary.*      | compiler/summary.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
