@@ -1,6 +1,7 @@
 /* The device's description, read from the environment at cuInit:
  *   SINTER_VIRTUAL_DEVICE=sm_80|sm_90|sm_120   SINTER_VIRTUAL_MEMORY=BYTES   SINTER_VIRTUAL_THREADS=N
  *   SINTER_VIRTUAL_CHECK=0|1 (races)           SINTER_VIRTUAL_SEED=N (other work runs in between, at random)
+ *   SINTER_VIRTUAL_BUDGET=N (instructions of a warp, by default some minutes of them)
  *   SINTER_VIRTUAL_PROFILE=FILE                SINTER_VIRTUAL_FAULT=oom@N,launch@N,driver=11040,devices=0
  * A value that is not understood is an error: a typing mistake must not turn a check off. */
 #include "internal.h"
@@ -92,16 +93,18 @@ bool device_describe(void)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t memory = (uint64_t)4 << 30, threads = cpus < 1 ? 1 : (uint64_t)cpus, check = 0,
-             seed = 0;
+             seed = 0, budget = (uint64_t)1 << 32;
     device = (Device){.count = 1, .driver = 13000, .profile = getenv("SINTER_VIRTUAL_PROFILE")};
     if (!read_chip() || !read_faults()) return false;
     if (!number("SINTER_VIRTUAL_MEMORY", 1 << 20, (uint64_t)1 << 40, &memory)) return false;
     if (!number("SINTER_VIRTUAL_THREADS", 1, 1024, &threads)) return false;
     if (!number("SINTER_VIRTUAL_CHECK", 0, 1, &check)) return false;
+    if (!number("SINTER_VIRTUAL_BUDGET", 1, UINT64_MAX, &budget)) return false;
     if (!number("SINTER_VIRTUAL_SEED", 0, UINT64_MAX, &seed)) return false;
     device.memory = memory;
     device.threads = (int)threads;
     device.check_races = check;
+    device.budget = budget;
     device.seed = seed;
     return true;
 }

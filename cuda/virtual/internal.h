@@ -39,6 +39,7 @@ typedef struct Device {
     int count, driver;         /* devices; 13000 for CUDA 13.0 */
     int threads;               /* of the host, for a kernel */
     bool check_races;
+    uint64_t budget; /* instructions of a warp */
     uint64_t seed; /* 0: run what must be run; otherwise other work runs in between, at random */
     const char *profile;    /* file, or NULL */
     long oom_at, launch_at; /* the allocation, the launch that fails; 0: none */

@@ -88,9 +88,10 @@ static CUresult error_of(const char *fault)
 {
     const char *what = strstr(fault, "`: ");
     if (what) fault = what;
-    return strstr(fault, "aligned")  ? CUDA_ERROR_MISALIGNED_ADDRESS
-           : strstr(fault, "memory") ? CUDA_ERROR_ILLEGAL_ADDRESS
-                                     : CUDA_ERROR_LAUNCH_FAILED;
+    return strstr(fault, "aligned")        ? CUDA_ERROR_MISALIGNED_ADDRESS
+           : strstr(fault, "memory")       ? CUDA_ERROR_ILLEGAL_ADDRESS
+           : strstr(fault, "does not end") ? CUDA_ERROR_LAUNCH_TIMEOUT
+                                           : CUDA_ERROR_LAUNCH_FAILED;
 }
 
 static void fail(Context *c, const Launch *l)
@@ -111,6 +112,7 @@ static void run(Context *c, const Launch *l)
                      .shared = l->shared,
                      .params = params,
                      .check_races = device.check_races,
+                     .budget = device.budget,
                      .threads = device.threads};
     memcpy(run.grid, l->grid, sizeof run.grid);
     memcpy(run.block, l->block, sizeof run.block);

@@ -54,6 +54,7 @@ typedef struct PtxLaunch {
     void *const *params; /* one pointer to each parameter's bytes, as cuLaunchKernel takes them */
     bool check_races;    /* shadow memory: races between barriers and between blocks, uninitialised reads, copies in
                              flight. Blocks then run one after the other */
+    uint64_t budget;     /* instructions of a warp; one that takes more does not end, which is a fault. 0: no bound */
     int threads;         /* host threads; blocks are independent, results do not depend on it */
 } PtxLaunch;
 

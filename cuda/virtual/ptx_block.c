@@ -120,6 +120,7 @@ static void begin_warp(Warp *w)
     set_position(w);
     w->active = w->live = w->present;
     w->pc = k->first;
+    w->began = w->count.instructions;
     w->ngroups = 0;
     w->carry = 0;
     w->copy.n = 0;

@@ -48,6 +48,7 @@ struct Warp {
     PTX_LIST(Copy) copy;               /* in flight, oldest first */
     uint32_t committed[LANES];         /* groups that each lane has closed */
     PtxProfile count;
+    uint64_t began; /* of count.instructions: where the block began */
     uint32_t slice; /* instructions until other groups and warps get their turn */
 };
 

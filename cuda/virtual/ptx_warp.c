@@ -128,11 +128,24 @@ static void nobody(Warp *w)
               g->mask);
 }
 
+/* A loop that never ends would hold the whole program: it is told by where it is when the budget is spent. */
+static uint32_t next_slice(Warp *w)
+{
+    uint64_t budget = w->block->launch->in->budget, used = w->count.instructions - w->began;
+    if (!budget) return SLICE;
+    if (used >= budget) {
+        w->pc++; /* the fault is in the instruction that comes */
+        ptx_fault(w, first_lane(w->live), "its warp has run %llu instructions and does not end",
+                  (unsigned long long)used);
+    }
+    return budget - used < SLICE ? (uint32_t)(budget - used) : SLICE;
+}
+
 void warp_run(Warp *w)
 {
     const Inst *const code = w->module->code.v;
     w->state = WARP_READY;
-    w->slice = SLICE;
+    w->slice = next_slice(w);
     find_limit(w);
     while (w->state == WARP_READY) {
         if (!w->active || w->pc >= w->limit) {

@@ -21,6 +21,7 @@ char *ptx_launch(const PtxModule *m, const char *name, const PtxRun *r, PtxProfi
                    .shared = r->shared,
                    .params = param,
                    .check_races = r->races,
+                   .budget = r->budget,
                    .threads = r->host_threads ? r->host_threads : 1};
     for (int i = 0; i < 4; i++) {
         param[i] = (void *)&r->buffer[i].at;

@@ -15,6 +15,7 @@ typedef struct PtxRun {
         size_t bytes;
     } buffer[4];
     bool races;
+    uint64_t budget;
     int host_threads;
 } PtxRun;
 PtxModule *ptx_module(const char *text); /* of a text that must load */

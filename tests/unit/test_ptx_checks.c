@@ -140,6 +140,29 @@ static void the_first_fault_is_told(void **state)
     }
 }
 
+/* Loops of one instruction, of lanes that part, of barriers; one that ends in time. */
+static void kernels_that_do_not_end(void **state)
+{
+    (void)state;
+    static const char *const loops[] = {
+        KERNEL("L: bra L;"), KERNEL("setp.lt.u32 %p0, %r0, 7;\nL: add.s32 %r5, %r5, 1;\n@%p0 bra L;"),
+        KERNEL("L: bar.sync 0;\nbra L;"), KERNEL("mov.u32 %r5, 1000;\nL: sub.s32 %r5, %r5, 1;\n"
+                                                "setp.ne.s32 %p0, %r5, 0;\n@%p0 bra L;")};
+    uint32_t data[64] = {0};
+    for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
+        PtxRun run = {.threads = 64, .blocks = 3, .buffer = {{data, sizeof data}}, .budget = 5000};
+        char *fault = ptx_try(loops[i], &run, NULL);
+        if (i == 3) {
+            assert_null(fault); /* in each of its blocks */
+            continue;
+        }
+        assert_non_null(fault);
+        assert_non_null(strstr(fault, "kernel k, block (0,0,0), thread (0,0,0), PTX line "));
+        assert_non_null(strstr(fault, "its warp has run 500"));
+        free(fault);
+    }
+}
+
 static void launches_are_checked(void **state)
 {
     (void)state;
@@ -245,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(planted_bugs_are_found), cmocka_unit_test(the_first_fault_is_told),
+        cmocka_unit_test(kernels_that_do_not_end),
         cmocka_unit_test(launches_are_checked),   cmocka_unit_test(what_is_not_written_is_nan),
         cmocka_unit_test(global_sectors),         cmocka_unit_test(bank_conflicts),
         cmocka_unit_test(arithmetic_and_barriers)};

@@ -210,6 +210,7 @@ static void values_not_understood_are_errors(void **state)
     PASSES(is_refused, "SINTER_VIRTUAL_DEVICE", "sm_81", NULL);
     PASSES(is_refused, "SINTER_VIRTUAL_MEMORY", "4G", NULL);
     PASSES(is_refused, "SINTER_VIRTUAL_CHECK", "yes", NULL);
+    PASSES(is_refused, "SINTER_VIRTUAL_BUDGET", "0", NULL);
     PASSES(is_refused, "SINTER_VIRTUAL_FAULT", "oom", NULL);
 }
 
