@@ -24,11 +24,11 @@ static void transform_inputs(Block *k)
     LB *b = w->c.n.b;
     const ConLoop *l = w->c.s->loop;
     int64_t plane = w->w->block * w->w->stride;
+    Expr *c = lb_for_n(b, FOR_SERIAL, (w->channels + BLOCK - 1) / BLOCK, "c"); /* outside: tiles lie side by side */
     Expr *t = lb_for_n(b, FOR_SERIAL, w->w->block, "t");
     Expr *number = x_bin(b, B_MIN, x_add(b, k->first, t), x_i64(b, w->tiles - 1));
     TilePlace p = wino_place(w, lb_let(b, number, "t"));
     Expr *at = lb_let(b, wino_address(w, &p, 0), "a");
-    Expr *c = lb_for_n(b, FOR_SERIAL, (w->channels + BLOCK - 1) / BLOCK, "c");
     Transform x = {.matrix = w->x.bt, .rows = w->x.n, .cols = w->x.n, .from = w->c.abuf, .to = w->v};
     x.x = lb_let(b, x_add(b, at, x_muli(b, c, l[wino_loop(w, w->w->c, PART_BLK)].sa)), "a");
     x.y = lb_let(b, x_add(b, x_muli(b, t, w->w->stride), x_muli(b, c, BLOCK)), "v");

@@ -25,10 +25,10 @@ static void transform_operand(Sum *s, int number)
     const Winograd *q = w->w;
     const ConLoop *l = &w->c.s->loop[wino_loop(w, number ? q->k : q->c, PART_BLK)];
     int64_t stride = number ? q->kstride : q->stride;
+    Expr *c = lb_for_n(b, FOR_SERIAL, number ? q->group : q->cgroup, "c"); /* outside: tiles lie side by side */
     Expr *t = lb_for(b, FOR_SERIAL, s->count, "t");
     TilePlace p = wino_place(w, lb_let(b, x_add(b, s->first, t), "t"));
     Expr *at = lb_let(b, wino_address(w, &p, number), "a");
-    Expr *c = lb_for_n(b, FOR_SERIAL, number ? q->group : q->cgroup, "c");
     Transform x = {.from = nest_buf(&w->c.n, w->c.n.group->anchor->in[number]), .to = number ? s->u : w->v};
     x.matrix = number ? w->x.g : w->x.bt;
     x.rows = w->x.n;
