@@ -256,15 +256,6 @@ static bool works_on_pack(const Group *g)
     return false;
 }
 
-/* Costs no more than the load that it follows: worth doing again in every window that holds the element. */
-static bool is_light(const Node *n)
-{
-    static const char *const light[] = {"Add", "Sub", "Mul", "ReLU"};
-    for (size_t i = 0; i < sizeof light / sizeof light[0]; i++)
-        if (op_is(n, light[i])) return true;
-    return false;
-}
-
 /* Elementwise work in front of a window: done at every tap, and never stored. */
 static const char *window_prologue(Fuse *f, Node *n, Group *g)
 {
@@ -273,7 +264,7 @@ static const char *window_prologue(Fuse *f, Node *n, Group *g)
     if (!shape_eq(g->domain, n->in[0]->shape)) return "its producer works on another shape";
     if (!only_windows_read(f, n, g)) return "others read its input, which is stored anyway";
     for (int i = 0; i < g->node.n && !window_is_tiling(&w); i++)
-        if (!is_light(g->node.v[i])) return "its windows overlap: its input would be computed several times";
+        if (!g->node.v[i]->op->light) return "its windows overlap: its input would be computed several times";
     g->nest = NEST_WINDOW;
     g->anchor = n;
     g->tail = n->shape;
@@ -334,7 +325,7 @@ static const char *rule_gather(Fuse *f, Node *n, Group *g)
     X(gather, "a window's transpose in front of a sum")                                            \
     X(epilogue, "elementwise behind its producer")                                                 \
     X(pool, "pooling on accumulators")                                                             \
-    X(prologue, "elementwise in front of a sum or a window")                                                   \
+    X(prologue, "elementwise in front of a sum or a window")                                       \
     X(sibling, "reductions or windows over the same input")
 #define AS_RULE(name, doc) {#name, doc, rule_##name},
 #define AS_NAME(name, doc) #name,

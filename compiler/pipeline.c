@@ -12,6 +12,7 @@
 #include "../runtime/abi.h"
 #include "blob.h"
 #include "link.h"
+#include "pipeline_report.h"
 #include "predict.h"
 #include "summary.h"
 #include "tune.h"
@@ -104,11 +105,6 @@ static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const voi
     return p->o->stop_after && !strcmp(p->o->stop_after, stage);
 }
 
-static bool wants_exe(const CompileOptions *o)
-{
-    return !o->predict && (!o->emit || o->emit & EMIT_EXE);
-}
-
 static void print_spec(Buf *b, const void *x)
 {
     spec_print(b, x);
@@ -145,11 +141,6 @@ static bool can_train(const Spec *s)
     const char *loss, *optimizer;
     spec_texts(s, &loss, &optimizer);
     return loss && optimizer;
-}
-
-static const char *phase_name(uint32_t phase)
-{
-    return phase == RT_TRAIN ? "training step" : "inference";
 }
 
 static bool explains(const Pipeline *p, const ProgramKind *k)
@@ -417,60 +408,6 @@ static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
     return !stop;
 }
 
-static void print_times(const Pipeline *p, double total)
-{
-    for (int i = 0; stage_names[i]; i++)
-        fprintf(stderr, "%-9s %8.3f ms\n", stage_names[i], 1e3 * p->time[i]);
-    fprintf(stderr, "%-9s %8.3f ms\n", "total", 1e3 * total);
-}
-
-static int operation_count(const Groups *gs)
-{
-    int n = 0;
-    for (int i = 0; i < gs->group.n; i++) n += gs->group.v[i]->node.n;
-    return n;
-}
-
-/* "native (znver5), cuda sm_80 sm_90" */
-static const char *machines(const Pipeline *p)
-{
-    const char *all = wants_exe(p->o) ? p->cpu->name : "";
-    for (int i = 0; i < p->o->narch; i++)
-        all = arena_printf(p->perm, "%s%s%s", all,
-                           i      ? " "
-                           : *all ? ", cuda "
-                                  : "cuda ",
-                           p->gpu[i]->name);
-    return all;
-}
-
-/* "cnn: training step 65 operations -> 21 kernels; inference 27 -> 7; native (znver5); 445 kB" */
-static void report(const Pipeline *p, const BlobProgram *prog, int n, double seconds)
-{
-    const char *word = " operations";
-    struct stat st = {0};
-    FILE *f = p->o->quiet ? stderr : stdout;
-    fprintf(f, "%s: ", p->o->quiet ? p->o->spec : p->o->out);
-    for (int i = 0; i < n; i++) {
-        if (prog[i].variant == RT_UNFUSED || prog[i].batch != prog[0].batch ||
-            prog[i].device != prog[0].device)
-            continue;
-        const Groups *gs = prog[i].loops->plan->schedule->groups;
-        fprintf(f, "%s %d%s -> %d%s; ", phase_name(prog[i].phase), operation_count(gs), word,
-                gs->group.n, *word ? " kernels" : "");
-        word = "";
-    }
-    fprintf(f, "%s; ", machines(p));
-    Precision precision = prog[0].loops->plan->schedule->groups->graph->precision;
-    bool cpu = !strcmp(p->m->backend, "cpu");
-    if (precision)
-        fprintf(f, "%s%s; ", precision_names[precision],
-                cpu && precision == PRECISION_TF32 ? " (fp32 on a CPU)" : "");
-    if (wants_exe(p->o) && !stat(p->o->out, &st))
-        fprintf(f, "%lld kB; ", (long long)st.st_size / 1000);
-    fprintf(f, "%.2f s\n", seconds);
-}
-
 /* The programs of one machine, behind those in prog. -> false: errors were reported */
 static bool compile_programs(Pipeline *p, const Machine *m, BlobProgram *prog, int *n)
 {
@@ -513,8 +450,8 @@ static int build_model(Pipeline *p)
     if (!go_on) return EXIT_OK;
     after(p, "link", NULL, NULL);
     diag_flush(); /* warnings */
-    if (!o->predict) report(p, prog, n, time_now() - start);
-    if (o->time) print_times(p, time_now() - start);
+    if (!o->predict) report_built(p->perm, o, p->cpu, p->gpu, prog, n, time_now() - start);
+    if (o->time) report_times(p->time, time_now() - start);
     return EXIT_OK;
 }
 

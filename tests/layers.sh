@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 # the C library is free to all.
 table='
 compiler/main.c         | *
-compiler/pipeline.*      | *
+compiler/pipeline*       | *
 compiler/run.*          | compiler/run.h compiler/pipeline.h compiler/link.h compiler/support/*
 compiler/verify*         | *
 compiler/manifest.*     | compiler/manifest.h compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/* <jansson.h>

@@ -38,6 +38,7 @@ const OpDef op_add = {.name = "Add",
                       .shape = shape_pair,
                       .grad = grad,
                       .body = body,
+                      .light = true,
                       .ref = ref,
                       .samples = samples,
                       .tol = {1e-6, 1e-4}};

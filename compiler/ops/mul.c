@@ -40,6 +40,7 @@ const OpDef op_mul = {.name = "Mul",
                       .shape = shape_pair,
                       .grad = grad,
                       .body = body,
+                      .light = true,
                       .ref = ref,
                       .samples = samples,
                       .tol = {1e-6, 1e-4}};

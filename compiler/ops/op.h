@@ -151,6 +151,7 @@ struct OpDef {
     /* unary gradients f(y, dy) with y the OUTPUT of the forward op, linear in dy, 0 at dy = 0 (ReLUGrad):
      * they commute with MaxPoolGrad */
     bool output_mask;
+    bool light;                 /* elementwise: costs no more than the load of an operand */
     /* naive, in double, row-major logical arrays (integers as doubles); shares nothing with body.
      * n->in[i]->shape are the inputs' shapes, n->shape the output's. `scalars` by op Scalar's names. */
     void (*ref)(const Node *n, const double *const *in, double *out);

@@ -37,6 +37,7 @@ const OpDef op_relu = {.name = "ReLU",
                        .shape = shape_as_first,
                        .grad = grad,
                        .body = body,
+                       .light = true,
                        .ref = ref,
                        .samples = samples,
                        .tol = {1e-6, 1e-4}};

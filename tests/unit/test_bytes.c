@@ -12,6 +12,7 @@
 /* clang-format on */
 #include "loop/work.h"
 #include "loops.h"
+#include "need.h"
 #include "nvrtc/cubin.h"
 #include "random_data.h"
 #include "run_graph.h"
@@ -133,11 +134,7 @@ static void check_sum(const char *what, const Sum *s, double tolerance)
 static void on_virtual_device(void **state)
 {
     (void)state;
-    const char *why = cuda_missing();
-    if (why) {
-        printf("%s\n", why);
-        skip();
-    }
+    need(cuda_missing());
     Arena *a = arena_new();
     Machine m = *machine_find(a, "sm_80");
     m.processors = 1;

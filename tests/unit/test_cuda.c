@@ -8,6 +8,7 @@
 #include <cmocka.h>
 /* clang-format on */
 #include "loops.h"
+#include "need.h"
 #include "nvrtc/cubin.h"
 #include "nvrtc/emit.h"
 #include "nvrtc/skeleton.h"
@@ -93,11 +94,7 @@ static void text_grows_with_the_kernel(void **state)
 static void nvrtc_takes_it(void **state)
 {
     (void)state;
-    const char *why = cuda_missing();
-    if (why) {
-        printf("%s\n", why);
-        skip();
-    }
+    need(cuda_missing());
     Arena *a = arena_new();
     compile_kernels_for(a, "fp32", 99);
     compile_kernels_for(a, "fp16", 1);

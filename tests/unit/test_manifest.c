@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+#include "need.h"
 #include "nvrtc/cubin.h"
 #include "pipeline.h"
 #include "support/file.h"
@@ -194,10 +195,7 @@ static void check_row(void **state)
     const Row *r = *state;
     const char *why = cuda_missing(), *models = getenv("MODELS");
     if (!why && r->deep && !wanted(r, models)) why = "NVRTC takes minutes: MODELS=all";
-    if (why) {
-        printf("%s\n", why);
-        skip();
-    }
+    need(why);
     Arena *a = arena_new();
     json_t *m = manifest_of(a, r, NARCHS, EMIT_MANIFEST);
     for (size_t i = 0; i < json_array_size(m); i++) {
@@ -212,10 +210,7 @@ static void check_row(void **state)
 static void modules_hold_what_is_counted(void **state)
 {
     (void)state;
-    if (cuda_missing()) {
-        printf("%s\n", cuda_missing());
-        skip();
-    }
+    need(cuda_missing());
     Arena *a = arena_new();
     json_t *apart = manifest_of(a, &rows[0], 1, EMIT_MANIFEST), *together = manifest_of(a, &rows[0], 1, EMIT_MANIFEST | EMIT_CUBIN);
     assert_true(json_equal(apart, together));

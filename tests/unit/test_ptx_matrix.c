@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+#include "need.h"
 #include "nvrtc/cubin.h"
 #include "ptx_kernel.h"
 #include "support/buf.h"
@@ -191,10 +192,7 @@ static void mathematics(void **state)
 {
     (void)state;
     static const char *const archs[] = {"compute_80", "sm_90a", "compute_120"};
-    if (cuda_missing()) {
-        printf("%s\n", cuda_missing());
-        skip();
-    }
+    need(cuda_missing());
     for (int a = 0; a < 3; a++) {
         static float y[32 * 16], x[32];
         static double z[32 * 8];

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+#include "need.h"
 #include "nvrtc/cubin.h"
 #include "nvrtc/stats.h"
 #include <elf.h>
@@ -204,11 +205,7 @@ static void read_compiled(const char *arch)
 static void compiled(void **state)
 {
     (void)state;
-    const char *why = cuda_missing();
-    if (why) {
-        printf("%s\n", why);
-        skip();
-    }
+    need(cuda_missing());
     for (int i = 0; machine_cuda_names[i]; i++) read_compiled(machine_cuda_names[i]);
 }
 

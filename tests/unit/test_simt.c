@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+#include "need.h"
 #include "nvrtc/text.h"
 #include "ptx_load.h"
 #include "simt/mutants.h"
@@ -28,13 +29,6 @@ static SimtVerdict run(SimtModule *m, const WorkDef *d, uint64_t seed, double *e
     *error = d->error(&w);
     arena_free(a);
     return v;
-}
-
-static void need(const char *why)
-{
-    if (!why) return;
-    printf("%s\n", why);
-    skip();
 }
 
 static void expect_right(const WorkDef *d, SimtModule *m)

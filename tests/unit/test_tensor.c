@@ -8,6 +8,7 @@
 #include <cmocka.h>
 /* clang-format on */
 #include "layers.h"
+#include "need.h"
 #include "nvrtc/cubin.h"
 #include "nvrtc/skeleton.h"
 #include "nvrtc/stats.h"
@@ -127,13 +128,6 @@ static uint64_t check_case(const TensorCase *c, Precision precision, double tole
     ref_free(b.env);
     arena_free(a);
     return seen;
-}
-
-static void need(const char *why)
-{
-    if (!why) return;
-    printf("%s\n", why);
-    skip();
 }
 
 /* Every configuration of the table was met, with operands of both kinds. */
