@@ -1,6 +1,7 @@
 /* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library. */
 #include "../runtime/weights.h"
 #include "doctor.h"
+#include "gpu/gpu.h"
 #include "init.h"
 #include "link.h"
 #include "pipeline.h"
@@ -9,7 +10,6 @@
 #include "spec/args.h"
 #include "spec/fmt.h"
 #include "support/file.h"
-#include "tune.h"
 #include "verify.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -440,7 +440,7 @@ static void take_nothing(const Args *a)
 static void check_tune(const Args *a)
 {
     bool any = false;
-    for (int i = 0; i < a->o.narch; i++) any = any || tune_board(a->o.arch[i]);
+    for (int i = 0; i < a->o.narch; i++) any = any || gpu_board(a->o.arch[i]);
     if (a->o.tune && !any) usage("C001", NULL, "--tune needs --target=cuda:ARCH of a board that it knows: sm_80, sm_90");
 }
 

@@ -4,6 +4,7 @@
  * to take least time (gpu/time.c), spill nothing and can start on every architecture. Rule: the standard tile stays
  * unless another one is faster. What was counted is in the cache (nvrtc/probe.c), so that the next build tries nothing anew. */
 #include "tune.h"
+#include "gpu/gpu.h"
 #include "manifest.h"
 #include <math.h>
 #include <string.h>
@@ -47,17 +48,10 @@ bool tune_next(Tuning *t)
     return any;
 }
 
-const Gpu *tune_board(const char *arch)
-{
-    for (const Gpu *g = gpus; g->name; g++)
-        if (gpu_is(g, arch)) return g;
-    return NULL;
-}
-
 /* Seconds; infinite: it must not be taken. */
 static double predict(Arena *a, const char *arch, Func *f, const CudaStats *s)
 {
-    const Gpu *board = tune_board(arch);
+    const Gpu *board = gpu_board(arch);
     LaunchFacts l = {.func = f};
     launch_facts(a, gpu_arch_find(arch), s, &l);
     if (s->spill_st || s->spill_ld || !l.occupancy.blocks) return INFINITY;

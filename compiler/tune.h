@@ -2,7 +2,6 @@
  * has other tiles; its loops go to tune_count(). tune_end() gives it the best ones. */
 #ifndef TUNE_H
 #define TUNE_H
-#include "gpu/gpu.h"
 #include "loops.h"
 
 typedef struct Tuning Tuning;
@@ -10,6 +9,4 @@ Tuning *tune_begin(Arena *a, const Schedule *s, const char *const *arch, int nar
 bool tune_next(Tuning *t);
 void tune_count(Tuning *t, const Loops *l);
 void tune_end(Tuning *t, Buf *out); /* what was chosen, as text */
-/* The board whose time counts for code of arch: the first of the table that has it. NULL: none */
-const Gpu *tune_board(const char *arch);
 #endif

@@ -30,6 +30,7 @@ extern const GpuArch gpu_archs[]; /* end with a NULL name */
 extern const Gpu gpus[];
 const GpuArch *gpu_arch_find(const char *name); /* NULL: unknown */
 bool gpu_runs(const Gpu *g, const char *arch); /* code of arch? That of "sm_90a" runs on boards of sm_90 alone. */
+const Gpu *gpu_board(const char *arch);        /* the first board whose own it is; NULL: there is none */
 bool gpu_is(const Gpu *g, const char *arch);   /* is arch, with or without the "a", the board's own? */
 
 /* ---- occupancy ---- */

@@ -45,3 +45,10 @@ bool gpu_is(const Gpu *g, const char *arch)
 {
     return number(arch) == number(g->arch);
 }
+
+const Gpu *gpu_board(const char *arch)
+{
+    for (const Gpu *g = gpus; g->name; g++)
+        if (gpu_is(g, arch)) return g;
+    return NULL;
+}
