@@ -50,6 +50,9 @@ bool rt_image_read(const char *path, const char *name, uint8_t **bytes, size_t *
  * BILINEAR. False: out of memory. */
 bool rt_image_resize(const RtImage *in, int h, int w, RtImage *out);
 
+/* The pixel under the middle of each new one, as Pillow's NEAREST. False: out of memory. */
+bool rt_image_resize_nearest(const RtImage *in, int h, int w, RtImage *out);
+
 /* For predict: path -> chw [channels,h,w] in 0..1, resized to h x w if needed, alpha laid over
  * white. Returns the exit code, 0 = ok; err gets "error[ID]: text". */
 int rt_image_load(const char *path, int channels, int h, int w, float *chw, char *err,

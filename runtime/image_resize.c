@@ -132,3 +132,18 @@ bool rt_image_resize(const RtImage *in, int h, int w, RtImage *out)
     }
     return ok;
 }
+
+bool rt_image_resize_nearest(const RtImage *in, int h, int w, RtImage *out)
+{
+    size_t c = (size_t)in->c;
+    if (!image_new(out, in->c, h, w)) return false;
+    for (int y = 0; y < h; y++) {
+        int sy = (int)((y + 0.5) * in->h / h);
+        for (int x = 0; x < w; x++) {
+            int sx = (int)((x + 0.5) * in->w / w);
+            memcpy(out->px + ((size_t)y * (size_t)w + (size_t)x) * c,
+                   in->px + ((size_t)sy * (size_t)in->w + (size_t)sx) * c, c);
+        }
+    }
+    return true;
+}

@@ -281,8 +281,8 @@ bool rt_data_batch(RtData *d, enum RtSplit s, const int64_t *index, int n, bool 
         RtPixels px;
         uint8_t *owned;
         if (!d->fetch(d, item, &px, &owned, e)) return false;
-        bool ok = rt_pipe_run(pipe, d->prefix, px, (RtDraw){seed, epoch, (uint64_t)item}, d->c,
-                              d->lut, out + (size_t)i * size);
+        bool ok = rt_pipe_run(pipe, d->prefix, px, NULL, (RtDraw){seed, epoch, (uint64_t)item},
+                              d->c, d->lut, out + (size_t)i * size, NULL);
         free(owned);
         if (!ok) return rt_data_no_memory(e, "an image", size);
         labels[i] = d->label[item];
@@ -307,7 +307,7 @@ static bool image_through(RtData *d, RtImage *img, const char *path, float *chw,
         d->eval.op[0] = (RtTransform){.kind = RT_TF_RESIZE, .h = d->h, .w = d->w};
     }
     RtPixels px = {img->px, img->c, img->h, img->w};
-    return rt_pipe_run(&d->eval, 0, px, (RtDraw){0, 0, 0}, d->c, d->lut, chw) ||
+    return rt_pipe_run(&d->eval, 0, px, NULL, (RtDraw){0, 0, 0}, d->c, d->lut, chw, NULL) ||
            rt_data_no_memory(e, "an image", (uint64_t)img->h * (uint64_t)img->w);
 }
 

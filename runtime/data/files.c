@@ -199,7 +199,7 @@ static bool decode(RtData *d, const RtFile *f, RtImage *img, RtError *e)
          rt_image_decode(bytes, n, &info, d->c, f->path, img, e);
     free(bytes);
     if (!ok) return false;
-    if (d->prefix == 0 || rt_pipe_prefix(&d->train, d->prefix, img)) return true;
+    if (d->prefix == 0 || rt_pipe_prefix(&d->train, d->prefix, img, NULL)) return true;
     free(img->px);
     return rt_data_no_memory(e, "an image", (uint64_t)f->h * (uint64_t)f->w);
 }

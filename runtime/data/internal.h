@@ -7,7 +7,7 @@
 #include "data.h"
 
 /* ---- transform.c ---- */
-enum { RT_TF_MAX = 16 };
+enum { RT_TF_MAX = 16, RT_MASK_OUTSIDE = 255 /* of a mask, where there is no image */ };
 enum RtTransformKind { RT_TF_RESIZE, RT_TF_CENTER_CROP, RT_TF_RANDOM_CROP, RT_TF_HFLIP };
 
 typedef struct RtTransform {
@@ -38,11 +38,13 @@ int rt_pipe_shared(const RtPipe *a, const RtPipe *b);
 /* Size after operators [from, n). False, with *bad = the operator, if one cannot be applied. */
 bool rt_pipe_size(const RtPipe *p, int from, int *h, int *w, const RtTransform **bad);
 /* Operators [from, n), then out[c][y][x] = lut[c*256 + pixel] for `channels` channels (of grey
- * pixels: all the same). False: out of memory. */
-bool rt_pipe_run(const RtPipe *p, int from, RtPixels in, RtDraw draw, int channels,
-                 const float *lut, float *out);
-/* Deterministic operators [0, n) on an image, in place. False: out of memory. */
-bool rt_pipe_prefix(const RtPipe *p, int n, RtImage *img);
+ * pixels: all the same). A mask of the image's size goes the same way into mask_out[y][x]; both may
+ * be NULL. False: out of memory. */
+bool rt_pipe_run(const RtPipe *p, int from, RtPixels in, const RtPixels *mask, RtDraw draw,
+                 int channels, const float *lut, float *out, int32_t *mask_out);
+/* Deterministic operators [0, n) on an image and its mask (may be NULL), in place. False: out of
+ * memory, nothing changed. */
+bool rt_pipe_prefix(const RtPipe *p, int n, RtImage *img, RtImage *mask);
 void rt_transform_name(const RtTransform *t, char *buf, size_t n);
 
 /* ---- shuffle.c ---- */

@@ -3,7 +3,8 @@
  *
  * rule: names, arguments and geometry are torchvision's. Crops and flips move no pixel: they edit a
  * view (origin, direction, the rectangle that still holds pixels; outside it is 0), which the last
- * loop reads through. Only Resize makes new pixels.
+ * loop reads through. Only Resize makes new pixels. A mask goes the image's way, each pixel of it
+ * the nearest one of the source; what lies outside is RT_MASK_OUTSIDE.
  */
 #include "internal.h"
 
@@ -220,11 +221,21 @@ typedef struct View {
     int dx;             /* +1, or -1 when mirrored */
     int x0, x1, y0, y1; /* what may still be seen of `in`: [x0,x1) x [y0,y1) */
     RtImage own;        /* pixels of the last Resize */
+    RtPixels mask;      /* of the size of `in`; px NULL: there is none */
+    RtImage own_mask;
 } View;
 
-static View view_of(RtPixels in)
+static View view_of(RtPixels in, const RtPixels *mask)
 {
-    return (View){.in = in, .h = in.h, .w = in.w, .dx = 1, .x1 = in.w, .y1 = in.h};
+    View v = {.in = in, .h = in.h, .w = in.w, .dx = 1, .x1 = in.w, .y1 = in.h};
+    if (mask) v.mask = *mask;
+    return v;
+}
+
+static void view_free(View *v)
+{
+    free(v->own.px);
+    free(v->own_mask.px);
 }
 
 static int max_int(int a, int b)
@@ -262,37 +273,56 @@ static int centre(int have, int want)
     return have < want ? -((want - have) / 2) : (int)nearbyint((have - want) / 2.0);
 }
 
-static bool view_pixels(const View *v, RtImage *out)
+/* What is seen of `from`, v->in or v->mask, as pixels of its own. */
+static bool view_pixels(const View *v, RtPixels from, int outside, RtImage *out)
 {
-    int c = v->in.c;
-    *out = (RtImage){calloc((size_t)v->h * (size_t)v->w, (size_t)c), c, v->h, v->w};
+    int c = from.c;
+    size_t n = (size_t)v->h * (size_t)v->w * (size_t)c;
+    *out = (RtImage){malloc(n), c, v->h, v->w};
     if (!out->px) return false;
+    memset(out->px, outside, n);
     for (int y = 0; y < v->h; y++) {
         int sy = v->top + y;
         if (sy < v->y0 || sy >= v->y1) continue;
         for (int x = 0; x < v->w; x++) {
             int sx = v->left + v->dx * x;
             if (sx < v->x0 || sx >= v->x1) continue;
-            memcpy(out->px + ((size_t)y * v->w + x) * c, v->in.px + ((size_t)sy * v->in.w + sx) * c,
+            memcpy(out->px + ((size_t)y * v->w + x) * c, from.px + ((size_t)sy * from.w + sx) * c,
                    (size_t)c);
         }
     }
     return true;
 }
 
+typedef bool Resizer(const RtImage *in, int h, int w, RtImage *out);
+
+static bool resized_pixels(const View *v, RtPixels from, int outside, Resizer *resize, int h, int w,
+                           RtImage *out)
+{
+    RtImage flat;
+    if (!view_pixels(v, from, outside, &flat)) return false;
+    bool ok = resize(&flat, h, w, out);
+    free(flat.px);
+    return ok;
+}
+
 static bool view_resize(View *v, const RtTransform *t)
 {
-    RtImage flat, big;
+    RtImage big, mask = {0};
     int h, w;
     resized(t, v->h, v->w, &h, &w);
     if (h == v->h && w == v->w) return true;
-    if (!view_pixels(v, &flat)) return false;
-    bool ok = rt_image_resize(&flat, h, w, &big);
-    free(flat.px);
-    if (!ok) return false;
-    free(v->own.px);
-    *v = view_of((RtPixels){big.px, big.c, big.h, big.w});
+    if (!resized_pixels(v, v->in, 0, rt_image_resize, h, w, &big)) return false;
+    if (v->mask.px &&
+        !resized_pixels(v, v->mask, RT_MASK_OUTSIDE, rt_image_resize_nearest, h, w, &mask)) {
+        free(big.px);
+        return false;
+    }
+    view_free(v);
+    *v = view_of((RtPixels){big.px, big.c, big.h, big.w},
+                 mask.px ? &(RtPixels){mask.px, 1, mask.h, mask.w} : NULL);
     v->own = big;
+    v->own_mask = mask;
     return true;
 }
 
@@ -337,29 +367,50 @@ static void row_to_float(const View *v, int y, int ch, const float *lut, float *
     for (int x = b; x < v->w; x++) out[x] = lut[0];
 }
 
-bool rt_pipe_run(const RtPipe *p, int from, RtPixels in, RtDraw draw, int channels,
-                 const float *lut, float *out)
+static void mask_to_ids(const View *v, int32_t *out)
 {
-    View v = view_of(in);
+    for (int y = 0; y < v->h; y++)
+        for (int x = 0; x < v->w; x++) {
+            int sy = v->top + y, sx = v->left + v->dx * x;
+            bool seen = sy >= v->y0 && sy < v->y1 && sx >= v->x0 && sx < v->x1;
+            *out++ = seen ? v->mask.px[(size_t)sy * v->mask.w + sx] : RT_MASK_OUTSIDE;
+        }
+}
+
+bool rt_pipe_run(const RtPipe *p, int from, RtPixels in, const RtPixels *mask, RtDraw draw,
+                 int channels, const float *lut, float *out, int32_t *mask_out)
+{
+    View v = view_of(in, mask);
     bool ok = true;
     for (int i = from; ok && i < p->n; i++) ok = apply(&v, &p->op[i], i, draw);
     for (int ch = 0; ok && ch < channels; ch++)
         for (int y = 0; y < v.h; y++)
             row_to_float(&v, y, ch, lut + 256 * ch, out + ((size_t)ch * v.h + y) * v.w);
-    free(v.own.px);
+    if (ok && mask) mask_to_ids(&v, mask_out);
+    view_free(&v);
     return ok;
 }
 
-bool rt_pipe_prefix(const RtPipe *p, int n, RtImage *img)
+/* The mask goes along unless it is NULL. */
+bool rt_pipe_prefix(const RtPipe *p, int n, RtImage *img, RtImage *mask)
 {
-    View v = view_of((RtPixels){img->px, img->c, img->h, img->w});
-    RtImage out;
+    RtPixels ids = {0};
+    if (mask) ids = (RtPixels){mask->px, mask->c, mask->h, mask->w};
+    View v = view_of((RtPixels){img->px, img->c, img->h, img->w}, mask ? &ids : NULL);
+    RtImage out = {0}, out_mask = {0};
     bool ok = true;
     for (int i = 0; ok && i < n; i++) ok = apply(&v, &p->op[i], i, (RtDraw){0, 0, 0});
-    ok = ok && view_pixels(&v, &out);
-    free(v.own.px);
-    if (!ok) return false;
+    ok = ok && view_pixels(&v, v.in, 0, &out) &&
+         (!mask || view_pixels(&v, v.mask, RT_MASK_OUTSIDE, &out_mask));
+    view_free(&v);
+    if (!ok) {
+        free(out.px);
+        return false;
+    }
     free(img->px);
     *img = out;
+    if (!mask) return true;
+    free(mask->px);
+    *mask = out_mask;
     return true;
 }
