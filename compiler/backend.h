@@ -34,7 +34,6 @@ typedef struct CodegenOptions {
     const char *source; /* file that Func.line counts in; NULL: no line table */
     bool want_ir, want_asm; /* texts wanted for --dump / --emit */
     bool no_cache;          /* compile what a cache may have, too */
-    const char *driver;     /* symbol of the run side of another device that the program needs; NULL: none */
 } CodegenOptions;
 
 /* How a kernel of a GPU is started: blocks of the grid, threads of a block, dynamic shared memory of a block. */
@@ -49,16 +48,14 @@ typedef struct Backend {
      * becomes a C symbol f->name (hidden) of type
      *     void f(void *const *args, int64_t begin, int64_t end)
      * that runs tasks [begin, end). Arguments must not overlap unless neither is written; they are aligned to 64
-     * bytes. One more object holds the data: `rt_kernels[nfunc]`, the kernels in this order, `rt_model`, the
-     * blob's bytes, read-only and aligned to 64 bytes (blob NULL: left out), and `rt_drivers`, the address of o->driver
-     * if there is one, then NULL. The objects depend on nothing
+     * bytes. One more object holds the data: `rt_kernels[nfunc]`, the kernels in this order, and `rt_model`, the
+     * blob's bytes, read-only and aligned to 64 bytes (blob NULL: left out). The objects depend on nothing
      * but the kernels and the machine: not on the number of threads. ir/as collect text if wanted.
      * Of a GPU: three objects, cubin, PTX and what the assembler says of the kernels, texts with their 0; no data. fatal() on failure. */
     int (*compile)(Func *const *f, int nfunc, const void *blob, size_t blob_size, const Machine *m,
                    const CodegenOptions *o, Object **out, Buf *ir, Buf *as);
     Geometry (*launch)(const Func *f); /* NULL: kernels run tasks [begin, end), which threads claim */
     unsigned (*toolkit)(void); /* 13000: the images are CUDA 13.0's */
-    const char *driver; /* symbol of the run side (runtime/device.h) of programs for it; NULL: the CPU */
 } Backend;
 
 extern const Backend backend_llvm, backend_nvrtc;

@@ -103,17 +103,26 @@ static void move_into_place(Arena *a, const char *from, const char *out)
         fatal(EXIT_WRITE, "cannot create '%s': %s", out, strerror(errno));
 }
 
-void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps)
+static int count(const char *const *list)
 {
-    enum { MOST_ARGS = 64 };
-    char *argv[MOST_ARGS];
+    int n = 0;
+    while (list[n]) n++;
+    return n;
+}
+
+void link_executable(Arena *a, const Object *obj, int nobj, const char *const *parts, const char *out,
+                     bool keep_temps)
+{
+    enum { OTHER_ARGS = 16 };
+    char **argv = NEWN(a, char *, nobj + 2 * count(parts) + OTHER_ARGS);
     int n = 0;
     const char *rt = link_library_path(a, "libsinter_rt.a", "SINTER_RT");
     if (!rt) fatal(EXIT_TOOL, "the runtime library libsinter_rt.a is not installed beside sinter");
     const char *cc = getenv("SINTER_CC");
     char *dir = file_temp_dir(a), *exe = arena_printf(a, "%s/program", dir);
     static const char *const flags[] = {"-pie", "-Wl,--gc-sections,--build-id=none",
-                                        "-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code"};
+                                        "-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code",
+                                        "-Wl,-z,pack-relative-relocs"}; /* glibc 2.36; 12 kB less */
     static const char *const libs[] = {"-lm", "-lpthread"};
     argv[n++] = (char *)(cc ? cc : "cc");
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) argv[n++] = (char *)flags[i];
@@ -123,8 +132,11 @@ void link_executable(Arena *a, const Object *obj, int nobj, const char *out, boo
 #endif
     argv[n++] = "-o";
     argv[n++] = exe;
-    for (int i = 0; i < nobj && n < MOST_ARGS - 8; i++)
-        argv[n++] = write_object(a, dir, i, &obj[i]);
+    for (; *parts; parts++) {
+        argv[n++] = "-u";
+        argv[n++] = (char *)*parts;
+    }
+    for (int i = 0; i < nobj; i++) argv[n++] = write_object(a, dir, i, &obj[i]);
     argv[n++] = (char *)rt;
     for (size_t i = 0; i < sizeof libs / sizeof libs[0]; i++) argv[n++] = (char *)libs[i];
     argv[n] = NULL;

@@ -3,9 +3,11 @@
 #define LINK_H
 #include "backend.h"
 
-/* Writes `out` through a temporary name. fatal() without `cc` (EXIT_TOOL) or when it cannot write
+/* parts: symbols of the runtime library that the objects do not name (parts.h); ends with NULL.
+ * Writes `out` through a temporary name. fatal() without `cc` (EXIT_TOOL) or when it cannot write
  * (EXIT_WRITE). keep_temps: the folder of objects stays, and `out` keeps its names for perf and gdb. */
-void link_executable(Arena *a, const Object *obj, int nobj, const char *out, bool keep_temps);
+void link_executable(Arena *a, const Object *obj, int nobj, const char *const *parts, const char *out,
+                     bool keep_temps);
 /* Links the objects alone into a shared object in dir, for this process. -> its path */
 char *link_shared(Arena *a, const Object *obj, int nobj, const char *dir);
 /* Where a library of ours lies: what the environment variable names, beside this program, or in ../lib/sinter.

@@ -12,6 +12,7 @@
 #include "../runtime/abi.h"
 #include "blob.h"
 #include "link.h"
+#include "parts.h"
 #include "pipeline_report.h"
 #include "predict.h"
 #include "summary.h"
@@ -329,7 +330,6 @@ static CodegenOptions codegen_options(const Pipeline *p)
     CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
                         .source = base_name(p->o->spec),
                         .no_cache = p->o->no_cache};
-    if (p->o->narch) c.driver = backend_find(p->gpu[0]->backend)->driver;
     c.want_ir = wants_dump(p, "llvm");
     c.want_asm = wants_dump(p, "asm");
     return c;
@@ -429,6 +429,13 @@ static bool compile_programs(Pipeline *p, const Machine *m, BlobProgram *prog, i
     return true;
 }
 
+static const char *const *wanted_parts(const Pipeline *p)
+{
+    int n;
+    const Setting *option = spec_options(p->spec, &n);
+    return parts_wanted(p->perm, option, n, p->o->narch ? p->gpu[0]->backend : NULL);
+}
+
 /* Everything but reading the description: every program, then the executable. */
 static int build_model(Pipeline *p)
 {
@@ -444,7 +451,7 @@ static int build_model(Pipeline *p)
     bool go_on = emit_images(p, blob, prog, n);
     if (wants_exe(o)) go_on = go_on && emit(p, blob, &obj, &nobj);
     buf_free(&blob->data);
-    if (go_on && wants_exe(o)) link_executable(p->perm, obj, nobj, o->out, o->save_temps);
+    if (go_on && wants_exe(o)) link_executable(p->perm, obj, nobj, wanted_parts(p), o->out, o->save_temps);
     for (int i = 0; i < nobj; i++) free(obj[i].data);
     free(obj);
     if (!go_on) return EXIT_OK;

@@ -1,5 +1,5 @@
 /* A device: where a program's memory lies and where its kernels run. The CPU is one (cpu.c); the others are drivers
- * that a program brings along if it was built for them (rt_drivers). exec.c knows devices by this alone.
+ * that a program brings along if it was built for them (parts.def). exec.c knows devices by this alone.
  *
  * Work is ordered: what is sent before a run arrives before it, what is fetched after a run is what the run left.
  * Failures end the program with a message: 5 the device, 6 memory. */
@@ -52,11 +52,10 @@ typedef struct RtDriver {
     RtDevice *(*open)(const RtModel *m, const char *which, RtError *e);
 } RtDriver;
 
-extern const RtDriver *const rt_drivers[]; /* of this build; ends with NULL */
-
 /* Kernels on the pool's threads. Both are borrowed. */
 RtDevice *rt_cpu_device(RtPool *pool, const RtKernel *kernels);
-/* --device: "auto", "cpu", "cuda", "cuda:1", "cuda:virtual". auto says in a line on stderr why it is not a GPU. Exits
+/* drivers: of this build, ends with NULL.
+ * --device: "auto", "cpu", "cuda", "cuda:1", "cuda:virtual". auto says in a line on stderr why it is not a GPU. Exits
  * with 5 when there is no such device, with 2 when there is no such word. */
 RtDevice *rt_device_open(const RtModel *m, const RtDriver *const *drivers, const char *word, RtPool *pool,
                          const RtKernel *kernels);

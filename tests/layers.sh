@@ -24,6 +24,7 @@ compiler/loops.h        | compiler/plan.h compiler/schedule.h compiler/groups.h 
 compiler/images.*       | compiler/images.h compiler/backend.h compiler/support/*
 compiler/blob.*         | compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/link.*         | compiler/link.h compiler/backend.h runtime/abi.h compiler/support/*
+compiler/parts.*        | compiler/parts.h runtime/parts.def compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.c      | compiler/backend.h compiler/support/*
 compiler/machine.c      | compiler/backend.h compiler/support/*
 compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h compiler/groups.h compiler/schedule.h compiler/plan.h compiler/loops.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/nests/* compiler/support/*

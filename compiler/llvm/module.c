@@ -156,18 +156,8 @@ static void add_constant(LLVMModuleRef mod, const char *name, LLVMValueRef init)
     LLVMSetAlignment(g, 64);
 }
 
-/* rt_drivers: the run sides of other devices than the CPU, then NULL. */
-static void add_drivers(LLVMModuleRef mod, const char *driver)
-{
-    LLVMContextRef ctx = LLVMGetModuleContext(mod);
-    LLVMTypeRef pointer = LLVMPointerTypeInContext(ctx, 0);
-    LLVMValueRef v[2] = {LLVMConstNull(pointer), LLVMConstNull(pointer)};
-    if (driver) v[0] = LLVMAddGlobal(mod, LLVMInt8TypeInContext(ctx), driver);
-    add_constant(mod, "rt_drivers", LLVMConstArray2(pointer, v, driver ? 2 : 1));
-}
-
 void module_data(Unit *u, Func *const *f, int nfunc, const void *blob, size_t blob_size,
-                 const Machine *m, const char *driver)
+                 const Machine *m)
 {
     LLVMTargetMachineRef tm = machine_target(m);
     LLVMModuleRef mod = new_module(tm, m, "data", true);
@@ -183,7 +173,6 @@ void module_data(Unit *u, Func *const *f, int nfunc, const void *blob, size_t bl
     add_constant(mod, "rt_kernels",
                  LLVMConstArray2(LLVMPointerTypeInContext(ctx, 0), k, (uint64_t)nfunc));
     if (blob) add_constant(mod, "rt_model", LLVMConstStringInContext2(ctx, blob, blob_size, 1));
-    add_drivers(mod, driver);
     free(k);
     check(mod, "of the data");
     finish(u, mod, tm, NULL);

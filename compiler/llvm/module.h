@@ -14,7 +14,7 @@ typedef struct Unit { /* of compilation: one module, one object */
 LLVMTargetMachineRef machine_target(const Machine *m); /* fatal() if LLVM cannot */
 void pin_addresses(LLVMModuleRef mod);                 /* pin.c */
 void module_kernels(Unit *u, const Machine *m, const CodegenOptions *o);
-/* rt_kernels, rt_model and rt_drivers. */
+/* rt_kernels and rt_model. */
 void module_data(Unit *u, Func *const *f, int nfunc, const void *blob, size_t blob_size,
-                 const Machine *m, const char *driver);
+                 const Machine *m);
 #endif

@@ -119,7 +119,7 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     int n = deal(a, f, nfunc, m->lanes, unit);
     Work w = {.unit = unit, .n = n, .m = m, .o = o};
     run(&w);
-    module_data(&unit[n++], f, nfunc, blob, blob_size, m, o->driver);
+    module_data(&unit[n++], f, nfunc, blob, blob_size, m);
     *out = calloc((size_t)n, sizeof **out);
     if (!*out) fatal(EXIT_MEMORY, "out of memory");
     for (int i = 0; i < n; i++) {

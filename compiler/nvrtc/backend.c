@@ -25,5 +25,4 @@ static int compile(Func *const *f, int nfunc, const void *blob, size_t blob_size
     return 3;
 }
 
-const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = cuda_launch, .toolkit = cuda_toolkit,
-                               .driver = "rt_driver_cuda"};
+const Backend backend_nvrtc = {.name = "cuda", .compile = compile, .launch = cuda_launch, .toolkit = cuda_toolkit};
