@@ -42,7 +42,7 @@ LIBS         = $(LLVM_LIBS) -lyaml -ljansson -ldl -lm -pthread
 RT_UNWIND    = $(if $(SAN),,-fno-asynchronous-unwind-tables)
 # The runtime is small before it is fast, but for what touches every pixel and every task.
 RT_OPT       = $(if $(SAN),,-Os)
-$(addprefix $(BUILD)/obj/runtime/,image.o image_resize.o image_png.o image_jpeg.o tensor.o thread.o exec.o \
+$(addprefix $(BUILD)/obj/runtime/,image.o image_resize.o image_png.o image_jpeg.o tensor.o thread.o exec.o crc32.o \
     data/transform.o): RT_OPT = $(if $(SAN),,-O2)
 
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -68,12 +68,19 @@ $(BUILD)/sinter: $(COMPILER) $(BUILD)/libsinter_rt.a
 	@echo '  LD  $@'
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# zlib and jansson go in as well: a built program needs the C library and nothing else.
-$(BUILD)/libsinter_rt.a: $(RUNTIME)
+# A built program needs the C library and nothing else: Debian's libraries go in as well, without tables for unwinding
+# and without what runtime/ has smaller (crc32.c).
+RT_LIBS      = z jansson
+RT_ARCHIVES  = $(patsubst %,$(BUILD)/lib/lib%.a,$(RT_LIBS))
+$(BUILD)/lib/lib%.a: Makefile
+	@mkdir -p $(@D)
+	$Qobjcopy $(if $(SAN),,-R .eh_frame -R .rela.eh_frame) "$$($(CC) -print-file-name=lib$*.a)" $@
+	$Q$(if $(filter z,$*),ar d $@ crc32.o)
+
+$(BUILD)/libsinter_rt.a: $(RUNTIME) $(RT_ARCHIVES)
 	@echo '  AR  $@'
 	@rm -f $@
-	$Qprintf 'create %s\naddlib %s\naddlib %s\n$(foreach o,$^,addmod $(o)\n)save\nend\n' $@ \
-	    "$$($(CC) -print-file-name=libz.a)" "$$($(CC) -print-file-name=libjansson.a)" | ar -M
+	$Qprintf 'create %s\n$(foreach o,$(RUNTIME),addmod $(o)\n)$(foreach l,$(RT_ARCHIVES),addlib $(l)\n)save\nend\n' $@ | ar -M
 
 # A CUDA driver of ours: named libcuda.so.1 and found before another, it is the one that programs load.
 $(BUILD)/libsinter_cuda_virtual.so: $(VIRTUAL)

@@ -9,7 +9,7 @@ must "builds again" "$sinter" build $spec -o "$work/b"
 same "compiling twice gives the same bytes" "$work/a" "$work/b"
 
 libraries() { ldd "$1" | awk '!/linux-vdso|ld-linux|lib(c|m|pthread)\.so/ { print; bad = 1 } END { exit bad }'; }
-small() { test "$(stat -c %s "$1")" -lt 512000; }
+small() { test "$(stat -c %s "$1")" -lt 500000; }
 hardened() { # position independent, RELRO, immediate binding, no executable stack, no text relocations
     local dynamic
     dynamic=$(readelf -W -h -l -d "$1")
