@@ -11,7 +11,7 @@ LLVM_CONFIG ?= llvm-config-19
 CUDA_HOME   ?= /usr/local/cuda
 PREFIX      ?= /usr/local
 PACKAGES    := gcc g++ libc6-dev binutils llvm-19-dev libyaml-dev libstb-dev zlib1g-dev libjansson-dev \
-               libcmocka-dev dataset-fashion-mnist
+               libcmocka-dev dataset-fashion-mnist libcairo2-dev libfontconfig-dev fonts-dejavu-core
 
 WARN        := -Wall -Wextra -Wformat -Werror=format-security -Werror=implicit-function-declaration
 STD         := -std=c11 -D_GNU_SOURCE
@@ -36,7 +36,7 @@ Q            = $(if $(V),,@)
 # Asked once, and only when a recipe needs it.
 LLVM_INC     = $(eval LLVM_INC := $$(shell $(LLVM_CONFIG) --includedir))$(LLVM_INC)
 LLVM_LIBS    = $(eval LLVM_LIBS := $$(shell $(LLVM_CONFIG) --ldflags --libs))$(LLVM_LIBS)
-LIBS         = $(LLVM_LIBS) -lyaml -ljansson -ldl -lm -pthread
+LIBS         = $(LLVM_LIBS) -lyaml -ljansson -lcairo -lfontconfig -ldl -lm -pthread
 
 # Nobody unwinds a program's stack but sanitizers.
 RT_UNWIND    = $(if $(SAN),,-fno-asynchronous-unwind-tables)

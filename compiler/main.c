@@ -1,5 +1,6 @@
-/* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library. */
+/* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library; `data`: data/. */
 #include "../runtime/weights.h"
+#include "data/data.h"
 #include "doctor.h"
 #include "gpu/gpu.h"
 #include "init.h"
@@ -135,6 +136,7 @@ static void print_help(void)
         "                             and gradients with finite differences (--batch, default 2)\n"
         "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, "
         "conversion\n"
+        "  sinter data make KIND DIR  draws a data set: glyphs36, shapes, scenes; or a page of text\n"
         "  sinter ops                 layers, losses and optimizers, with their arguments\n"
         "  sinter doctor              what this machine has and what is missing\n"
         "  sinter --version\n\n",
@@ -569,6 +571,7 @@ int main(int argc, char **argv)
 {
     Args a = {0};
     if (argc > 1 && !strcmp(argv[1], "weights")) return rt_weights_main(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "data")) return data_main(argc - 2, argv + 2);
     parse(&a, argc, argv);
     if (a.verb && !strcmp(a.verb, "--version")) {
         printf("sinter %s (LLVM %s)\n", SINTER_VERSION, llvm_version());

@@ -61,9 +61,10 @@ compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
 compiler/gpu/*          | compiler/gpu/*
+compiler/data/*         | compiler/data/*.h compiler/support/* runtime/image_write.h runtime/rng.h runtime/file.h runtime/err.h <cairo/*> <fontconfig/*>
 compiler/nvrtc/*        | compiler/nvrtc/* compiler/loop/* compiler/backend.h compiler/support/*
 '
-guarded='<llvm-c/*> <llvm/*> <yaml.h> <jansson.h> <zlib.h> <stb/*> <stb_*> <cuda*> <cudnn*> <nvrtc*>'
+guarded='<llvm-c/*> <llvm/*> <yaml.h> <jansson.h> <zlib.h> <stb/*> <stb_*> <cairo*> <fontconfig*> <cuda*> <cudnn*> <nvrtc*>'
 
 matches() { # text pattern...
     local text=$1 pattern
