@@ -16,8 +16,8 @@
  *     format model spec_hash classes             what was trained
  *     epoch batch step                           how far: epochs, batches of the next, all steps
  *     batch_size seed items optimizer lr monitor schedule precision    must be the same to go on
- *     loss_sum seen correct                      of the unfinished epoch
- *     val/loss val/accuracy train/loss train/accuracy best best_epoch waited     of the last one
+ *     loss_sum seen labelled correct             of the unfinished epoch
+ *     val/loss train/accuracy ... (train.h: RtMonitor) best best_epoch waited    of the last one
  *     plateau                                    ReduceLROnPlateau: scale best bad cooldown
  *     history                                    metrics.jsonl
  *     sha256                                     of the file (safetensors.h)

@@ -12,9 +12,34 @@
 
 static RtTargetKind target_kind(const RtTensor *target, const RtOptions *o)
 {
-    if (!target) return RT_TARGET_NONE;
     if (!strcmp(rt_option_str(o, "train.target", "label"), "input")) return RT_TARGET_INPUT;
+    if (!target) return RT_TARGET_NONE;
     return target->dtype == RT_I32 ? RT_TARGET_CLASS : RT_TARGET_VALUE;
+}
+
+/* "CrossEntropyLoss(ignore_index=255)" -> 255; PyTorch's default else. */
+static int ignored(const RtModel *m)
+{
+    static const char key[] = "ignore_index=";
+    const char *at = m->loss ? strstr(RT_STR(m, m->loss), key) : NULL;
+    return at ? (int)strtol(at + sizeof key - 1, NULL, 10) : -100;
+}
+
+static void open_labels(RtFeed *f, const RtTensor *target, const RtTensor *out, const RtOptions *o)
+{
+    bool mask = !strcmp(rt_option_str(o, "train.target", "label"), "mask");
+    f->label_size = 1;
+    if (f->target != RT_TARGET_NONE && f->target != RT_TARGET_INPUT) f->label_size = rt_tensor_count(target) / f->batch;
+    if (!mask && f->label_size != 1) {
+        rt_fail(RT_EXIT_SPEC, "H007", "the loss wants %lld numbers for an item; class labels give one",
+                (long long)f->label_size);
+    }
+    bool rows = f->target != RT_TARGET_INPUT && (mask ? out->rank == 4 : out->rank == 2);
+    int64_t wide = f->output_size / f->label_size;
+    f->classes = !rows ? 0 : wide == 1 ? 2 : (int)wide;
+    f->ignore = ignored(rt_exec_model(f->exec));
+    f->found = rt_alloc((size_t)f->label_size, sizeof *f->found, "labels");
+    if (mask) f->best = rt_alloc((size_t)f->label_size, sizeof *f->best, "labels");
 }
 
 void rt_feed_init(RtFeed *f, RtExec *e, const RtOptions *o)
@@ -29,46 +54,53 @@ void rt_feed_init(RtFeed *f, RtExec *e, const RtOptions *o)
     f->input_size = rt_tensor_count(in) / f->batch;
     f->output_size = rt_tensor_count(out) / f->batch;
     f->has_loss = rt_exec_tensor(e, "loss") != NULL;
-    bool rows = out->rank == 2 && f->target != RT_TARGET_INPUT;
-    f->classes = !rows ? 0 : f->output_size == 1 ? 2 : (int)f->output_size;
     f->output = rt_alloc((size_t)(f->output_size * f->batch), sizeof(float), "outputs");
-    if (f->target != RT_TARGET_NONE && f->target != RT_TARGET_INPUT &&
-        rt_tensor_count(target) != f->batch) {
-        rt_fail(RT_EXIT_SPEC, "H007",
-                "the loss wants %lld numbers for an item; class labels give one",
-                (long long)(rt_tensor_count(target) / f->batch));
-    }
+    open_labels(f, target, out, o);
 }
 
 void rt_feed_free(RtFeed *f)
 {
     free(f->output);
+    free(f->best);
+    free(f->found);
 }
 
 static void put_labels(RtFeed *f, const int32_t *labels, int n)
 {
+    int64_t size = f->label_size;
+    float one, *value = f->best ? f->best : &one;
     for (int i = 0; i < f->batch; i++) {
-        int32_t label = labels ? labels[i < n ? i : 0] : 0;
-        float value = (float)label;
-        const void *row = f->target == RT_TARGET_CLASS ? (const void *)&label : &value;
-        rt_exec_set_rows(f->exec, "target", row, i, i + 1);
+        const int32_t *row = labels ? labels + (i < n ? i : 0) * size : f->found;
+        if (!labels) memset(f->found, 0, (size_t)size * sizeof *f->found);
+        for (int64_t k = 0; f->target == RT_TARGET_VALUE && k < size; k++) {
+            value[k] = (float)row[k];
+            if (f->best && (row[k] < 0 || row[k] > 1))
+                rt_fail(RT_EXIT_DATA, "D023", "a mask holds %d; this loss knows 0 and 1 and leaves nothing out", row[k]);
+        }
+        rt_exec_set_rows(f->exec, "target", f->target == RT_TARGET_CLASS ? (const void *)row : value, i, i + 1);
     }
-}
-
-static void put_rows(RtFeed *f, const char *name, const float *input, int n)
-{
-    rt_exec_set_rows(f->exec, name, input, 0, n);
-    for (int i = n; i < f->batch; i++) rt_exec_set_rows(f->exec, name, input, i, i + 1);
 }
 
 void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n)
 {
-    put_rows(f, "input", input, n);
-    if (f->target == RT_TARGET_INPUT)
-        put_rows(f, "target", input, n);
-    else if (f->target != RT_TARGET_NONE)
+    rt_exec_set_rows(f->exec, "input", input, 0, n);
+    for (int i = n; i < f->batch; i++) rt_exec_set_rows(f->exec, "input", input, i, i + 1);
+    if (f->target == RT_TARGET_CLASS || f->target == RT_TARGET_VALUE)
         put_labels(f, labels, n);
     rt_exec_send(f->exec);
+}
+
+void rt_batch_init(RtBatch *b, const RtFeed *f)
+{
+    *b = (RtBatch){.labels = rt_alloc((size_t)(f->batch * f->label_size), sizeof *b->labels, "labels")};
+    if (f->target == RT_TARGET_INPUT)
+        b->copy = rt_alloc((size_t)(f->batch * f->input_size), sizeof *b->copy, "inputs");
+}
+
+void rt_batch_free(RtBatch *b)
+{
+    free(b->labels);
+    free(b->copy);
 }
 
 int rt_feed_next(RtFeed *f, RtLoader *l, RtBatch *b, RtError *e)
@@ -78,7 +110,8 @@ int rt_feed_next(RtFeed *f, RtLoader *l, RtBatch *b, RtError *e)
     int got = rt_loader_next(l, &input, &labels, &b->n, e);
     if (got != 1) return got;
     b->input = input;
-    memcpy(b->labels, labels, (size_t)b->n * sizeof *labels);
+    memcpy(b->labels, labels, (size_t)(b->n * f->label_size) * sizeof *labels);
+    if (b->copy) memcpy(b->copy, input, (size_t)(b->n * f->input_size) * sizeof *input);
     rt_feed_put(f, input, labels, b->n);
     return 1;
 }
@@ -106,26 +139,56 @@ float rt_feed_loss(const RtFeed *f)
     return loss;
 }
 
-int rt_feed_class(const RtFeed *f, const float *row)
+/* Class by class, so that memory is read in order. */
+const int32_t *rt_feed_classes(RtFeed *f, const float *row)
 {
-    if (f->output_size == 1) return row[0] > 0;
-    int best = 0;
-    for (int k = 1; k < f->classes; k++) {
-        if (row[k] > row[best]) best = k;
+    float one, *best = f->best ? f->best : &one;
+    int64_t n = f->label_size;
+    bool single = f->output_size == n;
+    for (int64_t i = 0; i < n; i++) best[i] = row[i], f->found[i] = single && row[i] > 0;
+    for (int k = 1; k < f->classes && !single; k++) {
+        row += n;
+        for (int64_t i = 0; i < n; i++) {
+            if (row[i] > best[i]) best[i] = row[i], f->found[i] = k;
+        }
     }
-    return best;
+    return f->found;
+}
+
+int rt_feed_class(RtFeed *f, const float *row)
+{
+    return rt_feed_classes(f, row)[0];
+}
+
+void rt_feed_pixel(const RtFeed *f, const float *row, int64_t pixel, double *p)
+{
+    double top = row[pixel], sum = 0;
+    if (f->output_size == f->label_size) {
+        p[1] = 1 / (1 + exp(-top));
+        p[0] = 1 - p[1];
+        return;
+    }
+    row += pixel;
+    for (int k = 1; k < f->classes; k++) top = fmax(top, row[k * f->label_size]);
+    for (int k = 0; k < f->classes; k++) sum += p[k] = exp(row[k * f->label_size] - top);
+    for (int k = 0; k < f->classes; k++) p[k] /= sum;
 }
 
 void rt_feed_probabilities(const RtFeed *f, const float *row, double *p)
 {
-    if (f->output_size == 1) {
-        p[1] = 1 / (1 + exp(-(double)row[0]));
-        p[0] = 1 - p[1];
-        return;
+    rt_feed_pixel(f, row, 0, p);
+}
+
+void rt_feed_count(RtFeed *f, const float *row, const int32_t *labels, RtConfusion *c, int64_t *counted, int64_t *correct)
+{
+    if (!f->classes) return;
+    const int32_t *found = rt_feed_classes(f, row);
+    for (int64_t i = 0; i < f->label_size; i++) {
+        if (labels[i] < 0 || labels[i] >= f->classes || labels[i] == f->ignore) continue;
+        ++*counted;
+        *correct += found[i] == labels[i];
+        if (c) rt_confusion_add(c, labels[i], found[i]);
     }
-    double top = row[rt_feed_class(f, row)], sum = 0;
-    for (int k = 0; k < f->classes; k++) sum += p[k] = exp(row[k] - top);
-    for (int k = 0; k < f->classes; k++) p[k] /= sum;
 }
 
 /* The sum of the losses of the n items just run. The mean that the program gives covers the whole
@@ -139,11 +202,14 @@ static double loss_sum(RtFeed *f, const RtBatch *b)
     return all - (double)rt_feed_loss(f) * (f->batch - b->n);
 }
 
-static void count(RtFeed *f, const RtBatch *b, RtScore *s)
+static void count(RtFeed *f, const RtBatch *b, RtScore *s, const RtWatch *w)
 {
-    for (int i = 0; i < b->n && s->confusion; i++) {
-        rt_confusion_add(s->confusion, b->labels[i],
-                         rt_feed_class(f, f->output + i * f->output_size));
+    int64_t counted = 0, correct = 0;
+    for (int i = 0; i < b->n; i++) {
+        RtItem x = {s->n + i, b->labels + i * f->label_size, f->output + i * f->output_size, NULL};
+        if (b->copy) x.input = b->copy + i * f->input_size;
+        rt_feed_count(f, x.output, x.labels, s->confusion, &counted, &correct);
+        if (w->item) w->item(w->to, &x);
     }
 }
 
@@ -158,41 +224,42 @@ static RtLoader *start(RtFeed *f, RtData *d, enum RtSplit split, int64_t n)
 }
 
 /* Every batch of the loader; returns the sum of the losses. The next batch comes up while one runs. */
-static double score_all(RtFeed *f, RtLoader *l, RtScore *score, void (*progress)(int64_t done))
+static double score_all(RtFeed *f, RtLoader *l, RtScore *score, const RtWatch *w)
 {
     RtError e;
     double sum = 0;
-    RtBatch b[2] = {{.labels = rt_alloc((size_t)f->batch, sizeof(int32_t), "labels")},
-                    {.labels = rt_alloc((size_t)f->batch, sizeof(int32_t), "labels")}};
+    RtBatch b[2];
+    for (int i = 0; i < 2; i++) rt_batch_init(&b[i], f);
     int now = 0, got = rt_feed_next(f, l, &b[now], &e);
     for (; got == 1; now = !now) {
         rt_feed_start(f);
         got = rt_feed_next(f, l, &b[!now], &e);
         rt_feed_fetch(f);
-        count(f, &b[now], score);
+        count(f, &b[now], score, w);
         if (f->has_loss) sum += loss_sum(f, &b[now]);
         score->n += b[now].n;
-        if (progress) progress(score->n);
+        if (w->progress) w->progress(score->n);
     }
     if (got < 0) rt_fail(e.exit, e.id, "%s", e.text);
-    free(b[0].labels);
-    free(b[1].labels);
+    for (int i = 0; i < 2; i++) rt_batch_free(&b[i]);
     return sum;
 }
 
-void rt_score(RtFeed *f, RtData *d, enum RtSplit split, RtScore *score,
-              void (*progress)(int64_t done))
+void rt_score(RtFeed *f, RtData *d, enum RtSplit split, RtScore *score, const RtWatch *watch)
 {
     memset(score, 0, sizeof *score);
     if (f->classes) score->confusion = rt_confusion_new(f->classes);
     RtLoader *l = start(f, d, split, rt_data_count(d, split));
-    double sum = score_all(f, l, score, progress);
+    double sum = score_all(f, l, score, watch);
     rt_loader_stop(l);
     score->loss = f->has_loss && score->n ? sum / (double)score->n : NAN;
-    score->accuracy = NAN;
+    score->accuracy = score->f1_macro = score->f1_weighted = score->iou = NAN;
     RtMetrics m;
     if (score->confusion && rt_metrics(score->confusion, &m)) {
         score->accuracy = m.accuracy;
+        score->f1_macro = m.f1_macro;
+        score->f1_weighted = m.f1_weighted;
+        score->iou = m.iou_macro;
         rt_metrics_free(&m);
     }
 }

@@ -4,8 +4,11 @@
 #include "err.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MOST_PAIRS = 10 }; /* shown */
 
 RtConfusion *rt_confusion_new(int nclasses)
 {
@@ -52,6 +55,7 @@ static RtClassMetrics class_metrics(const RtConfusion *c, int k)
     return (RtClassMetrics){.precision = ratio((double)hit, (double)predicted),
                             .recall = ratio((double)hit, (double)truth),
                             .f1 = ratio(2 * (double)hit, (double)truth + (double)predicted),
+                            .iou = ratio((double)hit, (double)(truth + predicted - hit)),
                             .support = truth,
                             .present = truth + predicted > 0};
 }
@@ -71,16 +75,39 @@ bool rt_metrics(const RtConfusion *c, RtMetrics *m)
         m->precision_macro += p->precision, m->precision_weighted += p->precision * s;
         m->recall_macro += p->recall, m->recall_weighted += p->recall * s;
         m->f1_macro += p->f1, m->f1_weighted += p->f1 * s;
+        m->iou_macro += p->iou;
     }
     double present = c->n - m->absent, total = (double)m->total;
     m->accuracy = ratio((double)hits, total);
     m->precision_macro = ratio(m->precision_macro, present);
     m->recall_macro = ratio(m->recall_macro, present);
     m->f1_macro = ratio(m->f1_macro, present);
+    m->iou_macro = ratio(m->iou_macro, present);
     m->precision_weighted = ratio(m->precision_weighted, total);
     m->recall_weighted = ratio(m->recall_weighted, total);
     m->f1_weighted = ratio(m->f1_weighted, total);
     return true;
+}
+
+static bool more(const RtConfused *x, const RtConfused *y)
+{
+    return x->a_as_b + x->b_as_a > y->a_as_b + y->b_as_a;
+}
+
+int rt_confusion_pairs(const RtConfusion *c, RtConfused *out, int most)
+{
+    int count = 0;
+    for (int a = 0; a < c->n; a++) {
+        for (int b = a + 1; b < c->n; b++) {
+            RtConfused x = {a, b, c->count[a * (int64_t)c->n + b], c->count[b * (int64_t)c->n + a]};
+            if (!x.a_as_b && !x.b_as_a) continue;
+            if (count == most && !more(&x, &out[most - 1])) continue;
+            int at = count < most ? count++ : most - 1;
+            for (; at > 0 && more(&x, &out[at - 1]); at--) out[at] = out[at - 1];
+            out[at] = x;
+        }
+    }
+    return count;
 }
 
 void rt_metrics_free(RtMetrics *m)
@@ -122,34 +149,49 @@ static void put_name(FILE *f, const char *name, int width)
     fprintf(f, "%*s", width - columns(name), "");
 }
 
-static void put_average(FILE *f, const char *name, int width, double p, double r, double f1,
-                        uint64_t total)
+/* iou NaN: there is no such column. */
+static void put_row(FILE *f, const char *name, int width, double p, double r, double f1, double iou, uint64_t total)
 {
     put_name(f, name, width);
-    fprintf(f, "  %9.4f  %6.4f  %6.4f  %7" PRIu64 "\n", p, r, f1, total);
+    fprintf(f, "  %9.4f  %6.4f  %6.4f", p, r, f1);
+    if (!isnan(iou)) fprintf(f, "  %6.4f", iou);
+    fprintf(f, isnan(iou) ? "  %7" PRIu64 "\n" : "  %11" PRIu64 "\n", total);
 }
 
-void rt_metrics_print(FILE *f, const RtMetrics *m, const char *const *names)
+void rt_metrics_print(FILE *f, const RtMetrics *m, const char *const *names, bool pixels)
 {
     char buf[16];
     int width = name_width(names, m->n, (int)strlen("weighted average"));
     put_name(f, "class", width);
-    fprintf(f, "  precision  recall      F1  support\n");
+    fputs(pixels ? "  precision  recall    Dice     IoU       pixels\n" : "  precision  recall      F1  support\n", f);
     for (int k = 0; k < m->n; k++) {
         const RtClassMetrics *p = &m->per_class[k];
-        put_average(f, name_of(names, k, buf, sizeof buf), width, p->precision, p->recall, p->f1,
-                    p->support);
+        put_row(f, name_of(names, k, buf, sizeof buf), width, p->precision, p->recall, p->f1, pixels ? p->iou : NAN,
+                p->support);
     }
     fputc('\n', f);
-    put_average(f, "macro average", width, m->precision_macro, m->recall_macro, m->f1_macro,
-                m->total);
-    put_average(f, "weighted average", width, m->precision_weighted, m->recall_weighted,
-                m->f1_weighted, m->total);
+    put_row(f, "macro average", width, m->precision_macro, m->recall_macro, m->f1_macro,
+            pixels ? m->iou_macro : NAN, m->total);
+    if (!pixels)
+        put_row(f, "weighted average", width, m->precision_weighted, m->recall_weighted, m->f1_weighted, NAN, m->total);
     if (!m->absent) return;
     fprintf(f, "not in the data and never predicted, so not in the macro average:");
     for (int k = 0; k < m->n; k++)
         if (!m->per_class[k].present) fprintf(f, " %s", name_of(names, k, buf, sizeof buf));
     fputc('\n', f);
+}
+
+void rt_pairs_print(FILE *f, const RtConfusion *c, const char *const *names)
+{
+    RtConfused x[MOST_PAIRS];
+    char a[16], b[16];
+    int n = rt_confusion_pairs(c, x, MOST_PAIRS);
+    if (n) fputs("most confused pairs\n", f);
+    for (int i = 0; i < n; i++) {
+        const char *p = name_of(names, x[i].a, a, sizeof a), *q = name_of(names, x[i].b, b, sizeof b);
+        fprintf(f, "  %s, %s: %" PRIu64 " (%s taken for %s %" PRIu64 ", %s for %s %" PRIu64 ")\n", p, q,
+                x[i].a_as_b + x[i].b_as_a, p, q, x[i].a_as_b, q, p, x[i].b_as_a);
+    }
 }
 
 static int digits(uint64_t v)
@@ -198,8 +240,23 @@ static void json_class(FILE *f, const RtClassMetrics *p, const char *const *name
     fputs(k ? ", {\"class\": " : "{\"class\": ", f);
     json_name(f, names, k);
     fprintf(f,
-            ", \"precision\": %.17g, \"recall\": %.17g, \"f1\": %.17g, \"support\": %" PRIu64 "}",
-            p->precision, p->recall, p->f1, p->support);
+            ", \"precision\": %.17g, \"recall\": %.17g, \"f1\": %.17g, \"iou\": %.17g, \"support\": %" PRIu64 "}",
+            p->precision, p->recall, p->f1, p->iou, p->support);
+}
+
+static void json_pairs(FILE *f, const RtConfusion *c, const char *const *names)
+{
+    RtConfused x[MOST_PAIRS];
+    int n = rt_confusion_pairs(c, x, MOST_PAIRS);
+    fputs(", \"most_confused\": [", f);
+    for (int i = 0; i < n; i++) {
+        fputs(i ? ", {\"a\": " : "{\"a\": ", f);
+        json_name(f, names, x[i].a);
+        fputs(", \"b\": ", f);
+        json_name(f, names, x[i].b);
+        fprintf(f, ", \"a_as_b\": %" PRIu64 ", \"b_as_a\": %" PRIu64 "}", x[i].a_as_b, x[i].b_as_a);
+    }
+    fputc(']', f);
 }
 
 void rt_metrics_json(FILE *f, const RtConfusion *c, const RtMetrics *m, const char *const *names)
@@ -211,6 +268,7 @@ void rt_metrics_json(FILE *f, const RtConfusion *c, const RtMetrics *m, const ch
     fprintf(f,
             ", \"precision_weighted\": %.17g, \"recall_weighted\": %.17g, \"f1_weighted\": %.17g",
             m->precision_weighted, m->recall_weighted, m->f1_weighted);
+    fprintf(f, ", \"iou_macro\": %.17g", m->iou_macro);
     fputs(", \"classes\": [", f);
     for (int k = 0; k < c->n; k++) json_class(f, &m->per_class[k], names, k);
     fputs("], \"absent\": [", f);
@@ -219,7 +277,9 @@ void rt_metrics_json(FILE *f, const RtConfusion *c, const RtMetrics *m, const ch
         if (some++) fputs(", ", f);
         json_name(f, names, k);
     }
-    fputs("], \"confusion\": [", f);
+    fputc(']', f);
+    json_pairs(f, c, names);
+    fputs(", \"confusion\": [", f);
     for (size_t i = 0; i < n; i++) {
         fputs(i ? ", [" : "[", f);
         for (size_t j = 0; j < n; j++) fprintf(f, "%s%" PRIu64, j ? ", " : "", c->count[i * n + j]);

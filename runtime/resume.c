@@ -16,10 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const rt_monitor_name[RT_NMONITORS] = {"val/loss", "val/accuracy", "train/loss",
-                                                   "train/accuracy"};
+const char *const rt_monitor_name[RT_NMONITORS] = {"val/loss",     "val/accuracy",    "train/loss", "train/accuracy",
+                                                   "val/f1_macro", "val/f1_weighted", "val/iou"};
 
-enum { MAX_META = 32 };
+enum { MAX_META = 48 };
 
 typedef struct Meta {
     int n;
@@ -86,6 +86,7 @@ static void resume_meta(const RtTrain *t, Meta *m)
     add(m, "plateau", plateau_text(&t->schedule.plateau));
     add_real(m, "loss_sum", t->loss_sum);
     add_int(m, "seen", t->seen);
+    add_int(m, "labelled", t->labelled);
     add_int(m, "correct", t->correct);
     add(m, "monitor", rt_strdup(rt_monitor_name[t->monitor]));
     for (int i = 0; i < RT_NMONITORS; i++) add_real(m, rt_monitor_name[i], t->value[i]);
@@ -262,6 +263,7 @@ bool rt_train_resume(RtTrain *t, const char *resume)
     t->step = t->saved_step = need_int(f, "step");
     t->loss_sum = need_real(f, "loss_sum");
     t->seen = need_int(f, "seen");
+    t->labelled = need_int(f, "labelled");
     t->correct = need_int(f, "correct");
     for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = need_real(f, rt_monitor_name[i]);
     t->best = need_real(f, "best");

@@ -54,6 +54,12 @@ static char *class_list(const RtData *d)
     return text;
 }
 
+/* The more the better. */
+static bool is_share(RtMonitor m)
+{
+    return m != RT_VAL_LOSS && m != RT_TRAIN_LOSS;
+}
+
 static RtMonitor pick_monitor(const RtTrain *t)
 {
     bool val = t->val_items > 0, classes = t->train.classes > 0;
@@ -62,14 +68,11 @@ static RtMonitor pick_monitor(const RtTrain *t)
     for (int i = 0; asked && i < RT_NMONITORS; i++) {
         if (!strcmp(asked, rt_monitor_name[i])) m = (RtMonitor)i;
     }
-    if (!val && (m == RT_VAL_LOSS || m == RT_VAL_ACCURACY)) {
-        rt_fail(RT_EXIT_USAGE, "C003", "%s cannot be monitored: the data has no val split",
-                rt_monitor_name[m]);
-    }
-    if (!classes && (m == RT_VAL_ACCURACY || m == RT_TRAIN_ACCURACY)) {
-        rt_fail(RT_EXIT_USAGE, "C003", "%s cannot be monitored: the model does not classify",
-                rt_monitor_name[m]);
-    }
+    const char *why = NULL;
+    if (!val && !strncmp(rt_monitor_name[m], "val/", 4)) why = "the data has no val split";
+    if (!classes && is_share(m)) why = "the model does not classify";
+    if (m == RT_VAL_IOU && t->train.label_size == 1) why = "the model does not classify pixels";
+    if (why) rt_fail(RT_EXIT_USAGE, "C003", "%s cannot be monitored: %s", rt_monitor_name[m], why);
     return m;
 }
 
@@ -124,8 +127,7 @@ static void open_run(RtTrain *t, RtSession *s)
     for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = NAN;
     rt_feed_init(&t->train, rt_session_exec(s, RT_TRAIN, 0), &s->opt);
     if (!t->train.has_loss) rt_fail(RT_EXIT_BUG, "B001", "the training program has no loss");
-    for (int i = 0; i < 2; i++)
-        t->labels[i] = rt_alloc((size_t)t->train.batch, sizeof **t->labels, "labels");
+    for (int i = 0; i < 2; i++) rt_batch_init(&t->at[i], &t->train);
     open_data(t);
     if (t->val_items) rt_feed_init(&t->infer, rt_session_exec(s, RT_INFER, 0), &s->opt);
     t->monitor = pick_monitor(t);
@@ -154,8 +156,7 @@ static void close_run(RtTrain *t)
     rt_feed_free(&t->infer);
     rt_data_close(t->data);
     rt_rundir_close(&t->dir);
-    free(t->labels[0]);
-    free(t->labels[1]);
+    for (int i = 0; i < 2; i++) rt_batch_free(&t->at[i]);
     free(t->history);
     free(t->classes);
 }
@@ -203,9 +204,8 @@ static void end_step(RtTrain *t, const int32_t *labels)
     if (!isfinite(loss)) not_finite(t, loss);
     t->loss_sum += loss * f->batch;
     t->seen += f->batch;
-    for (int i = 0; i < f->batch && f->classes; i++) {
-        t->correct += rt_feed_class(f, f->output + i * f->output_size) == labels[i];
-    }
+    for (int i = 0; i < f->batch; i++)
+        rt_feed_count(f, f->output + i * f->output_size, labels + i * f->label_size, NULL, &t->labelled, &t->correct);
     t->batch++;
     int64_t every = rt_option_int(&t->s->opt, "train.save_every", 0);
     if (every && t->step % every == 0 && t->batch < t->batches) rt_train_save(t, false);
@@ -244,7 +244,7 @@ static bool run_batches(RtTrain *t)
 {
     RtError e;
     RtLoader *l = start_loader(t);
-    RtBatch b[2] = {{.labels = t->labels[0]}, {.labels = t->labels[1]}};
+    RtBatch *b = t->at;
     int now = 0, got = 1;
     if (!must_stop(t)) got = rt_feed_next(&t->train, l, &b[now], &e);
     for (; got == 1 && !must_stop(t); now = !now) {
@@ -252,7 +252,7 @@ static bool run_batches(RtTrain *t)
         got = rt_feed_next(&t->train, l, &b[!now], &e);
         end_step(t, b[now].labels);
         rt_progress_step(t->batch * t->train.batch, ratio(t->loss_sum, t->seen),
-                         t->train.classes ? ratio((double)t->correct, t->seen) : NAN);
+                         t->train.classes ? ratio((double)t->correct, t->labelled) : NAN);
     }
     rt_loader_stop(l);
     if (got < 0) rt_fail(e.exit, e.id, "%s", e.text);
@@ -270,17 +270,20 @@ static void validate(RtTrain *t)
     if (!t->infer.exec) return;
     rt_progress_begin("validating", t->val_items, 0);
     rt_exec_prepare(t->infer.exec);
-    rt_score(&t->infer, t->data, RT_SPLIT_VAL, &score, score_progress);
+    rt_score(&t->infer, t->data, RT_SPLIT_VAL, &score, &(RtWatch){.progress = score_progress});
     t->value[RT_VAL_LOSS] = score.loss;
     t->value[RT_VAL_ACCURACY] = score.accuracy;
+    t->value[RT_VAL_F1_MACRO] = score.f1_macro;
+    t->value[RT_VAL_F1_WEIGHTED] = score.f1_weighted;
+    t->value[RT_VAL_IOU] = t->infer.label_size > 1 ? score.iou : NAN;
     rt_score_free(&score);
 }
 
 static bool is_best(RtTrain *t)
 {
     double v = t->value[t->monitor];
-    bool up = t->monitor == RT_VAL_ACCURACY || t->monitor == RT_TRAIN_ACCURACY;
-    bool better = t->best_epoch == 0 || (up ? v > t->best : v < t->best);
+    double least = rt_option_num(&t->s->opt, "train.early_stopping.min_delta", 0);
+    bool better = t->best_epoch == 0 || (is_share(t->monitor) ? v > t->best + least : v < t->best - least);
     t->waited = better ? 0 : t->waited + 1;
     if (!better) return false;
     t->best = v;
@@ -336,10 +339,10 @@ static void finish_epoch(RtTrain *t, int64_t epochs, double begin, int64_t ran)
 {
     double spent = rt_now() - begin, rate = spent > 0 ? (double)(ran * t->train.batch) / spent : 0;
     t->value[RT_TRAIN_LOSS] = ratio(t->loss_sum, t->seen);
-    t->value[RT_TRAIN_ACCURACY] = t->train.classes ? ratio((double)t->correct, t->seen) : NAN;
+    t->value[RT_TRAIN_ACCURACY] = t->train.classes ? ratio((double)t->correct, t->labelled) : NAN;
     validate(t);
     t->epoch++;
-    t->batch = t->seen = t->correct = 0;
+    t->batch = t->seen = t->labelled = t->correct = 0;
     t->loss_sum = 0;
     bool best = is_best(t);
     rt_schedule_epoch(&t->schedule, watched(t));
@@ -399,7 +402,7 @@ static void print_summary(const RtTrain *t, double seconds)
     printf("%s: %lld epochs, %lld steps, this run %s\n", RT_STR(m, m->name), (long long)t->epoch,
            (long long)t->step, rt_duration(seconds, time));
     if (t->best_epoch) {
-        bool share = t->monitor == RT_VAL_ACCURACY || t->monitor == RT_TRAIN_ACCURACY;
+        bool share = is_share(t->monitor);
         printf(share ? "best %s %.2f%% in epoch %lld\n" : "best %s %.4f in epoch %lld\n",
                rt_monitor_name[t->monitor], share ? 100 * t->best : t->best,
                (long long)t->best_epoch);
@@ -415,9 +418,10 @@ static void write_json(const RtTrain *t, const char *path, double seconds, int64
     rt_json_int(&j, "epochs", t->epoch);
     rt_json_int(&j, "steps", t->step);
     for (int i = 0; i < RT_NMONITORS; i++) {
-        static const char *const key[] = {"val_loss", "val_accuracy", "train_loss",
-                                          "train_accuracy"};
-        rt_json_num(&j, key[i], t->value[i]);
+        char key[32];
+        snprintf(key, sizeof key, "%s", rt_monitor_name[i]);
+        *strchr(key, '/') = '_';
+        rt_json_num(&j, key, t->value[i]);
     }
     rt_json_str(&j, "monitor", rt_monitor_name[t->monitor]);
     rt_json_num(&j, "best", t->best);

@@ -11,6 +11,9 @@ typedef enum RtMonitor {
     RT_VAL_ACCURACY,
     RT_TRAIN_LOSS,
     RT_TRAIN_ACCURACY,
+    RT_VAL_F1_MACRO,
+    RT_VAL_F1_WEIGHTED,
+    RT_VAL_IOU,
     RT_NMONITORS
 } RtMonitor;
 
@@ -21,7 +24,7 @@ typedef struct RtTrain {
     RtFeed train, infer; /* infer.exec NULL: nothing is validated */
     uint64_t seed;
     int64_t items, batches, val_items; /* of an epoch; items are those that fill batches */
-    int32_t *labels[2]; /* of the batch at work, and of the next */
+    RtBatch at[2]; /* the batch at work, and the next */
     RtMonitor monitor;
     RtSchedule schedule; /* of the learning rate; its plateau belongs to what a checkpoint holds */
 
@@ -29,7 +32,8 @@ typedef struct RtTrain {
     int64_t epoch, batch; /* where we are, from 0 */
     int64_t step;         /* optimizer steps done */
     double loss_sum;      /* of this epoch so far */
-    int64_t seen, correct;
+    int64_t seen;               /* items */
+    int64_t labelled, correct;  /* items or pixels */
     double value[RT_NMONITORS]; /* of the last finished epoch; NaN: not known */
     double best;                /* of value[monitor] */
     int64_t best_epoch, waited; /* the epoch of the best (from 1; 0: none); epochs since */

@@ -35,17 +35,24 @@ static const char *const averages[] = {"weighted", "macro", NULL};
 static const AttrDef average_attrs[] = {{.name = "average", .kind = ATTR_CHOICE, .words = averages},
                                         {0}};
 
+static const AttrDef topk_attrs[] = {{.name = "k", .kind = ATTR_INT, .def = 5, .min = 1, .max = 1000}, {0}};
+static const AttrDef per_class_attrs[] = {{.name = "per_class", .kind = ATTR_BOOL, .def = 1}, {0}};
+
 static const ListDef metrics[] = {
     {"accuracy", NULL, false},
     {"f1", average_attrs, false},
     {"precision", average_attrs, false},
     {"recall", average_attrs, false},
     {"confusion_matrix", NULL, false},
-    {"pixel_accuracy", NULL, true},
-    {"iou", NULL, true},
-    {"dice", NULL, true},
-    {"average_precision", NULL, true},
-    {"psnr", NULL, true},
+    {"topk", topk_attrs, false},
+    {"average_precision", NULL, false},
+    {"roc_auc", NULL, false},
+    {"calibration", NULL, false},
+    {"pixel_accuracy", NULL, false},
+    {"iou", per_class_attrs, false},
+    {"dice", per_class_attrs, false},
+    {"psnr", NULL, false},
+    {"ssim", NULL, false},
     {NULL, NULL, false},
 };
 
@@ -85,7 +92,7 @@ static const char *item_text(Spec *s, const Yaml *y, const ListDef *defs, const 
     Use *u = use_read(s->arena, y, s->scope, metric, NULL);
     const ListDef *d = u ? find(s, u, defs, what) : NULL;
     if (!d || !use_bind(s->arena, u, d->name, d->attrs, attr, &given)) return NULL;
-    if (metric && strcmp(d->name, "f1") == 0) given = 1; /* its averaging is always said */
+    if (metric && (d->attrs == average_attrs || d->attrs == topk_attrs)) given = 1; /* always said */
     if (metric && given == 0) return d->name;
     return use_text(s->arena, d->name, d->attrs, attr, given, ",");
 }

@@ -11,8 +11,8 @@ static const char *const formats[] = {"idx", "image_folder", NULL};
 static const char *const targets[] = {"label", "mask", "input", NULL};
 static const char *const scales[] = {"half", "one", NULL};
 static const char *const overs[] = {"batch", "dataset", NULL};
-static const char *const monitors[] = {"val/loss", "val/accuracy", "train/loss", "train/accuracy",
-                                       NULL};
+static const char *const monitors[] = {"val/loss", "val/accuracy", "val/f1_macro", "val/f1_weighted", "val/iou",
+                                       "train/loss", "train/accuracy", NULL};
 static const char *const algorithms[] = {"fast", "exact", NULL};
 #define BIG 2147483647.0
 
@@ -78,6 +78,7 @@ const KeyDef schema_keys[] = {
     {"train", "early_stopping", KEY_BLOCK, 0, 0, NULL, NULL, "stop when nothing improves"},
     {"train.early_stopping", "monitor", KEY_WORD, 0, 0, monitors, "val/loss", "what must improve"},
     {"train.early_stopping", "patience", KEY_INT, 1, 1000000, NULL, "5", "epochs to wait"},
+    {"train.early_stopping", "min_delta", KEY_FLOAT, 0, 1e6, NULL, "0", "smaller changes are none"},
     {"train.early_stopping", "restore_best", KEY_BOOL, 0, 1, NULL, "true", "keep the best weights"},
     {NULL, NULL, KEY_INT, 0, 0, NULL, NULL, NULL},
 };

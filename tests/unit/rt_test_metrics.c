@@ -126,7 +126,7 @@ static void empty_is_zero(void **state)
     rt_confusion_free(c);
 }
 
-enum { TABLE, MATRIX, JSON };
+enum { TABLE, PIXELS, PAIRS, MATRIX, JSON };
 
 static char *printed(int what, const char *const *names)
 {
@@ -136,7 +136,8 @@ static char *printed(int what, const char *const *names)
     RtConfusion *c = small();
     RtMetrics m;
     assert_true(rt_metrics(c, &m));
-    if (what == TABLE) rt_metrics_print(f, &m, names);
+    if (what == TABLE || what == PIXELS) rt_metrics_print(f, &m, names, what == PIXELS);
+    if (what == PAIRS) rt_pairs_print(f, c, names);
     if (what == MATRIX) rt_confusion_print(f, c, names);
     if (what == JSON) rt_metrics_json(f, c, &m, names);
     rt_metrics_free(&m);
@@ -171,6 +172,80 @@ static void text(void **state)
     free(s);
 }
 
+static void pixels(void **state)
+{
+    (void)state;
+    char *s = printed(PIXELS, NULL);
+    assert_string_equal(
+        s, "class             precision  recall    Dice     IoU       pixels\n"
+           "0                    0.7500  0.7500  0.7500  0.6000            4\n"
+           "1                    0.0000  0.0000  0.0000  0.0000            1\n"
+           "2                    0.0000  0.0000  0.0000  0.0000            0\n"
+           "3                    0.0000  0.0000  0.0000  0.0000            0\n"
+           "\n"
+           "macro average        0.2500  0.2500  0.2500  0.2000            5\n"
+           "not in the data and never predicted, so not in the macro average: 3\n");
+    free(s);
+}
+
+static void pairs(void **state)
+{
+    (void)state;
+    char *s = printed(PAIRS, NULL);
+    assert_string_equal(s, "most confused pairs\n"
+                           "  0, 1: 1 (0 taken for 1 0, 1 for 0 1)\n"
+                           "  0, 2: 1 (0 taken for 2 1, 2 for 0 0)\n");
+    free(s);
+    RtConfused x[3];
+    RtConfusion *c = rt_confusion_new(10);
+    for (int i = 0; i < 100; i++)
+        c->count[i] = (uint64_t)golden[0].cell[i];
+    assert_int_equal(rt_confusion_pairs(c, x, 3), 3);
+    const RtConfused want[] = {{6, 7, 24, 14}, {3, 4, 13, 18}, {5, 7, 22, 7}};
+    assert_memory_equal(x, want, sizeof want);
+    rt_confusion_free(c);
+}
+
+/* Rows (precision, recall, F1, IoU) of the published segmentation tables: F1 and IoU follow from precision and recall. */
+static void published_classes(void **state)
+{
+    static const struct {
+        const char *name;
+        double precision, recall, f1, iou; /* iou 0: not published */
+    } row[] = {
+        {"c0", .9481, .9756, .9616, .9261},      {"c20", .9999, .3105, .4738, .3105},
+        {"road", .7416, .9733, .8418, 0},        {"sky", .9798, .8696, .9214, 0},
+        {"vegetation", .7723, .8588, .8133, 0},  {"building", .4889, .8730, .6268, 0},
+        {"car", .4789, .8703, .6178, 0},         {"bus", .6008, .3289, .4251, 0},
+        {"person", .2972, .4606, .3613, 0},      {"rider", .5790, .1939, .2905, 0},
+        {"motorbike", .5828, .1845, .2803, 0},   {"truck", .6211, .1778, .2765, 0},
+        {"wall", .3106, .1968, .2409, 0},        {"pole", .3241, .1997, .2471, 0},
+        {"traffic sign", .1597, .1977, .1767, 0}, {"sidewalk", .0860, .4554, .1447, 0},
+        {"fence", .0885, .3783, .1434, 0},       {"bicycle", .0306, .2071, .0533, 0},
+        {"train", .0188, .0031, .0053, 0},       {"traffic light", .0296, .0007, .0013, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        RtConfusion *c = rt_confusion_new(2);
+        RtMetrics m;
+        const double hits = 1e8;
+        c->count[3] = (uint64_t)hits;
+        c->count[1] = (uint64_t)(hits / row[i].precision - hits); /* others taken for it */
+        c->count[2] = (uint64_t)(hits / row[i].recall - hits);
+        assert_true(rt_metrics(c, &m));
+        const RtClassMetrics *k = &m.per_class[1];
+        assert_true(fabs(k->precision - row[i].precision) < 1e-6 && fabs(k->recall - row[i].recall) < 1e-6);
+        if (fabs(k->f1 - row[i].f1) > 2e-4) print_error("%s: F1 %g, published %g\n", row[i].name, k->f1, row[i].f1);
+        assert_true(fabs(k->f1 - row[i].f1) <= 2e-4); /* precision and recall were rounded too */
+        if (row[i].iou > 0) assert_true(fabs(k->iou - row[i].iou) <= 1e-4);
+        double p = k->precision, r = k->recall;
+        assert_true(fabs(k->f1 - 2 * p * r / (p + r)) < 1e-12);
+        assert_true(fabs(k->iou - p * r / (p + r - p * r)) < 1e-12);
+        rt_metrics_free(&m);
+        rt_confusion_free(c);
+    }
+}
+
 static void json(void **state)
 {
     (void)state;
@@ -179,6 +254,7 @@ static void json(void **state)
     assert_non_null(strstr(s, "\"accuracy\": 0.59999999999999998"));
     assert_non_null(strstr(s, "\"f1_macro\": 0.25,"));
     assert_non_null(strstr(s, "\"f1_weighted\": 0.59999999999999998"));
+    assert_non_null(strstr(s, "\"most_confused\": [{\"a\": \"cat\", \"b\": \"a dog\", \"a_as_b\": 0, \"b_as_a\": 1}, "));
     assert_non_null(strstr(s, "\"absent\": [\"evil\\\\x1b\\\"\\\\\"]"));
     assert_non_null(
         strstr(s, "\"confusion\": [[3, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]"));
@@ -194,6 +270,9 @@ int main(void)
         cmocka_unit_test(refuses_other_classes),
         cmocka_unit_test(empty_is_zero),
         cmocka_unit_test(text),
+        cmocka_unit_test(pixels),
+        cmocka_unit_test(pairs),
+        cmocka_unit_test(published_classes),
         cmocka_unit_test(json),
     };
     return cmocka_run_group_tests_name("runtime metrics", tests, NULL, NULL);
