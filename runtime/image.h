@@ -43,6 +43,17 @@ bool rt_image_channels(int from, int to, bool convert, const char *name, RtError
 bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int channels,
                      const char *name, RtImage *out, RtError *e);
 
+/* image_raw.c: a PNG's samples as they were written, of bytes that passed rt_image_check. */
+typedef struct RtRaw {
+    uint8_t *px; /* [h][w][c], from malloc */
+    int c, h, w;
+    bool palette; /* px are indices of it */
+    bool over;    /* a grey number was over 255: px holds its low byte */
+    int ncolours;
+    uint8_t colour[256][3];
+} RtRaw;
+bool rt_image_raw(const uint8_t *file, size_t n, const char *name, RtRaw *out, RtError *e);
+
 /* A whole regular file below the cap into a new buffer. */
 bool rt_image_read(const char *path, const char *name, uint8_t **bytes, size_t *n, RtError *e);
 

@@ -37,12 +37,22 @@ enum {
     ALL = T | E | P | B | R | S | C
 };
 
+#define RT_FORMAT(word, masks, what) "|" #word
+static const char formats[] = /* "|idx|image_folder..." */
+#include "data/formats.def"
+    ;
+#undef RT_FORMAT
+
 static const Row table[] = {
     {"data", "data.root", STR, 0, 0, "DIR", NULL, NULL, T | E | P, "where the data set lies"},
-    {"format", "data.format", WORD, 0, 0, "F", "idx|image_folder", NULL, T | E | P,
+    {"format", "data.format", WORD, 0, 0, "F", formats + 1, NULL, T | E | P,
      "how it lies there"},
     {"limit", "data.limit", INT, 0, 1e12, "N", NULL, "0", T | E | P,
      "first N items of each split; 0: all"},
+    {"class-map", "data.class_map", STR, 0, 0, "MAP", NULL, NULL, T | E | P,
+     "what a mask's numbers or colours mean: '7=road,#0000ff=sky'"},
+    {"ignore-index", "data.ignore_index", INT, 0, 255, "N", NULL, "255", T | E | P,
+     "a mask's number that is no class, as 255 is"},
     {"max-bad", "data.max_bad", INT, 0, 1e12, "N", NULL, "0", T | E,
      "damaged images that are skipped"},
     {"channels", "data.channels", WORD, 0, 0, "HOW", "strict|convert", "strict", T | E,

@@ -156,11 +156,12 @@ static void channel_values(const RtOptions *o, const char *key, int channels, do
     free(word);
 }
 
-static int output_classes(const RtModel *m)
+static int output_classes(const RtModel *m, const RtOptions *o)
 {
     const RtProgram *p = rt_model_programs(m);
     const RtTensor *t = m->nprograms ? rt_program_tensor(m, p, "output") : NULL;
-    if (!t || t->rank != 2 || !m->loss) return 0;
+    bool masks = !strcmp(rt_option_str(o, "train.target", "label"), "mask");
+    if (!t || t->rank != (masks ? 4 : 2) || !m->loss) return 0;
     return t->dim[1] == 1 ? 2 : (int)t->dim[1];
 }
 
@@ -187,7 +188,9 @@ void rt_session_data_config(RtSession *s, RtDataConfig *c)
     c->convert_channels = !strcmp(rt_option_str(o, "data.channels", "strict"), "convert");
     c->train_transforms = rt_option_str(o, "data.transforms.train", NULL);
     c->eval_transforms = rt_option_str(o, "data.transforms.eval", NULL);
-    c->num_classes = output_classes(s->model);
+    c->num_classes = output_classes(s->model, o);
+    c->ignore_index = (int)rt_option_int(o, "data.ignore_index", RT_LABEL_IGNORE);
+    c->class_map = rt_option_str(o, "data.class_map", NULL);
     const char *classes = rt_option_str(o, "data.classes", NULL);
     if (classes) c->classes = (const char *const *)rt_option_list(classes, &c->nclasses);
     channel_values(o, "data.normalize.mean", c->channels, c->mean);

@@ -57,6 +57,7 @@ compiler/graph/*        | compiler/graph/* compiler/support/*
 compiler/loop/*         | compiler/loop/* compiler/support/*
 compiler/ops/*          | compiler/ops/*.h compiler/ops/ops.def compiler/graph/* compiler/loop/* compiler/support/*
 compiler/nests/*        | compiler/nests/*.h compiler/winograd.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
+compiler/spec/schema.c  | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/* runtime/data/formats.def
 compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>

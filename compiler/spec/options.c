@@ -146,6 +146,60 @@ static void read_classes(Spec *s, const Yaml *data)
     s->classes_loc = y->loc;
 }
 
+/* ---- class_map ---- */
+
+/* A mask's number 0..255, or a colour '#rrggbb'. */
+static bool map_key_ok(const char *t)
+{
+    if (*t == '#') return strlen(t) == 7 && strspn(t + 1, "0123456789abcdefABCDEF") == 6;
+    size_t n = strspn(t, "0123456789");
+    return n > 0 && n <= 3 && !t[n] && atoi(t) <= 255;
+}
+
+static const char *map_entry(Spec *s, const Yaml *key, const Yaml *value)
+{
+    if (!map_key_ok(key->text)) {
+        diag_error(key->loc, "S014", "a mask's class is given by its number 0..255 or its colour '#rrggbb', got '%s'",
+                   yaml_show(s->arena, key->text));
+        if (!*key->text) diag_help("quote it: YAML takes what follows ' #' for a comment");
+        return NULL;
+    }
+    const char *name = class_text(s, value);
+    return name ? arena_printf(s->arena, "%s=%s", key->text, name) : NULL;
+}
+
+/* {7: road, 8: road} -> "7=road,8=road"; the classes are the different names. */
+static void read_class_map(Spec *s, const Yaml *data)
+{
+    const Yaml *y = yaml_get(data, "class_map");
+    if (!y) return;
+    if (y->kind != Y_MAP || y->key.n < 1 || y->key.n > 512) {
+        diag_error(y->loc, "S014", "'class_map' must be a mapping of 1..512 numbers or colours to classes");
+        return;
+    }
+    const char *format = options_get(s, "data.format");
+    if (format && !schema_has_masks(format))
+        diag_error(y->loc, "S014", "'class_map' is for masks, the format is %s", format);
+    Yaml *names = yaml_map(s->arena, y->loc);
+    const char *all = "";
+    for (int i = 0; i < y->key.n; i++) {
+        const char *t = map_entry(s, y->key.v[i], y->item.v[i]);
+        if (!t) return;
+        all = arena_printf(s->arena, "%s%s%s", all, i ? "," : "", t);
+        const char *name = y->item.v[i]->text;
+        if (strcmp(name, "ignore") && !yaml_get(names, name)) yaml_put(s->arena, names, y->item.v[i], y->item.v[i]);
+    }
+    options_add(s, "data.class_map", all);
+    if (yaml_get(data, "classes")) return; /* chosen from them */
+    if (s->classes && s->classes != names->key.n) {
+        diag_error(s->classes_loc, "H007", "num_classes is %d, but 'class_map' names %d", (int)s->classes,
+                   names->key.n);
+        diag_note(y->loc, "the classes");
+    }
+    s->classes = names->key.n;
+    s->classes_loc = y->loc;
+}
+
 /* ---- train ---- */
 
 bool options_choose(Spec *s, const Yaml *y, int op_use, Chosen *c)
@@ -181,6 +235,7 @@ void options_read(Spec *s)
     read_block(s, data, "data");
     read_split(s, data);
     read_classes(s, data);
+    read_class_map(s, data);
     lists_read_normalize(s, data);
     lists_read_transforms(s, data);
     read_train(s);

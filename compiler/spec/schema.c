@@ -7,7 +7,16 @@
 
 enum { MAX_NAMES = 256, MAX_UNKNOWN = 20 };
 
-static const char *const formats[] = {"idx", "image_folder", NULL};
+#define RT_FORMAT(word, masks, what) #word,
+static const char *const formats[] = {
+#include "../../runtime/data/formats.def"
+    NULL};
+#undef RT_FORMAT
+#define RT_FORMAT(word, masks, what) masks,
+static const bool format_masks[] = {
+#include "../../runtime/data/formats.def"
+};
+#undef RT_FORMAT
 static const char *const targets[] = {"label", "mask", "input", NULL};
 static const char *const scales[] = {"half", "one", NULL};
 static const char *const overs[] = {"batch", "dataset", NULL};
@@ -46,6 +55,8 @@ const KeyDef schema_keys[] = {
     {"data", "split", KEY_BLOCK, 0, 0, NULL, NULL, "shares of train, val and test"},
     {"data", "limit", KEY_INT, 1, BIG, NULL, NULL, "use the first N of each split"},
     {"data", "classes", KEY_OWN, 0, 0, NULL, NULL, "classes to use, in this order"},
+    {"data", "class_map", KEY_OWN, 0, 0, NULL, NULL, "of masks: {7: road, '#804080': road}"},
+    {"data", "ignore_index", KEY_INT, 0, 255, NULL, NULL, "of masks: a number that is no class"},
     {"data", "num_classes", KEY_INT, 1, 65536, NULL, NULL, "number of classes"},
     {"data", "normalize", KEY_OWN, 0, 0, NULL, NULL, "imagenet, or {mean: ..., std: ...}"},
     {"data", "transforms", KEY_BLOCK, 0, 0, NULL, NULL, "changes of each image"},
@@ -82,6 +93,13 @@ const KeyDef schema_keys[] = {
     {"train.early_stopping", "restore_best", KEY_BOOL, 0, 1, NULL, "true", "keep the best weights"},
     {NULL, NULL, KEY_INT, 0, 0, NULL, NULL, NULL},
 };
+
+bool schema_has_masks(const char *format)
+{
+    for (int i = 0; formats[i]; i++)
+        if (strcmp(format, formats[i]) == 0) return format_masks[i];
+    return false;
+}
 
 const KeyDef *schema_find(const char *block, const char *key)
 {

@@ -116,6 +116,7 @@ typedef struct KeyDef {
     const char *help;
 } KeyDef;
 extern const KeyDef schema_keys[];
+bool schema_has_masks(const char *format); /* is a label of data.format a mask? */
 const KeyDef *schema_find(const char *block, const char *key);
 /* Unknown keys of a mapping are errors; false if it is no mapping. */
 bool schema_check_keys(Arena *a, const Yaml *map, const char *block);

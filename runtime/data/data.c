@@ -2,6 +2,7 @@
  *
  * not here: the formats (idx.c, folder.c), the split (split.c), the transforms (transform.c).
  */
+#include "../parts.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ void rt_data_note(RtData *d, const char *fmt, ...)
 void rt_data_config_init(RtDataConfig *c)
 {
     memset(c, 0, sizeof *c);
+    c->ignore_index = RT_LABEL_IGNORE;
     for (int i = 0; i < RT_DATA_MAX_CHANNELS; i++) c->std[i] = 1;
 }
 
@@ -101,6 +103,7 @@ static bool set_up(RtData *d, const RtDataConfig *c, RtError *e)
                             "input [%d,%d,%d]: images have 1 to %d channels and sides of 1 to %d",
                             c->channels, c->height, c->width, RT_DATA_MAX_CHANNELS,
                             RT_IMAGE_MAX_SIDE);
+    d->label_size = 1;
     d->c = c->channels;
     d->h = c->height;
     d->w = c->width;
@@ -128,16 +131,34 @@ static bool check_root(const RtDataConfig *c, RtError *e)
     return true;
 }
 
+/* Two are in every program; the others are parts. */
+static const RtFormat *find_format(const char *word, RtError *e)
+{
+    static const struct {
+        const char *word;
+        const RtFormat *format;
+    } always[] = {{"idx", &rt_format_idx}, {"image_folder", &rt_format_image_folder}};
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (!strcmp(word, always[i].word)) return always[i].format;
+#define RT_FORMAT(word, masks, what) #word,
+    static const char *const words[] = {
+#include "formats.def"
+    };
+#undef RT_FORMAT
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(word, words[i])) return rt_part("data.format", word, e);
+    rt_data_fail(e, RT_EXIT_SPEC, "S017", "unknown data format '%s'\nthere are"
+#define RT_FORMAT(word, masks, what) " " #word
+#include "formats.def"
+#undef RT_FORMAT
+                 , rt_esc(word));
+    return NULL;
+}
+
 static bool open_format(RtData *d, const RtDataConfig *c, RtError *e)
 {
-    const char *format = c->format ? c->format : "";
-    bool idx = !strcmp(format, "idx");
-    if (!idx && strcmp(format, "image_folder") != 0)
-        return rt_data_fail(e, RT_EXIT_SPEC, "S017",
-                            "unknown data format '%s'; there are idx and image_folder",
-                            rt_esc(format));
-    if (!check_root(c, e)) return false;
-    return idx ? rt_idx_open(d, c, e) : rt_folder_open(d, c, e);
+    const RtFormat *f = find_format(c->format ? c->format : "", e);
+    return f && check_root(c, e) && f->open(d, c, e);
 }
 
 /* Every class must be there to be learnt. */
@@ -151,6 +172,7 @@ static bool check_classes(RtData *d, const RtDataConfig *c, RtError *e)
         return rt_data_fail(e, RT_EXIT_SPEC, "H007",
                             "the model has %d outputs but the data has %d classes", c->num_classes,
                             d->nclasses);
+    if (d->masks) return true; /* a class may be in no mask: mask.c warns */
     int64_t *count = rt_data_alloc((uint64_t)d->nclasses, sizeof *count, "class counts", e);
     if (!count) return false;
     for (int64_t i = 0; i < d->nitems; i++)
@@ -252,7 +274,7 @@ const char *rt_data_class_name(const RtData *d, int i)
 
 int32_t rt_data_label(const RtData *d, enum RtSplit s, int64_t i)
 {
-    return d->label[d->split[s].item[i]];
+    return d->masks ? -1 : d->label[d->split[s].item[i]];
 }
 
 const char *rt_data_item_name(const RtData *d, enum RtSplit s, int64_t i)
@@ -271,6 +293,24 @@ int64_t rt_data_nbad(const RtData *d)
     return d->nbad;
 }
 
+int64_t rt_data_label_size(const RtData *d)
+{
+    return d->label_size;
+}
+
+static bool one_item(RtData *d, const RtPipe *pipe, int64_t item, RtDraw draw, float *out,
+                     int32_t *labels, RtError *e)
+{
+    RtFetched f;
+    if (!d->fetch(d, item, &f, e)) return false;
+    bool masks = f.mask.px != NULL;
+    bool ok = rt_pipe_run(pipe, d->prefix, f.px, masks ? &f.mask : NULL, draw, d->c, d->lut, out,
+                          masks ? labels : NULL);
+    free(f.owned);
+    if (!masks) *labels = d->label[item];
+    return ok || rt_data_no_memory(e, "an image", (uint64_t)d->h * (uint64_t)d->w);
+}
+
 bool rt_data_batch(RtData *d, enum RtSplit s, const int64_t *index, int n, bool train,
                    uint64_t seed, uint64_t epoch, float *out, int32_t *labels, RtError *e)
 {
@@ -278,14 +318,9 @@ bool rt_data_batch(RtData *d, enum RtSplit s, const int64_t *index, int n, bool 
     size_t size = (size_t)d->c * (size_t)d->h * (size_t)d->w;
     for (int i = 0; i < n; i++) {
         int64_t item = d->split[s].item[index[i]];
-        RtPixels px;
-        uint8_t *owned;
-        if (!d->fetch(d, item, &px, &owned, e)) return false;
-        bool ok = rt_pipe_run(pipe, d->prefix, px, NULL, (RtDraw){seed, epoch, (uint64_t)item},
-                              d->c, d->lut, out + (size_t)i * size, NULL);
-        free(owned);
-        if (!ok) return rt_data_no_memory(e, "an image", size);
-        labels[i] = d->label[item];
+        RtDraw draw = {seed, epoch, (uint64_t)item};
+        if (!one_item(d, pipe, item, draw, out + (size_t)i * size, labels + i * d->label_size, e))
+            return false;
     }
     return true;
 }

@@ -18,7 +18,7 @@ enum RtSplit { RT_SPLIT_TRAIN, RT_SPLIT_VAL, RT_SPLIT_TEST, RT_NSPLITS };
 enum { RT_DATA_MAX_CHANNELS = 4 };
 
 typedef struct RtDataConfig {
-    const char *format;      /* "idx" or "image_folder" */
+    const char *format;      /* of formats.def */
     const char *root;        /* directory */
     double train, val, test; /* fractions; all three 0: 0.9/0.1 for idx, 0.8/0.1/0.1 for folders */
     bool stratify;           /* the same fractions within each class */
@@ -26,6 +26,8 @@ typedef struct RtDataConfig {
     int64_t limit;           /* first N of each split, after the split; 0: all */
     const char *const *classes; /* selects and orders classes; NULL: all of them */
     int nclasses;
+    int ignore_index; /* of masks: a number that is no class, beside 255 */
+    const char *class_map;             /* of masks, "7=road,#804080=road"; NULL: the format's */
     int num_classes;                   /* what the model can tell apart; 0: do not check */
     int channels, height, width;       /* what the model takes */
     double mean[RT_DATA_MAX_CHANNELS]; /* of pixels scaled to 0..1 */
@@ -50,7 +52,7 @@ void rt_data_close(RtData *d);
 int64_t rt_data_count(const RtData *d, enum RtSplit s);
 int rt_data_nclasses(const RtData *d);
 const char *rt_data_class_name(const RtData *d, int i);
-int32_t rt_data_label(const RtData *d, enum RtSplit s, int64_t i);
+int32_t rt_data_label(const RtData *d, enum RtSplit s, int64_t i); /* -1: a mask */
 /* Path below the root, or "train:17" / "t10k:17" in IDX files. Raw bytes: escape before printing.
  * Valid until this thread's next call. */
 const char *rt_data_item_name(const RtData *d, enum RtSplit s, int64_t i);
@@ -58,8 +60,12 @@ const char *rt_data_item_name(const RtData *d, enum RtSplit s, int64_t i);
 const char *rt_data_notes(const RtData *d);
 int64_t rt_data_nbad(const RtData *d); /* images that were skipped */
 
-/* Writes items index[0..n) of the split to out [n,C,H,W] and labels [n]. Thread-safe. `train` picks
- * the train transforms, whose randomness depends on (seed, epoch, item) alone. */
+/* Labels of one item: 1, or H*W for masks, whose pixels follow the image's geometry. */
+int64_t rt_data_label_size(const RtData *d);
+enum { RT_LABEL_IGNORE = 255 }; /* a mask's pixel of no class; also what geometry leaves open */
+
+/* Writes items index[0..n) of the split to out [n,C,H,W] and labels [n][label_size]. Thread-safe.
+ * `train` picks the train transforms, whose randomness depends on (seed, epoch, item) alone. */
 bool rt_data_batch(RtData *d, enum RtSplit s, const int64_t *index, int n, bool train,
                    uint64_t seed, uint64_t epoch, float *out, int32_t *labels, RtError *e);
 
@@ -80,8 +86,8 @@ void rt_shuffle(int64_t *index, int64_t n, uint64_t seed, uint64_t epoch);
 typedef struct RtLoader RtLoader;
 RtLoader *rt_loader_start(RtData *d, enum RtSplit s, const int64_t *order, int64_t n, int batch,
                           bool train, uint64_t seed, uint64_t epoch, int depth);
-/* 1: *n items in *input [n,C,H,W] and *labels, valid until the next call; 0: the end; -1: failed,
- * see e. */
+/* 1: *n items in *input [n,C,H,W] and *labels [n][label_size], valid until the next call; 0: the
+ * end; -1: failed, see e. */
 int rt_loader_next(RtLoader *l, float **input, int32_t **labels, int *n, RtError *e);
 void rt_loader_stop(RtLoader *l); /* at any time; NULL is fine */
 #endif

@@ -28,13 +28,83 @@ static uint64_t hash_of(const uint8_t *bytes, size_t n)
     return (uint64_t)adler32_z(1, bytes, n) << 32 | crc32_z(0, bytes, n);
 }
 
-static bool read_file(const RtFolder *src, const RtFile *f, uint8_t **bytes, size_t *n, RtError *e)
+bool rt_files_read(const RtFolder *src, const char *name, uint8_t **bytes, size_t *n, uint64_t *hash,
+                   RtError *e)
 {
-    char *path = rt_path_join(src->root, f->path, e);
+    char *path = rt_path_join(src->root, name, e);
     if (!path) return false;
-    bool ok = rt_image_read(path, f->path, bytes, n, e);
+    bool ok = rt_image_read(path, name, bytes, n, e);
     free(path);
+    if (ok) *hash = hash_of(*bytes, *n);
     return ok;
+}
+
+/* ---- the list ---- */
+
+static void free_file(RtFile *f)
+{
+    if (f->mask) free(f->mask->path);
+    free(f->mask);
+    free(f->path);
+    free(f->cache);
+}
+
+static const char *item_name(const RtData *d, int64_t item, char *buf, size_t n)
+{
+    (void)buf, (void)n;
+    return ((const RtFolder *)d->source)->file[item].path;
+}
+
+static void close_source(void *source)
+{
+    RtFolder *src = source;
+    for (int64_t i = 0; i < src->n; i++) free_file(&src->file[i]);
+    free(src->masks);
+    free(src->file);
+    free(src->root);
+    free(src);
+}
+
+bool rt_files_open(RtData *d, const RtDataConfig *c, RtError *e)
+{
+    RtFolder *src = d->source = rt_data_alloc(1, sizeof *src, "the data set", e);
+    if (!src) return false;
+    d->close = close_source;
+    d->fetch = rt_files_fetch;
+    d->item_name = item_name;
+    d->prefix = rt_pipe_shared(&d->train, &d->eval);
+    src->root = strdup(c->root);
+    return src->root || rt_data_no_memory(e, "a file name", strlen(c->root));
+}
+
+static bool grow(RtFolder *src, RtError *e)
+{
+    if (src->n < src->cap) return true;
+    int64_t cap = 2 * src->cap + 256;
+    RtFile *grown = realloc(src->file, (size_t)cap * sizeof *grown);
+    if (!grown) return rt_data_no_memory(e, "the file list", (uint64_t)cap * sizeof *grown);
+    src->file = grown;
+    src->cap = cap;
+    return true;
+}
+
+bool rt_files_add(RtData *d, const char *path, const char *mask, int32_t label, int split, RtError *e)
+{
+    RtFolder *src = d->source;
+    if (!grow(src, e)) return false;
+    RtFile *f = &src->file[src->n];
+    memset(f, 0, sizeof *f);
+    f->label = label;
+    f->split = (uint8_t)split;
+    f->path = strdup(path);
+    if (mask) f->mask = calloc(1, sizeof *f->mask);
+    if (f->mask) f->mask->path = strdup(mask);
+    if (f->path && (!mask || (f->mask && f->mask->path))) {
+        src->n++;
+        return true;
+    }
+    free_file(f);
+    return rt_data_no_memory(e, "the file list", strlen(path));
 }
 
 /* ---- the first look ---- */
@@ -50,16 +120,17 @@ static bool check_one(RtData *d, const RtDataConfig *c, RtFile *f, Tally *t, RtE
     RtImageInfo info;
     uint8_t *bytes;
     size_t n;
-    if (!read_file(d->source, f, &bytes, &n, e)) return false;
+    const RtFolder *src = d->source;
+    if (!rt_files_read(src, f->path, &bytes, &n, &f->hash, e)) return false;
     bool ok = rt_image_check(bytes, n, f->path, &info, e) &&
               rt_image_channels(info.c, d->c, c->convert_channels, f->path, e) &&
-              rt_data_fits(d, info.h, info.w, f->path, e);
+              rt_data_fits(d, info.h, info.w, f->path, e) &&
+              (!f->mask || src->check_mask(d, f->mask, info.h, info.w, e));
     if (ok) {
         const RtTransform *bad;
         RtPipe shared = d->train;
         shared.n = d->prefix;
         f->size = n;
-        f->hash = hash_of(bytes, n);
         f->h = info.h;
         f->w = info.w;
         rt_pipe_size(&shared, 0, &f->h, &f->w, &bad);
@@ -117,7 +188,7 @@ bool rt_files_check(RtData *d, const RtDataConfig *c, RtError *e)
         if (good || !ok)
             src->file[kept++] = f;
         else
-            free(f.path);
+            free_file(&f);
     }
     src->n = kept;
     if (t.list && fclose(t.list) != 0 && ok)
@@ -162,7 +233,7 @@ static void count_shared(const Print *p, int64_t n, int64_t shared[RT_NSPLITS])
     }
 }
 
-void rt_files_duplicates(RtData *d)
+static void note_duplicates(RtData *d)
 {
     RtError e;
     const RtFolder *src = d->source;
@@ -185,41 +256,97 @@ void rt_files_duplicates(RtData *d)
                      shared[RT_SPLIT_TEST]);
 }
 
+/* ---- splits ---- */
+
+static bool deal_out(RtData *d, const RtDataConfig *c, int from, RtFractions f, int64_t *pool, RtError *e)
+{
+    const RtFolder *src = d->source;
+    int64_t n = 0;
+    for (int64_t i = 0; i < src->n; i++)
+        if (src->file[i].split == from) pool[n++] = i;
+    return rt_split_items(d, c, f, pool, n, e);
+}
+
+bool rt_files_split(RtData *d, const RtDataConfig *c, RtError *e)
+{
+    static const RtFractions whole[RT_NSPLITS] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    const RtFolder *src = d->source;
+    RtFractions f;
+    int64_t count[RT_NSPLITS + 1] = {0};
+    d->nitems = src->n;
+    d->label = rt_data_alloc((uint64_t)d->nitems, sizeof *d->label, "the labels", e);
+    int64_t *pool = rt_data_alloc((uint64_t)d->nitems, sizeof *pool, "the split", e);
+    bool ok = d->label && pool;
+    for (int64_t i = 0; ok && i < src->n; i++) {
+        d->label[i] = src->file[i].label;
+        count[src->file[i].split]++;
+    }
+    bool dealt = count[RT_NSPLITS] > 0;
+    ok = ok && rt_split_fractions(c, dealt ? (RtFractions){0.8, 0.1, 0.1} : (RtFractions){0.9, 0.1, 0}, &f, e);
+    ok = ok && deal_out(d, c, RT_NSPLITS, f, pool, e) &&
+         deal_out(d, c, RT_SPLIT_TRAIN,
+                  dealt || count[RT_SPLIT_VAL] ? whole[RT_SPLIT_TRAIN] : (RtFractions){1 - f.val, f.val, 0}, pool, e) &&
+         deal_out(d, c, RT_SPLIT_VAL, whole[RT_SPLIT_VAL], pool, e) &&
+         deal_out(d, c, RT_SPLIT_TEST, whole[RT_SPLIT_TEST], pool, e);
+    free(pool);
+    if (ok) note_duplicates(d);
+    return ok;
+}
+
 /* ---- decoding ---- */
 
-static bool decode(RtData *d, const RtFile *f, RtImage *img, RtError *e)
+/* A mask's pixels behind its image's. */
+static bool append(RtImage *img, const RtImage *mask, RtError *e)
+{
+    size_t area = (size_t)img->h * (size_t)img->w, bytes = area * (size_t)img->c;
+    uint8_t *both = realloc(img->px, bytes + area);
+    if (!both) return rt_data_no_memory(e, "a mask", bytes + area);
+    img->px = both;
+    memcpy(both + bytes, mask->px, area);
+    return true;
+}
+
+static bool decode(RtData *d, RtFile *f, RtImage *img, RtError *e)
 {
     RtImageInfo info;
     uint8_t *bytes;
     size_t n;
-    if (!read_file(d->source, f, &bytes, &n, e)) return false;
-    bool ok = n == f->size && hash_of(bytes, n) == f->hash;
+    uint64_t hash;
+    const RtFolder *src = d->source;
+    if (!rt_files_read(src, f->path, &bytes, &n, &hash, e)) return false;
+    bool ok = n == f->size && hash == f->hash;
     if (!ok) rt_data_fail(e, RT_EXIT_DATA, "D025", "'%s' changed since start-up", rt_esc(f->path));
     ok = ok && rt_image_check(bytes, n, f->path, &info, e) &&
          rt_image_decode(bytes, n, &info, d->c, f->path, img, e);
     free(bytes);
     if (!ok) return false;
-    if (d->prefix == 0 || rt_pipe_prefix(&d->train, d->prefix, img, NULL)) return true;
-    free(img->px);
-    return rt_data_no_memory(e, "an image", (uint64_t)f->h * (uint64_t)f->w);
+    RtImage mask = {0};
+    ok = !f->mask || src->read_mask(d, f->mask, img->h, img->w, &mask, e);
+    if (ok && d->prefix && !rt_pipe_prefix(&d->train, d->prefix, img, f->mask ? &mask : NULL))
+        ok = rt_data_no_memory(e, "an image", (uint64_t)f->h * (uint64_t)f->w);
+    ok = ok && (!f->mask || append(img, &mask, e));
+    free(mask.px);
+    if (!ok) free(img->px);
+    return ok;
 }
 
-bool rt_files_fetch(RtData *d, int64_t item, RtPixels *out, uint8_t **owned, RtError *e)
+bool rt_files_fetch(RtData *d, int64_t item, RtFetched *out, RtError *e)
 {
     RtFolder *src = d->source;
     RtFile *f = &src->file[item];
     RtImage img;
-    *owned = NULL;
-    *out = (RtPixels){atomic_load_explicit(&f->cache, memory_order_acquire), d->c, f->h, f->w};
-    if (out->px) return true;
-    if (!decode(d, f, &img, e)) return false;
-    out->px = img.px;
-    uint64_t bytes = (uint64_t)f->h * (uint64_t)f->w * (uint64_t)d->c;
+    uint64_t area = (uint64_t)f->h * (uint64_t)f->w, bytes = area * (uint64_t)(d->c + (f->mask != NULL));
+    *out = (RtFetched){.px = {atomic_load_explicit(&f->cache, memory_order_acquire), d->c, f->h, f->w}};
+    bool kept = out->px.px != NULL;
+    if (!kept && !decode(d, f, &img, e)) return false;
+    if (!kept) out->px.px = img.px;
+    if (f->mask) out->mask = (RtPixels){out->px.px + area * (uint64_t)d->c, 1, f->h, f->w};
+    if (kept) return true;
     uint8_t *empty = NULL;
     if (atomic_fetch_add(&src->cached, bytes) + bytes <= CACHE_BYTES &&
         atomic_compare_exchange_strong(&f->cache, &empty, img.px))
         return true;
     atomic_fetch_sub(&src->cached, bytes); /* no room, or another thread was first */
-    *owned = img.px;
+    out->owned = img.px;
     return true;
 }

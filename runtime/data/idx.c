@@ -5,7 +5,7 @@
  * used before the file was shown to be able to hold it. The test split is t10k as it is; the
  * validation split is taken out of train.
  */
-#include "internal.h"
+#include "labels.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -153,85 +153,18 @@ static bool read_set(IdxSource *src, int which, const char *root, uint8_t **labe
     return true;
 }
 
-/* ---- class names ---- */
+/* ---- labels ---- */
 
-enum { MAX_CLASSES = 256, MAX_CLASS_FILE = 1 << 16 };
-
-typedef struct Names {
-    int n; /* 0: not known */
-    const char *name[MAX_CLASSES];
-    char text[MAX_CLASS_FILE + 1];
-} Names;
-
-static bool split_lines(Names *names, const char *path, RtError *e)
-{
-    for (char *p = names->text; *p;) {
-        char *end = p + strcspn(p, "\n"), *last = end;
-        bool more = *end != 0;
-        while (last > p && (last[-1] == '\r' || last[-1] == ' ' || last[-1] == '\t')) last--;
-        *last = 0;
-        if (last > p) {
-            if (names->n == MAX_CLASSES)
-                return rt_data_fail(e, RT_EXIT_DATA, "D009", "'%s': more than %d classes",
-                                    rt_esc(path), MAX_CLASSES);
-            names->name[names->n++] = p;
-        }
-        p = end + more;
-    }
-    if (names->n == 0) return rt_data_fail(e, RT_EXIT_DATA, "D020", "'%s': no class", rt_esc(path));
-    return true;
-}
-
-static bool names_of(Names *names, const char *root, RtError *e)
+static bool names_of(RtNames *names, const char *root, RtError *e)
 {
     static const char *const fashion[] = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
                                           "Coat",        "Sandal",    "Shirt",    "Sneaker",
                                           "Bag",         "Ankle boot"};
-    char path[PATH_MAX], real[PATH_MAX];
-    names->n = 0;
-    snprintf(path, sizeof path, "%s/classes.txt", root);
-    if (access(path, F_OK) == 0) {
-        RtSource *s = rt_source_open(path, false, e);
-        int64_t got = s ? rt_source_read(s, names->text, MAX_CLASS_FILE, e) : -1;
-        rt_source_close(s);
-        if (got < 0) return false;
-        names->text[got] = 0;
-        return split_lines(names, path, e);
-    }
-    if (realpath(root, real) && !strcmp(basename(real), "fashion-mnist"))
+    char real[PATH_MAX];
+    if (!rt_names_read(names, root, "classes.txt", e)) return false;
+    if (!names->n && realpath(root, real) && !strcmp(basename(real), "fashion-mnist"))
         for (; names->n < 10; names->n++) names->name[names->n] = fashion[names->n];
     return true;
-}
-
-/* ---- labels ---- */
-
-/* map[file's label] = class, -1: not selected. `base` classes are in the files. */
-static bool select_classes(RtData *d, const RtDataConfig *c, const Names *names, int base, int *map,
-                           RtError *e)
-{
-    char number[MAX_CLASSES][4];
-    const char *all[MAX_CLASSES];
-    for (int i = 0; i < base; i++) {
-        snprintf(number[i], sizeof number[i], "%u", (unsigned)i & 255u);
-        all[i] = names->n ? names->name[i] : number[i];
-        map[i] = c->nclasses ? -1 : i;
-    }
-    if (!c->nclasses) return rt_data_set_classes(d, base, all, e);
-    const char *picked[MAX_CLASSES];
-    for (int k = 0; k < c->nclasses; k++) {
-        int i = 0;
-        while (i < base && strcmp(c->classes[k], all[i])) i++;
-        for (int j = 0; i == base && j < base; j++)
-            if (!strcmp(c->classes[k], number[j])) i = j;
-        if (i == base || map[i] >= 0)
-            return rt_data_fail(e, RT_EXIT_SPEC, "D020",
-                                i == base ? "data.classes: class '%s' is not in the data"
-                                          : "data.classes: class '%s' is listed twice",
-                                rt_esc(c->classes[k]));
-        map[i] = k;
-        picked[k] = all[i];
-    }
-    return rt_data_set_classes(d, c->nclasses, picked, e);
 }
 
 static bool check_labels(const uint8_t *labels, int64_t n, int base, const char *set, RtError *e)
@@ -247,20 +180,20 @@ static bool check_labels(const uint8_t *labels, int64_t n, int base, const char 
 static bool set_labels(RtData *d, const RtDataConfig *c, uint8_t *labels[2], RtError *e)
 {
     const IdxSource *src = d->source;
-    Names *names = rt_data_alloc(1, sizeof *names, "class names", e);
+    RtNames *names = rt_data_alloc(1, sizeof *names, "class names", e);
     if (!names || !names_of(names, c->root, e)) {
         free(names);
         return false;
     }
-    int base = names->n, map[MAX_CLASSES], top = 0;
+    int base = names->n, map[RT_MAX_LABELS], top = 0;
     for (int which = 0; which < 2; which++)
         for (int64_t i = 0; i < src->n[which]; i++)
             if (labels[which][i] > top) top = labels[which][i];
     if (!base) base = !c->nclasses && c->num_classes > 0 ? c->num_classes : top + 1;
-    if (base > MAX_CLASSES) base = MAX_CLASSES;
+    if (base > RT_MAX_LABELS) base = RT_MAX_LABELS;
     bool ok = check_labels(labels[0], src->n[0], base, "train", e) &&
               check_labels(labels[1], src->n[1], base, "t10k", e) &&
-              select_classes(d, c, names, base, map, e);
+              rt_names_select(d, c, names, base, map, e);
     free(names);
     if (!ok) return false;
     for (int64_t i = 0; i < src->n[0]; i++) d->label[i] = map[labels[0][i]];
@@ -288,16 +221,15 @@ static bool make_splits(RtData *d, const RtDataConfig *c, RtError *e)
 
 /* ---- the format's functions ---- */
 
-static bool fetch(RtData *d, int64_t item, RtPixels *out, uint8_t **owned, RtError *e)
+static bool fetch(RtData *d, int64_t item, RtFetched *out, RtError *e)
 {
     (void)e;
     const IdxSource *src = d->source;
     int which = item >= src->n[0];
     size_t area = (size_t)src->h * (size_t)src->w;
     const uint8_t *px = src->px[which] + (size_t)(item - (which ? src->n[0] : 0)) * area;
-    *owned = NULL;
-    *out = (RtPixels){px, 1, src->h,
-                      src->w}; /* rt_pipe_run repeats grey for a model of three channels */
+    /* rt_pipe_run repeats grey for a model of three channels */
+    *out = (RtFetched){.px = {px, 1, src->h, src->w}};
     return true;
 }
 
@@ -327,7 +259,7 @@ static bool test_is_absent(const char *root)
            !find(&f, root, "t10k-labels-idx1-ubyte", &ignored);
 }
 
-bool rt_idx_open(RtData *d, const RtDataConfig *c, RtError *e)
+static bool open_set(RtData *d, const RtDataConfig *c, RtError *e)
 {
     IdxSource *src = d->source = rt_data_alloc(1, sizeof *src, "the data set", e);
     if (!src) return false;
@@ -352,3 +284,5 @@ bool rt_idx_open(RtData *d, const RtDataConfig *c, RtError *e)
     free(labels[1]);
     return ok;
 }
+
+const RtFormat rt_format_idx = {open_set};

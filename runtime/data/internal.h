@@ -53,6 +53,13 @@ uint64_t rt_random(uint64_t seed, uint64_t epoch, uint64_t item, uint64_t counte
 uint64_t rt_random_below(uint64_t seed, uint64_t epoch, uint64_t item, uint64_t bound);
 
 /* ---- data.c ---- */
+/* An item as its format gives it: pixels, and for masks (c = 1, as large) their classes. The caller
+ * frees `owned`; NULL: the pixels are the format's. */
+typedef struct RtFetched {
+    RtPixels px, mask;
+    uint8_t *owned;
+} RtFetched;
+
 typedef struct RtItems {
     int64_t n;
     int64_t *item; /* [n] */
@@ -63,7 +70,9 @@ struct RtData {
     RtPipe train, eval;
     float *lut; /* [c][256]: pixel -> normalised value */
     int64_t nitems;
-    int32_t *label; /* [nitems]; -1: of a class that is not selected */
+    bool masks;
+    int64_t label_size; /* 1; h*w: masks */
+    int32_t *label; /* [nitems]; -1: of a class that is not selected; of masks: the stratum */
     RtItems split[RT_NSPLITS];
     int nclasses;
     char **class_name; /* [nclasses] */
@@ -72,11 +81,10 @@ struct RtData {
     int64_t nbad;
     bool file_order; /* items come in no particular order: a limit may take the first ones */
 
-    /* The format: pixels of an item after `prefix` operators. *owned is freed by the caller if set.
-     */
+    /* The format: pixels of an item after `prefix` operators. */
     void *source;
     int prefix;
-    bool (*fetch)(struct RtData *d, int64_t item, RtPixels *out, uint8_t **owned, RtError *e);
+    bool (*fetch)(struct RtData *d, int64_t item, RtFetched *out, RtError *e);
     const char *(*item_name)(const struct RtData *d, int64_t item, char *buf, size_t n);
     void (*close)(void *source);
 };
@@ -92,8 +100,12 @@ bool rt_data_fits(const RtData *d, int h, int w, const char *name, RtError *e);
 bool rt_data_set_classes(RtData *d, int n, const char *const *names, RtError *e);
 
 /* ---- the formats: fill in d's items, labels, classes, splits ---- */
-bool rt_idx_open(RtData *d, const RtDataConfig *c, RtError *e);
-bool rt_folder_open(RtData *d, const RtDataConfig *c, RtError *e);
+typedef struct RtFormat {
+    bool (*open)(RtData *d, const RtDataConfig *c, RtError *e);
+} RtFormat;
+#define RT_FORMAT(word, masks, what) extern const RtFormat rt_format_##word;
+#include "formats.def"
+#undef RT_FORMAT
 
 /* ---- split.c ---- */
 typedef struct RtFractions {

@@ -76,6 +76,7 @@ static void *work(void *arg)
 static bool make_slots(RtLoader *l)
 {
     RtError e;
+    uint64_t labels = (uint64_t)l->data->label_size * (uint64_t)l->batch;
     uint64_t size = (uint64_t)l->data->c * (uint64_t)l->data->h * (uint64_t)l->data->w, floats,
              bytes;
     /* Slots begin on cache lines: each is rounded up to 16 floats. */
@@ -85,12 +86,12 @@ static bool make_slots(RtLoader *l)
     if (__builtin_mul_overflow(floats * sizeof(float), (uint64_t)l->depth, &bytes)) return false;
     l->slot = rt_data_alloc((uint64_t)l->depth, sizeof *l->slot, "batches", &e);
     l->label =
-        rt_data_alloc((uint64_t)l->depth * (uint64_t)l->batch, sizeof *l->label, "batches", &e);
+        rt_data_alloc((uint64_t)l->depth, labels * sizeof *l->label, "batches", &e);
     l->order = rt_data_alloc((uint64_t)l->n, sizeof *l->order, "batches", &e);
     l->input = bytes <= PTRDIFF_MAX ? aligned_alloc(64, bytes) : NULL;
     if (!l->slot || !l->label || !l->order || !l->input) return false;
     for (int i = 0; i < l->depth; i++)
-        l->slot[i] = (Slot){l->input + (uint64_t)i * floats, l->label + (int64_t)i * l->batch, 0};
+        l->slot[i] = (Slot){l->input + (uint64_t)i * floats, l->label + (uint64_t)i * labels, 0};
     return true;
 }
 

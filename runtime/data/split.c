@@ -149,8 +149,11 @@ static void write_csv(const RtData *d, FILE *f)
             int32_t label = rt_data_label(d, (enum RtSplit)s, i);
             fprintf(f, "%s,", name[s]);
             csv_field(f, rt_data_item_name(d, (enum RtSplit)s, i));
-            fprintf(f, ",%d,", (int)label);
-            csv_field(f, rt_data_class_name(d, label));
+            if (label >= 0) fprintf(f, ",%d,", (int)label);
+            if (label >= 0)
+                csv_field(f, rt_data_class_name(d, label));
+            else
+                fputs(",,", f); /* a mask */
             fputc('\n', f);
         }
 }
