@@ -220,6 +220,24 @@ static int64_t balanced_chunks(int64_t length)
     return n;
 }
 
+/* On a CPU: does everything of the domain's shape lie uncut, with the neighbours of a long last axis side by side? */
+static bool lies_plain(const Schedule *s, const Group *g)
+{
+    int last = g->domain.rank - 1;
+    bool summed = last >= 1 && (g->anchor->op->reduce(g->anchor).axes >> last & 1);
+    if (g->row || !summed || s->machine->processors || g->domain.dim[last] < BLOCK) return false;
+    for (int i = 0; i < g->node.n; i++)
+        for (int k = -1; k < g->node.v[i]->nin; k++) {
+            const Node *v = k < 0 ? g->node.v[i] : g->node.v[i]->in[k];
+            const Layout *l = &s->value[v->id];
+            if (!shape_eq(v->shape, g->domain)) continue;
+            for (int a = 0; a <= last; a++)
+                if (l->block[a] > 1) return false;
+            if (l->outer[last] != 1) return false;
+        }
+    return true;
+}
+
 /* Sums over the batch: chunks of it, so that there are tasks and short chains of additions; of the rows of images as
  * well where that is not enough. */
 static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
@@ -234,6 +252,7 @@ static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
                      (shape_count(g->anchor->shape) ? shape_count(g->anchor->shape) : 1);
     gs->red_split = gs->red_rows = 1;
     gs->red_chunk = n;
+    gs->red_plain = lies_plain(s, g);
     if (g->row || !(axes & 1) || length < LONG_SUM || n < 2) return;
     int64_t most = s->machine->processors ? balanced_chunks(length) : flat ? MOST_FLAT_CHUNKS : MOST_CHUNKS;
     int64_t batch = chunks_of(n, most, &gs->red_chunk);
@@ -242,7 +261,7 @@ static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
     gs->red_split = batch * gs->red_rows;
     int anchors = schedule_anchors(s, g);
     /* a partial sum of a scalar keeps its lanes */
-    int64_t count = out->rank == 0 ? BLOCK : out->count;
+    int64_t count = out->rank == 0 ? BLOCK : gs->red_plain ? BLOCK * shape_count(g->anchor->shape) : out->count;
     gs->workspace = anchors * gs->red_split * count * PARTIAL_BYTES;
 }
 
@@ -295,6 +314,11 @@ static void print_contract(Buf *b, const GroupSchedule *gs)
     if (gs->winograd) print_winograd(b, gs->winograd);
     for (int p = 0; p < gs->nphase; p++) {
         const ConSchedule *c = &gs->con[p];
+        if (gs->dot) {
+            buf_printf(b, "  phase %d: lanes of %s are summed, %lld results side by side, every %lld\n", p,
+                       c->con.axis[gs->dot->sum].name, (long long)gs->dot->chunk, (long long)gs->dot->step);
+            continue;
+        }
         if (c->general) {
             buf_printf(b, "  phase %d: general scalar loops\n", p);
             continue;

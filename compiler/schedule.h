@@ -108,6 +108,16 @@ typedef struct Winograd {
     bool prepared;                   /* they are made once after the weights changed, not at every run */
 } Winograd;
 
+/* A contraction whose lanes are summed (schedule_dot.c). */
+typedef struct Dot {
+    int sum;       /* axis that lies in the lanes of both operands */
+    int row, dim;  /* axis along which results lie side by side, and Out's dim */
+    int shared;    /* the operand (0 A, 1 B) that has no such axis: its vectors serve all rows */
+    int64_t step;  /* from one result of a phase to its next */
+    int64_t lanes; /* of an accumulator */
+    int64_t chunk; /* neighbours that are computed together: a multiple of step */
+} Dot;
+
 typedef struct GroupSchedule {
     const Group *group;
     /* contraction */
@@ -120,9 +130,11 @@ typedef struct GroupSchedule {
     int split_axis; /* a reduction axis cut into `split` chunks with partial sums; -1: none */
     int64_t split, chunk;
     const Winograd *winograd; /* NULL: the sum as it stands */
+    const Dot *dot;           /* NULL: lanes are results */
     /* reduction */
     int64_t red_split, red_chunk;    /* partial sums in all; length of the chunks of axis 0 */
     int64_t red_rows, red_row_chunk; /* axis 2 is cut into red_rows chunks of that length; 1: it is not */
+    bool red_plain;               /* no axis is cut; the last one, which is summed, lies in vectors */
     int64_t workspace;            /* bytes of scratch in the slab: packed B, partial sums, copies for a library */
     /* sums that a contraction's tiles make (schedule_sums.c) */
     const Group *sums;      /* contraction: the reduction whose partial sums it leaves in that one's workspace */
@@ -178,6 +190,9 @@ void schedule_print_tile(Buf *b, const ConSchedule *c);
 int64_t schedule_partial_offset(const GroupSchedule *gs);
 /* Registers that a tile of v vectors a row needs beside its accumulators. */
 int schedule_registers_beside(int v, bool row_vectors);
+
+/* schedule_dot.c: NULL where lanes of results serve better; the phases have their loops. */
+const Dot *schedule_dot(Arena *a, const Schedule *s, const GroupSchedule *gs);
 
 /* schedule_sums.c: sums that contractions make on the way; and how many sums a reduction makes. */
 void schedule_sums(Schedule *s);

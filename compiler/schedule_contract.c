@@ -583,6 +583,8 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
         gs->workspace = schedule_partial_offset(gs);
     }
     for (int p = 0; p < gs->nphase; p++) schedule_phase(s, gs, p);
+    gs->dot = schedule_dot(a, s, gs);
+    for (int p = 0; p < gs->nphase && gs->dot; p++) gs->con[p].general = true; /* no loops of the tile's kind */
     if (gs->split > 1) gs->workspace += gs->split * lo->count * FLOAT_BYTES;
     for (int p = 0; p < gs->nphase; p++)
         if (!gs->con[p].general) choose_tasks(&gs->con[p], s->machine, gs->split);

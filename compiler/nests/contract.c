@@ -545,6 +545,10 @@ void nest_contract(Arena *a, Loops *out, const Group *g)
         nest_winograd(a, out, g);
         return;
     }
+    if (gs->dot) {
+        nest_contract_dot(a, out, g);
+        return;
+    }
     if (gs->pack_b) nest_pack(a, out, g);
     for (int p = 0; p < gs->nphase; p++) contract_phase(a, out, g, p);
     if (gs->split > 1) con_combine(a, out, g);

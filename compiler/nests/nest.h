@@ -88,6 +88,7 @@ void nest_pointwise(Arena *a, Loops *out, const Group *g);
 void nest_reduce(Arena *a, Loops *out, const Group *g);
 void nest_row(Arena *a, Loops *out, const Group *g);
 void nest_contract(Arena *a, Loops *out, const Group *g);
+void nest_contract_dot(Arena *a, Loops *out, const Group *g);
 void nest_winograd(Arena *a, Loops *out, const Group *g);
 void nest_winograd_gradient(Arena *a, Loops *out, const Group *g);
 /* The group's transformed weights, into its workspace or what it keeps between runs. */

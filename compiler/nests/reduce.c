@@ -19,6 +19,7 @@ typedef struct Red {
     int64_t lanes;           /* BLOCK when channels are blocked, else 1 */
     int channels;            /* the axis whose elements are lanes */
     bool sum_lanes;          /* channels are summed, too */
+    bool plain;              /* the last axis is taken as blocks of lanes and a rest */
     LBuf *acc;               /* [nanchor][lanes] */
     NestLoop kept[MAX_RANK]; /* axes (or blocks) that are not summed */
     int kept_axis[MAX_RANK], nkept;
@@ -60,8 +61,13 @@ static void red_begin(Red *r, Arena *a, Loops *out, const Group *g, const char *
         weights = weights || (i != r->channels && r->dom->block[i] > 1);
     for (int i = 0; weights && i < r->dom->rank; i++) r->own.block[i] = 1;
     bool blocked = r->dom->rank >= 1 && r->dom->block[r->channels] > 1;
-    r->lanes = blocked ? BLOCK : 1;
-    r->sum_lanes = blocked && (r->axes >> r->channels & 1);
+    r->plain = r->n.gs->red_plain;
+    if (r->plain) {
+        r->channels = r->dom->rank - 1;
+        r->own.block[r->channels] = BLOCK;
+    }
+    r->lanes = blocked || r->plain ? BLOCK : 1;
+    r->sum_lanes = r->plain || (blocked && (r->axes >> r->channels & 1));
     for (int i = 0; i < r->dom->rank; i++)
         if (!(r->axes >> i & 1)) {
             r->kept_axis[r->nkept] = i;
@@ -108,18 +114,18 @@ static void place_axis(const Red *r, Coord *at, int axis, Expr *i)
 
 /* One vector of elements: computes, stores what others need, adds. Lanes past the last channel
  * count as zero when channels are summed. */
-static void add_elements(Red *r, Coord *at)
+static void add_elements(Red *r, Coord *at, int64_t lanes)
 {
     Nest *n = &r->n;
     LB *b = n->b;
     int opened;
-    Expr *v = nest_lanes(n, r->lanes, &opened);
+    Expr *v = nest_lanes(n, lanes, &opened);
     if (r->lanes > 1) at->lane[r->channels] = v;
     nest_point(n, r->g->domain, at);
     nest_store_outs(n, STAGE_PRE, STAGE_PRE);
     for (int k = 0; k < r->nanchor; k++) {
         Expr *x = nest_value(n, r->anchor[k]->in[0]);
-        if (r->sum_lanes && r->dom->dim[r->channels] % BLOCK) {
+        if (r->sum_lanes && !r->plain && r->dom->dim[r->channels] % BLOCK) {
             Expr *c = x_add(b, x_muli(b, at->blk[r->channels], BLOCK), v);
             x = x_select(b, x_cmp(b, C_LT, c, x_i64(b, r->dom->dim[r->channels])), x,
                          identity(r, k, LT_F32));
@@ -141,6 +147,19 @@ static void add_run(Red *r, LBuf *around)
         nest_close(&r->n, opened);
     }
     r->acc = around;
+}
+
+/* All of the last axis: blocks of lanes, then what is left. */
+static void add_plain(Red *r, Coord *at)
+{
+    LB *b = r->n.b;
+    int64_t extent = r->dom->dim[r->channels], whole = extent / BLOCK;
+    Expr *i = whole > 1 ? lb_for_n(b, FOR_SERIAL, whole, "r") : x_i64(b, 0);
+    place_axis(r, at, r->channels, i);
+    add_elements(r, at, BLOCK);
+    nest_close(&r->n, whole > 1);
+    place_axis(r, at, r->channels, x_i64(b, whole));
+    if (extent % BLOCK) add_elements(r, at, extent % BLOCK);
 }
 
 /* What of axis `a` the chunk sums: *extent elements from the returned one on. */
@@ -175,12 +194,18 @@ static void sum_chunk(Red *r, Expr *chunk)
             around = r->acc;
             clear_acc(r);
         }
+        if (r->plain && a == r->channels) {
+            add_plain(r, &at);
+            break;
+        }
         Expr *i = lb_for(b, FOR_SERIAL, extent, "r");
         place_axis(r, &at, a, x_add(b, i, first));
         opened++;
     }
-    add_elements(r, &at);
-    if (around) {
+    if (!r->plain) add_elements(r, &at, r->lanes);
+    if (around && r->plain) {
+        add_run(r, around);
+    } else if (around) {
         nest_close(n, 1);
         add_run(r, around);
         opened--;
@@ -194,7 +219,7 @@ static Coord reduced_coord(Red *r, Expr *v)
     Coord at = {.rank = r->g->anchor->shape.rank};
     Expr *zero = x_i64(r->n.b, 0);
     if (at.rank == 1) {
-        if (r->lanes > 1)
+        if (r->lanes > 1 && !r->plain)
             at.blk[0] = r->kept[0].var, at.lane[0] = v;
         else
             at.idx[0] = r->kept[0].var;

@@ -155,6 +155,8 @@ static const Sample samples[] = {{"f[2,3,7,5] f[4,3,3,3]", ""},
                                  {"f[1,17,12,16] f[32,17,3,3]", "padding=(3,1) dilation=(3,4)"},
                                  {"f[2,20,8,7] f[17,20,3,3]", "padding=(6,5) dilation=(6,5)"},
                                  {"f[1,17,5,9] f[20,17,3,3]", "padding=(9,4) dilation=(9,4)"},
+                                 {"f[2,37,6,19] f[3,37,3,3]", "padding=1"},
+                                 {"f[1,16,9,9] f[1,16,2,2]", "stride=2"},
                                  {0}};
 
 const OpDef op_conv2d = {.name = "Conv2d",

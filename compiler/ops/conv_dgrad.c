@@ -126,6 +126,9 @@ static const Sample samples[] = {
     {"f[1,37,11,4] f[37,21,3,3]", "size=(13,6)"},
     {"f[2,32,18,10] f[32,21,3,3]", "size=(18,10) padding=2 dilation=2"},
     {"f[1,17,8,7] f[17,20,3,3]", "size=(8,7) padding=(6,5) dilation=(6,5)"},
+    {"f[2,16,4,9] f[16,1,3,3]", "size=(8,18) stride=2 padding=1"},
+    {"f[1,37,5,9] f[37,3,3,2]", "size=(15,25) stride=3 padding=1"},
+    {"f[2,20,4,9] f[20,2,4,4]", "size=(8,18) stride=2 padding=1"},
     {0}};
 
 const OpDef op_conv_dgrad = {.name = "ConvDgrad",
