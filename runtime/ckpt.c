@@ -52,10 +52,18 @@ void rt_ckpt_save(RtState *s, unsigned roles, const char *path, const RtPair *me
     free(e);
 }
 
+/* Where the loss is scaled, a sum of gradients may overflow: that update is left out and the sum thrown away. */
+static bool may_overflow(const RtModel *m, const char *name)
+{
+    size_t n = strlen(name);
+    return n > 9 && !strcmp(name + n - 9, ".grad_sum") && rt_model_state(m, "loss_scale");
+}
+
 const char *rt_ckpt_nonfinite(RtState *s)
 {
     const RtTensor *t = rt_model_states(s->model);
     for (uint32_t i = 0; i < s->model->nstates; i++, t++) {
+        if (may_overflow(s->model, RT_STR(s->model, t->name))) continue;
         const float *p = rt_state_read(s, t);
         for (int64_t k = 0; t->dtype == RT_F32 && k < t->layout.count; k++) {
             if (!isfinite(p[k])) return RT_STR(s->model, t->name);

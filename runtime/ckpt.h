@@ -10,12 +10,12 @@
  *     Adam, AdamW   KEY.exp_avg, KEY.exp_avg_sq, KEY.max_exp_avg_sq (amsgrad)
  *     RMSprop       KEY.square_avg, KEY.momentum_buffer
  *     Adagrad       KEY.sum
- * and with precision fp16 loss_scale, loss_scale.good and loss_scale.skipped;
+ * and KEY.grad_sum, KEY.ema (compiler/spec/steps.c); and with precision fp16 loss_scale, loss_scale.good and loss_scale.skipped;
  * (nothing here knows these names: every moment of the model is saved and must be there again)
  * and in __metadata__, as text:
  *     format model spec_hash classes             what was trained
  *     epoch batch step                           how far: epochs, batches of the next, all steps
- *     batch_size seed items optimizer lr monitor schedule precision    must be the same to go on
+ *     batch_size seed items optimizer lr monitor schedule precision l2 accumulate ema  must be the same to go on
  *     loss_sum seen labelled correct             of the unfinished epoch
  *     val/loss train/accuracy ... (train.h: RtMonitor) best best_epoch waited    of the last one
  *     plateau                                    ReduceLROnPlateau: scale best bad cooldown

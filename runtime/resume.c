@@ -6,6 +6,7 @@
  * and settings that would change the numbers are refused (C006). No checkpoint holds a NaN (N001).
  */
 #include "ckpt.h"
+#include "ema.h"
 #include "err.h"
 #include "file.h"
 #include "model.h"
@@ -68,6 +69,17 @@ static void common_meta(const RtTrain *t, Meta *m)
     add_int(m, "epoch", t->epoch);
 }
 
+/* Run-time values that must be the same to go on, and what they are where nobody says. */
+static const struct {
+    const char *name, *key, *otherwise;
+} settings[] = {{"l2", "train.l2.lambda", "0"}, {"accumulate", "train.accumulate", "1"}, {"ema", "train.ema", "0"}};
+enum { NSETTINGS = sizeof settings / sizeof *settings };
+
+static char *setting_text(const RtTrain *t, int i)
+{
+    return rt_format("%g", strtod(rt_option_str(&t->s->opt, settings[i].key, settings[i].otherwise), NULL));
+}
+
 static char *plateau_text(const RtPlateau *p)
 {
     return rt_format("%a %a %lld %lld", p->lr, p->best, (long long)p->bad, (long long)p->cooldown);
@@ -84,6 +96,7 @@ static void resume_meta(const RtTrain *t, Meta *m)
     add_real(m, "lr", t->schedule.base);
     add(m, "schedule", rt_schedule_text(&t->schedule, &t->s->opt));
     add(m, "plateau", plateau_text(&t->schedule.plateau));
+    for (int i = 0; i < NSETTINGS; i++) add(m, settings[i].name, setting_text(t, i));
     add_real(m, "loss_sum", t->loss_sum);
     add_int(m, "seen", t->seen);
     add_int(m, "labelled", t->labelled);
@@ -130,8 +143,10 @@ void rt_train_save(RtTrain *t, bool best)
     check_finite(t);
     char *kept = t->saved_step < 0 ? NULL : rt_format("step %lld kept", (long long)t->saved_step);
     common_meta(t, &m);
+    rt_ema_swap(t->s->state); /* users get the averages; the checkpoint has both */
     if (best) save(t, RT_WEIGHTS, "weights/best.safetensors", &m, kept);
     save(t, RT_WEIGHTS, "weights/last.safetensors", &m, kept);
+    rt_ema_swap(t->s->state);
     resume_meta(t, &m);
     if (!t->newest_bad) keep_previous(t);
     save(t, RT_EVERYTHING, newest, &m, kept);
@@ -212,6 +227,12 @@ static void check_settings(const RtTrain *t, const RtSt *f)
     char *schedule = rt_schedule_text(&t->schedule, &t->s->opt);
     same(t, "--schedule", schedule, need(f, "schedule"));
     free(schedule);
+    for (int i = 0; i < NSETTINGS; i++) {
+        char *value = setting_text(t, i);
+        const char *before = rt_st_meta(f, settings[i].name);
+        same(t, settings[i].name, value, before ? before : settings[i].otherwise);
+        free(value);
+    }
 }
 
 static void read_plateau(RtPlateau *p, const RtSt *f)
@@ -265,7 +286,10 @@ bool rt_train_resume(RtTrain *t, const char *resume)
     t->seen = need_int(f, "seen");
     t->labelled = need_int(f, "labelled");
     t->correct = need_int(f, "correct");
-    for (int i = 0; i < RT_NMONITORS; i++) t->value[i] = need_real(f, rt_monitor_name[i]);
+    for (int i = 0; i < RT_NMONITORS; i++) {
+        const char *v = rt_st_meta(f, rt_monitor_name[i]);
+        t->value[i] = v ? strtod(v, NULL) : NAN;
+    }
     t->best = need_real(f, "best");
     read_plateau(&t->schedule.plateau, f);
     t->best_epoch = need_int(f, "best_epoch");

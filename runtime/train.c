@@ -6,6 +6,7 @@
  * the next epoch's order. Not here: the format of checkpoints (resume.c). */
 #include "train.h"
 #include "ckpt.h"
+#include "ema.h"
 #include "err.h"
 #include "json.h"
 #include "loss_scale.h"
@@ -100,6 +101,19 @@ static bool rate_changes(const RtTrain *t)
     return t->schedule.kind != RT_CONSTANT || t->schedule.warmup;
 }
 
+/* What the loss holds besides the description's losses, in full: there is more than one custom. */
+static void say_penalty(const RtTrain *t)
+{
+    const RtOptions *o = &t->s->opt;
+    if (!rt_option_known(o, "train.l2.lambda")) return;
+    const char *over = rt_option_str(o, "train.l2.over", "");
+    bool half = !strcmp(rt_option_str(o, "train.l2.scale", "half"), "half");
+    char by[48] = "";
+    if (*over) snprintf(by, sizeof by, " / %lld (%s)", (long long)(*over == 'b' ? t->train.batch : t->items), over);
+    rt_progress_line("the loss holds %g%s * the sum of all squared weights%s", rt_option_num(o, "train.l2.lambda", 0),
+                     half ? " / 2" : "", by);
+}
+
 static void open_data(RtTrain *t)
 {
     t->data = rt_session_data(t->s);
@@ -115,6 +129,7 @@ static void open_data(RtTrain *t)
                          (long long)n, (long long)t->batches, (long long)b, (long long)(n % b));
     }
     t->classes = class_list(t->data);
+    say_penalty(t);
 }
 
 static void open_run(RtTrain *t, RtSession *s)
@@ -269,6 +284,7 @@ static void validate(RtTrain *t)
     RtScore score;
     if (!t->infer.exec) return;
     rt_progress_begin("validating", t->val_items, 0);
+    rt_ema_swap(t->s->state);
     rt_exec_prepare(t->infer.exec);
     rt_score(&t->infer, t->data, RT_SPLIT_VAL, &score, &(RtWatch){.progress = score_progress});
     t->value[RT_VAL_LOSS] = score.loss;
@@ -277,6 +293,7 @@ static void validate(RtTrain *t)
     t->value[RT_VAL_F1_WEIGHTED] = score.f1_weighted;
     t->value[RT_VAL_IOU] = t->infer.label_size > 1 ? score.iou : NAN;
     rt_score_free(&score);
+    rt_ema_swap(t->s->state);
 }
 
 static bool is_best(RtTrain *t)
@@ -301,6 +318,7 @@ static void add_history(RtTrain *t, double seconds, double rate)
         if (!isnan(t->value[i])) rt_json_num(&j, rt_monitor_name[i], t->value[i]);
     }
     rt_json_num(&j, "lr", rt_scalars_get(t->s->state, "lr", NAN));
+    rt_json_num(&j, "weight_norm2", rt_weight_norm2(t->s->state));
     RtLossScale scaling = rt_loss_scale(t->s->state);
     if (scaling.there) {
         rt_json_num(&j, "loss_scale", scaling.scale);

@@ -142,7 +142,7 @@ Node *loss_penalty(Build *b, Node *loss)
     const L2 *l2 = &b->spec->l2;
     Node *sum = NULL;
     int count = g->node.n;
-    if (!(l2->lambda > 0)) return loss;
+    if (!l2->there) return loss;
     g->cur_loc = l2->loc;
     for (int i = 0; i < count; i++) {
         Node *w = g->node.v[i];
@@ -151,9 +151,9 @@ Node *loss_penalty(Build *b, Node *loss)
         sum = sum ? g_op(g, "Add", 2, sum, squares) : squares;
     }
     if (!sum) return loss;
-    double factor = l2->half ? l2->lambda / 2 : l2->lambda;
+    double factor = l2->half ? 0.5 : 1;
     if (l2->over == L2_BATCH) factor /= (double)b->batch;
-    sum = g_op(g, "Mul", 2, sum, g_const(g, factor));
+    sum = g_op(g, "Mul", 2, sum, g_op(g, "Mul", 2, g_scalar(g, "l2.lambda"), g_const(g, factor)));
     if (l2->over == L2_DATASET) sum = g_op(g, "Div", 2, sum, g_scalar(g, "dataset_size"));
     return g_op(g, "Add", 2, loss, sum);
 }

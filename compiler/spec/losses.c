@@ -103,12 +103,12 @@ static void check_targets(const Spec *s)
 static void read_l2(Spec *s, const Yaml *train)
 {
     const Yaml *y = yaml_get(train, "l2");
-    const char *lambda = options_get(s, "train.l2.lambda"), *over;
+    const char *over;
     if (!y || y->kind != Y_MAP) return;
     if (!yaml_get(y, "lambda")) diag_error(y->loc, "S013", "'l2' needs 'lambda'");
-    if (!lambda) return;
+    if (!options_get(s, "train.l2.lambda")) return;
     const char *scale = options_get(s, "train.l2.scale");
-    s->l2 = (L2){.lambda = strtod(lambda, NULL), .loc = yaml_get(y, "lambda")->loc};
+    s->l2 = (L2){.there = true, .loc = yaml_get(y, "lambda")->loc};
     s->l2.half = !scale || strcmp(scale, "half") == 0;
     over = options_get(s, "train.l2.over");
     if (over) s->l2.over = strcmp(over, "batch") == 0 ? L2_BATCH : L2_DATASET;

@@ -48,7 +48,7 @@ static void next_scale(const Spec *s, Graph *g, Node *bad, Node *scale)
 }
 
 /* The old value of a state: the node that reads it already, if there is one. */
-static Node *old_value(Graph *g, State *s)
+Node *spec_old_value(Graph *g, State *s)
 {
     for (int i = 0; i < g->node.n; i++)
         if (op_is(g->node.v[i], "State") && g->node.v[i]->state == s) return g->node.v[i];
@@ -66,7 +66,7 @@ void scaling_end(const Spec *s, Graph *g, Node *pack, Node *scale, int first)
     for (int i = first; i < last; i++) {
         Node *as = g->node.v[i];
         if (op_is(as, "Assign"))
-            as->in[0] = g_op(g, "Where", 3, bad, old_value(g, as->state), as->in[0]);
+            as->in[0] = g_op(g, "Where", 3, bad, spec_old_value(g, as->state), as->in[0]);
     }
     next_scale(s, g, bad, scale);
     g->cur_name = "";

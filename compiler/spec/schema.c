@@ -81,6 +81,8 @@ const KeyDef schema_keys[] = {
     {"train", "schedule", KEY_OWN, 0, 0, NULL, NULL, "how the learning rate changes"},
     {"train", "warmup", KEY_OWN, 0, 0, NULL, NULL, "epochs, or `500 steps`, in which it rises"},
     {"train", "clip_grad_norm", KEY_FLOAT, 1e-30, 1e30, NULL, NULL, "longest gradient"},
+    {"train", "accumulate", KEY_INT, 1, 65536, NULL, NULL, "steps whose gradients are summed for one update"},
+    {"train", "ema", KEY_FLOAT, 0, 0.99999999, NULL, NULL, "decay of an average of the weights, which is evaluated"},
     {"train", "l2", KEY_BLOCK, 0, 0, NULL, NULL, "penalty in the loss"},
     {"train.l2", "lambda", KEY_FLOAT, 0, 1e30, NULL, NULL, "its weight"},
     {"train.l2", "scale", KEY_WORD, 0, 0, scales, NULL, "lambda/2 or lambda"},

@@ -44,7 +44,7 @@ typedef struct LossTerm {
 /* train.l2: lambda * scale * sum of w^2 over the weights (of rank 2 and more), / over */
 typedef enum L2Over { L2_NOTHING, L2_BATCH, L2_DATASET } L2Over;
 typedef struct L2 {
-    double lambda; /* 0: none */
+    bool there;
     bool half;
     L2Over over;
     Loc loc;
@@ -82,6 +82,7 @@ struct Spec {
     const char *loss_text;
     Chosen optimizer;
     double clip_norm; /* 0: none */
+    bool accumulate, ema; /* gradients are summed over steps; weights are averaged */
     Precision precision;
     double loss_scale; /* of fp16; 0: dynamic */
     bool exact;       /* algorithm: exact */
@@ -147,6 +148,13 @@ void precision_read(Spec *s);
  * node `first` on keep the old value when one of them is not finite, and the scale moves on (scale NULL: there is none). */
 void scaling_begin(const Spec *s, Graph *g);
 void scaling_end(const Spec *s, Graph *g, Node *pack, Node *scale, int first);
+
+Node *spec_old_value(Graph *g, State *s); /* before the step */
+
+/* steps.c: accumulation and the average of the weights. begin -> what the optimizer takes for the gradients; end: after
+ * the optimizer and scaling_end; total: what begin gave. */
+Node *steps_begin(const Spec *s, Graph *g, const Node *weights, Node *gradients);
+void steps_end(const Spec *s, Graph *g, const Node *weights, Node *total);
 
 /* weights.c: the block weights */
 void weights_read(Spec *s);

@@ -193,6 +193,9 @@ void train_read_optimizer(Spec *s, const Yaml *train)
     if (schedule) read_schedule(s, schedule);
     if (warmup) read_warmup(s, warmup);
     if (clip) s->clip_norm = strtod(clip, NULL);
+    const char *steps = options_get(s, "train.accumulate");
+    s->accumulate = steps && strcmp(steps, "1") != 0;
+    s->ema = options_get(s, "train.ema") != NULL;
     if (!y) y = yaml_scalar(s->arena, "Adam(lr=0.001)", train->loc);
     if (!options_choose(s, y, OP_OPTIMIZER, c)) return;
     share_value(s, train, "lr", "lr", false);
@@ -206,9 +209,11 @@ static Node *squares(Graph *g, Node *x)
     return g_sum(g, g_op(g, "Mul", 2, x, x), (1u << x->shape.rank) - 1);
 }
 
-/* Gradient by gradient: laid end to end they have gaps, and what is in those is not defined. */
-static Node *norm(Graph *g, const Node *pack)
+/* Gradient by gradient: laid end to end they have gaps, and what is in those is not defined. Where they were summed over
+ * steps they are one piece, whose gaps the schedule keeps clean. */
+static Node *norm(Graph *g, Node *pack)
 {
+    if (!op_is(pack, "Pack")) return g_op(g, "Sqrt", 1, squares(g, pack));
     Node *sum = squares(g, pack->in[0]);
     for (int i = 1; i < pack->nin; i++) sum = g_op(g, "Add", 2, sum, squares(g, pack->in[i]));
     return g_op(g, "Sqrt", 1, sum);
@@ -232,6 +237,7 @@ bool spec_optimizer(const Spec *s, Graph *g, Node *weights, Node *gradients)
     if (!c->op) return false;
     State *state = graph_find_state(g, "loss_scale");
     Node *pack = gradients, *scale = state ? graph_read(g, state) : NULL;
+    gradients = pack = steps_begin(s, g, weights, gradients);
     int first = g->node.n;
     if (s->clip_norm > 0) gradients = clip(g, gradients, scale, s->clip_norm);
     if (scale) gradients = g_op(g, "Div", 2, gradients, scale);
@@ -242,5 +248,6 @@ bool spec_optimizer(const Spec *s, Graph *g, Node *weights, Node *gradients)
     int before = diag_errors();
     layer_build(&l);
     scaling_end(s, g, pack, scale, first);
+    steps_end(s, g, weights, pack);
     return diag_errors() == before;
 }

@@ -150,7 +150,7 @@ void weights_apply(const Spec *s, Graph *g)
         State *state = g->state.v[i];
         if (state->kind != STATE_PARAM) continue;
         if (weights_frozen(s, state->name)) state->frozen = true;
-        state->keep_shape = s->l2.lambda > 0; /* the penalty reads it in training */
+        state->keep_shape = s->l2.there; /* the penalty reads it in training */
     }
     for (int i = 0; i < s->freeze.n; i++)
         if (!any(g, s->freeze.v[i].glob))
