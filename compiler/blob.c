@@ -382,15 +382,15 @@ Blob *blob_build(Arena *a, const BlobInput *in)
     return out;
 }
 
-static RtImage put_image(Buf *b, const Image *x, uint32_t kind, const Object *o)
+static RtCode put_image(Buf *b, const Image *x, uint32_t kind, const Object *o)
 {
-    return (RtImage){
+    return (RtCode){
         .arch = x->arch, .exact = x->exact, .kind = kind, .data = append(b, o->data, o->size), .size = o->size};
 }
 
 void blob_add_images(Blob *b, const Images *images)
 {
-    RtImage r[MOST_ARCHS + 1];
+    RtCode r[MOST_ARCHS + 1];
     RtModel m;
     int n = 0;
     for (; n < images->n; n++)

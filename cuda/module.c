@@ -9,32 +9,32 @@
 enum { LOG = 2048 };
 
 /* Is the image's code for this device? */
-static bool is_for(const Cuda *c, const RtImage *x)
+static bool is_for(const Cuda *c, const RtCode *x)
 {
     int arch = (int)x->arch, own = c->capability;
     if (x->exact) return arch == own;
     return arch <= own && (x->kind == RT_PTX || arch / 10 == own / 10);
 }
 
-static const RtImage *best_cubin(const Cuda *c)
+static const RtCode *best_cubin(const Cuda *c)
 {
-    const RtImage *x = RT_AT(c->model, RtImage, c->model->images), *best = NULL;
+    const RtCode *x = RT_AT(c->model, RtCode, c->model->images), *best = NULL;
     for (uint32_t i = 0; i < c->model->nimages; i++, x++) {
         if (x->kind == RT_CUBIN && is_for(c, x) && (!best || x->arch >= best->arch)) best = x;
     }
     return best;
 }
 
-static const RtImage *ptx(const Cuda *c)
+static const RtCode *ptx(const Cuda *c)
 {
-    const RtImage *x = RT_AT(c->model, RtImage, c->model->images);
+    const RtCode *x = RT_AT(c->model, RtCode, c->model->images);
     for (uint32_t i = 0; i < c->model->nimages; i++, x++) {
         if (x->kind == RT_PTX && is_for(c, x)) return x;
     }
     return NULL;
 }
 
-static int load(Cuda *c, const RtImage *x, char log[LOG])
+static int load(Cuda *c, const RtCode *x, char log[LOG])
 {
     int option[2] = {CU_JIT_ERROR_LOG, CU_JIT_ERROR_LOG_SIZE};
     void *value[2] = {log, (void *)(uintptr_t)LOG};
@@ -48,7 +48,7 @@ static int load(Cuda *c, const RtImage *x, char log[LOG])
 static void architectures(const Cuda *c, char *text, size_t size)
 {
     size_t n = 0;
-    const RtImage *x = RT_AT(c->model, RtImage, c->model->images);
+    const RtCode *x = RT_AT(c->model, RtCode, c->model->images);
     text[0] = 0;
     for (uint32_t i = 0; i < c->model->nimages && n < size; i++, x++) {
         if (x->kind == RT_CUBIN)
@@ -77,7 +77,7 @@ static void refuse_driver(const Cuda *c, RtError *e)
 bool cuda_load_module(Cuda *c, RtError *e)
 {
     char log[LOG];
-    const RtImage *x = best_cubin(c);
+    const RtCode *x = best_cubin(c);
     int result = CU_NO_BINARY;
     if (c->driver / 1000 < (int)c->model->cuda_version / 1000) return refuse_driver(c, e), false;
     if (x) result = load(c, x, log);

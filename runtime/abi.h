@@ -110,13 +110,13 @@ typedef struct RtProgram {
 
 enum { RT_CUBIN, RT_PTX };
 
-typedef struct RtImage { /* all kernels of the GPU's programs */
+typedef struct RtCode { /* all kernels of the GPU's programs */
     uint32_t arch;  /* 80: compute capability 8.0 */
     uint32_t kind;  /* RT_CUBIN: for that capability's major and minors from its own on. RT_PTX: for all from it on */
     RtRef data;     /* in the blob, the image's only place; aligned to 8. PTX: text that ends with a 0 byte */
     uint32_t exact; /* 1: "sm_90a", for that capability and no other */
     uint64_t size;  /* bytes, the 0 included */
-} RtImage;
+} RtCode;
 
 typedef struct RtScalar {
     RtRef name;     /* "lr", "step", "seed", "bias_correction1", ... see runtime/scalars.c */
@@ -145,7 +145,7 @@ typedef struct RtModel {
     uint64_t state_size;
     uint32_t ndevice_kernels, nimages;
     RtRef device_kernels;    /* RtRef[]: names of the kernels in every image */
-    RtRef images;            /* RtImage[]: cubins by rising arch, exact ones behind others, then the PTX of the lowest */
+    RtRef images;            /* RtCode[]: cubins by rising arch, exact ones behind others, then the PTX of the lowest */
     uint32_t nlibraries;
     RtRef libraries;         /* RtLibrary[] */
     uint32_t cuda_version;   /* 13000: CUDA 13.0 compiled the images, a driver of its major version runs them */

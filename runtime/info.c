@@ -52,7 +52,7 @@ static const char *device(const RtProgram *p)
 static char *images(const RtModel *m)
 {
     char *all = rt_strdup("");
-    const RtImage *x = RT_AT(m, RtImage, m->images);
+    const RtCode *x = RT_AT(m, RtCode, m->images);
     for (uint32_t i = 0; i < m->nimages; i++) {
         bool first = i == 0 || x[i].kind != x[i - 1].kind;
         const char *kind = !first ? "" : x[i].kind == RT_PTX ? "PTX " : "cubin ";
@@ -100,7 +100,7 @@ static void print_text(const RtModel *m)
 
 static void json_images(RtJson *j, const RtModel *m)
 {
-    const RtImage *x = RT_AT(m, RtImage, m->images);
+    const RtCode *x = RT_AT(m, RtCode, m->images);
     rt_json_array(j, "images");
     for (uint32_t i = 0; i < m->nimages; i++) {
         rt_json_object(j, NULL);

@@ -76,8 +76,8 @@ static void check_images(const RtModel *m)
     check_list(m, m->device_kernels, m->ndevice_kernels, sizeof(RtRef), "names of kernels");
     const RtRef *name = RT_AT(m, RtRef, m->device_kernels);
     for (uint32_t i = 0; i < m->ndevice_kernels; i++) check_str(m, name[i], "name of a kernel");
-    check_list(m, m->images, m->nimages, sizeof(RtImage), "images");
-    const RtImage *x = RT_AT(m, RtImage, m->images);
+    check_list(m, m->images, m->nimages, sizeof(RtCode), "images");
+    const RtCode *x = RT_AT(m, RtCode, m->images);
     for (uint32_t i = 0; i < m->nimages; i++)
         need(x[i].data % 8 == 0 && x[i].data <= m->size && x[i].size <= m->size - x[i].data,
              "image");

@@ -10,7 +10,7 @@
 
 typedef struct Images { /* a model table with three images and nothing else */
     RtModel model;
-    RtImage image[3];
+    RtCode image[3];
     char name[32], data[3][8];
 } Images;
 
@@ -42,7 +42,7 @@ static Images make(void)
     x.model.images = offsetof(Images, image);
     x.model.spec_file = offsetof(Images, name);
     for (int i = 0; i < 3; i++) {
-        x.image[i] = (RtImage){.arch = arch[i], .kind = i == 2 ? RT_PTX : RT_CUBIN, .size = 8};
+        x.image[i] = (RtCode){.arch = arch[i], .kind = i == 2 ? RT_PTX : RT_CUBIN, .size = 8};
         x.image[i].data = (RtRef)(offsetof(Images, data) + 8 * (size_t)i);
     }
     return x;
