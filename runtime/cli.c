@@ -2,6 +2,7 @@
 #include "err.h"
 #include "model.h"
 #include "options.h"
+#include "parts.h"
 #include "verbs.h"
 #include <errno.h>
 #include <stdio.h>
@@ -12,15 +13,20 @@ static const struct {
     unsigned bit;
     int (*run)(const RtVerb *v);
     const char *help;
+    const char *key, *word; /* run NULL: of the part that it is (parts.def) */
 } verbs[] = {
-    {"train", RT_VERB_TRAIN, rt_verb_train, "trains on the data's train split"},
-    {"eval", RT_VERB_EVAL, rt_verb_eval, "accuracy, F1 and confusion matrix of a split"},
-    {"predict", RT_VERB_PREDICT, rt_verb_predict, "classes of images: predict IMG|DIR..."},
-    {"bench", RT_VERB_BENCH, rt_verb_bench, "times the kernels, fused against unfused"},
-    {"info", RT_VERB_INFO, rt_verb_info, "what this program holds"},
-    {"run", RT_VERB_RUN, rt_verb_run, "inference on raw tensors"},
-    {"step", RT_VERB_STEP, rt_verb_step, "exact training steps on raw tensors"},
-    {"time", RT_VERB_TIME, rt_verb_time, "runs on demand, for measurements beside others"},
+    {"train", RT_VERB_TRAIN, rt_verb_train, "trains on the data's train split", NULL, NULL},
+    {"eval", RT_VERB_EVAL, rt_verb_eval, "accuracy, F1 and confusion matrix of a split", NULL,
+     NULL},
+    {"predict", RT_VERB_PREDICT, rt_verb_predict, "classes of images: predict IMG|DIR...", NULL,
+     NULL},
+    {"bench", RT_VERB_BENCH, rt_verb_bench, "times the kernels, fused against unfused", NULL, NULL},
+    {"info", RT_VERB_INFO, rt_verb_info, "what this program holds", NULL, NULL},
+    {"run", RT_VERB_RUN, rt_verb_run, "inference on raw tensors", NULL, NULL},
+    {"step", RT_VERB_STEP, rt_verb_step, "exact training steps on raw tensors", NULL, NULL},
+    {"time", RT_VERB_TIME, rt_verb_time, "runs on demand, for measurements beside others", NULL,
+     NULL},
+    {"ocr", RT_VERB_OCR, NULL, "the text on pictures of pages: ocr IMG...", "ocr.ink", "dark"},
 };
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 
@@ -33,7 +39,10 @@ static void help(const RtModel *m, const char *program)
 {
     printf("%s: model %s, built from %s by %s\n\nusage: %s VERB [options]\n", rt_esc(program),
            RT_STR(m, m->name), RT_STR(m, m->spec_file), RT_STR(m, m->compiler), rt_esc(program));
-    for (int i = 0; i < NVERBS; i++) printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+    for (int i = 0; i < NVERBS; i++) {
+        if (verbs[i].run || rt_part(verbs[i].key, verbs[i].word, NULL))
+            printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+    }
     printf("\n%s VERB --help lists a verb's options\n", rt_esc(program));
 }
 
@@ -47,7 +56,10 @@ static bool asks_help(const RtVerb *v)
 
 static int run_verb(int i, const RtVerb *v)
 {
-    if (!asks_help(v)) return verbs[i].run(v);
+    RtError e;
+    const RtVerbPart *part = verbs[i].run ? NULL : rt_part(verbs[i].key, verbs[i].word, &e);
+    if (!verbs[i].run && !part) rt_fail(e.exit, e.id, "%s", e.text);
+    if (!asks_help(v)) return part ? part->run(v) : verbs[i].run(v);
     printf("%s %s: %s\n\n", rt_esc(v->all_argv[0]), verbs[i].name, verbs[i].help);
     rt_options_help(stdout, v->model, verbs[i].bit);
     return RT_EXIT_OK;

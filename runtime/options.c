@@ -34,7 +34,8 @@ enum {
     R = RT_VERB_RUN,
     S = RT_VERB_STEP,
     C = RT_VERB_TIME, /* a clock */
-    ALL = T | E | P | B | R | S | C
+    O = RT_VERB_OCR,
+    ALL = T | E | P | B | R | S | C | O
 };
 
 #define RT_FORMAT(word, masks, what) "|" #word
@@ -96,12 +97,12 @@ static const Row table[] = {
      "modules that begin afresh all the same, or none"},
     {"strict", "run.strict", WORD, 0, 0, "W", "yes|no", "yes", ALL,
      "no: weights may lack tensors or hold more"},
-    {"output-dir", "run.dir", STR, 0, 0, "DIR", NULL, NULL, T | E | P,
+    {"output-dir", "run.dir", STR, 0, 0, "DIR", NULL, NULL, T | E | P | O,
      "folder of the run [runs/NAME]"},
     {"force", "run.force", FLAG, 0, 0, NULL, NULL, NULL, T, "write over a finished run"},
     {"topk", "run.topk", INT, 1, 1e6, "K", NULL, "5", P, "classes to print"},
     {"idx", "run.idx", INT, 0, 1e12, "N", NULL, NULL, P, "item N of the data set instead of files"},
-    {"variant", "run.variant", WORD, 0, 0, "V", "fused|unfused", "fused", T | E | P | R | S | C,
+    {"variant", "run.variant", WORD, 0, 0, "V", "fused|unfused", "fused", T | E | P | R | S | C | O,
      "kernels to use"},
     {"variants", "run.variants", LIST, 0, 0, "LIST", "fused|unfused", "fused,unfused", B,
      "kernels to compare"},
@@ -123,6 +124,9 @@ static const Row table[] = {
     {"save-weights", "run.save_weights", STR, 0, 0, "F", NULL, NULL, S,
      "weights after the last step"},
     {"log", "run.log", STR, 0, 0, "F", NULL, NULL, S, "loss of every step (.jsonl)"},
+    {"boxes", "run.boxes", STR, 0, 0, "F", NULL, NULL, O, "the page with a box round each character (.png)"},
+    {"truth", "run.truth", STR, 0, 0, "F", NULL, NULL, O,
+     "the page's text: says how many characters are right"},
     {"threads", "run.threads", INT, 1, 1024, "N", NULL, NULL, ALL & ~B,
      "threads [CPUs of this process]"},
     {"threads", "run.threads", LIST, 1, 1024, "LIST", NULL, NULL, B,
@@ -326,7 +330,7 @@ void rt_options_parse(RtOptions *o, const RtModel *m, unsigned verb, int argc, c
             only_rest = true;
             i++;
         } else if (only_rest || argv[i][0] != '-' || !argv[i][1]) {
-            if (verb != RT_VERB_PREDICT) {
+            if (!(verb & (P | O))) {
                 rt_fail(RT_EXIT_USAGE, "C001", "extra argument '%s'", rt_esc(argv[i]));
             }
             o->rest[o->nrest++] = argv[i++];

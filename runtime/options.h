@@ -13,10 +13,11 @@ enum { /* verbs, as bits */
        RT_VERB_INFO = 16,
        RT_VERB_RUN = 32,
        RT_VERB_STEP = 64,
-       RT_VERB_TIME = 128
+       RT_VERB_TIME = 128,
+       RT_VERB_OCR = 256
 };
 
-enum { RT_OPTIONS_MAX = 64 };
+enum { RT_OPTIONS_MAX = 96 };
 
 typedef struct RtOptions {
     const RtModel *model;

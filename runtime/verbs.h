@@ -16,6 +16,11 @@ typedef struct RtVerb {
 /* The program: picks the verb, returns the exit code. */
 int rt_main(const RtModel *m, const RtKernel *kernels, const RtDriver *const *drivers, int argc, char **argv);
 
+/* A verb that is a part (parts.def). */
+typedef struct RtVerbPart {
+    int (*run)(const RtVerb *v);
+} RtVerbPart;
+
 int rt_verb_train(const RtVerb *v);
 int rt_verb_eval(const RtVerb *v);
 int rt_verb_predict(const RtVerb *v);

@@ -228,6 +228,14 @@ static void read_train(Spec *s)
     train_read_optimizer(s, train);
 }
 
+static void read_ocr(Spec *s)
+{
+    const Yaml *ocr = yaml_get(s->root, "ocr");
+    if (!ocr) return;
+    read_block(s, ocr, "ocr");
+    add_defaults(s, "ocr");
+}
+
 void options_read(Spec *s)
 {
     const Yaml *data = yaml_get(s->root, "data");
@@ -240,4 +248,5 @@ void options_read(Spec *s)
     lists_read_transforms(s, data);
     read_train(s);
     lists_read_metrics(s);
+    read_ocr(s);
 }

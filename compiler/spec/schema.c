@@ -22,6 +22,7 @@ static const char *const scales[] = {"half", "one", NULL};
 static const char *const overs[] = {"batch", "dataset", NULL};
 static const char *const monitors[] = {"val/loss", "val/accuracy", "val/f1_macro", "val/f1_weighted", "val/iou",
                                        "train/loss", "train/accuracy", NULL};
+static const char *const inks[] = {"dark", "light", NULL};
 static const char *const algorithms[] = {"fast", "exact", NULL};
 #define BIG 2147483647.0
 
@@ -36,6 +37,10 @@ const KeyDef schema_keys[] = {
     {"", "train", KEY_BLOCK, 0, 0, NULL, NULL, "loss, optimizer, epochs"},
     {"", "metrics", KEY_OWN, 0, 0, NULL, NULL, "list of metrics"},
     {"", "report", KEY_BLOCK, 0, 0, NULL, NULL, "what the report shows"},
+    {"", "ocr", KEY_BLOCK, 0, 0, NULL, NULL, "how characters lie in the images: `OUT ocr` reads pages"},
+    {"ocr", "ink", KEY_WORD, 0, 0, inks, "dark", "dark characters on light ground, or light ones on dark"},
+    {"ocr", "fill", KEY_FLOAT, 0.2, 1, NULL, "0.73", "part of the image's side that a character's longer side takes"},
+    {"ocr", "words", KEY_BOOL, 0, 1, NULL, "true", "what looks like a letter and like a digit goes by its word"},
     {"", "outputs", KEY_OWN, 0, 0, NULL, NULL,
      "modules that are outputs; the first is the main one"},
     {"", "precision", KEY_OWN, 0, 0, precision_names, NULL,
