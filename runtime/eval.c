@@ -117,6 +117,7 @@ int rt_verb_eval(const RtVerb *v)
     RtData *d = rt_session_data(&x.s);
     if (rt_data_count(d, split) == 0) rt_fail(RT_EXIT_DATA, "D001", "the data has no %s split", split_name(&x));
     rt_feed_init(&x.feed, rt_session_exec(&x.s, RT_INFER, 0), &x.s.opt);
+    rt_feed_check(&x.feed, d);
     char **names = rt_classes(weights, x.feed.classes), *dir = run_of(weights->name);
     x.names = (const char *const *)names;
     x.gather = rt_gather_new(&x.feed, &x.s, d, split, x.names, dir != NULL);

@@ -58,6 +58,16 @@ void rt_feed_init(RtFeed *f, RtExec *e, const RtOptions *o)
     open_labels(f, target, out, o);
 }
 
+void rt_feed_check(const RtFeed *f, const RtData *d)
+{
+    bool labels = f->target == RT_TARGET_CLASS || f->target == RT_TARGET_VALUE;
+    int64_t size = rt_data_label_size(d);
+    if (!labels || size == f->label_size) return;
+    rt_fail(RT_EXIT_SPEC, "S044", "the data give %s, but the loss compares with %s",
+            size > 1 ? "a class for each pixel" : "a class for each image",
+            size > 1 ? "labels\nmasks want `target: mask` and an output of the image's size" : "masks");
+}
+
 void rt_feed_free(RtFeed *f)
 {
     free(f->output);
@@ -65,19 +75,38 @@ void rt_feed_free(RtFeed *f)
     free(f->found);
 }
 
+/* Labels as numbers, for losses that compare values. */
+static const float *values_of(RtFeed *f, const int32_t *row, float *value)
+{
+    for (int64_t k = 0; k < f->label_size; k++) {
+        value[k] = (float)row[k];
+        if (f->best && (row[k] < 0 || row[k] > 1))
+            rt_fail(RT_EXIT_DATA, "D023", "a mask holds %d; this loss knows 0 and 1 and leaves nothing out", row[k]);
+    }
+    return value;
+}
+
+/* Pixels of no class are negative, which the loss always leaves out. row NULL: so are all of them. */
+static const int32_t *classes_of(RtFeed *f, const int32_t *row)
+{
+    for (int64_t k = 0; k < f->label_size; k++) f->found[k] = row && row[k] < f->classes ? row[k] : -1;
+    return f->found;
+}
+
 static void put_labels(RtFeed *f, const int32_t *labels, int n)
 {
     int64_t size = f->label_size;
     float one, *value = f->best ? f->best : &one;
+    int32_t none = 0;
     for (int i = 0; i < f->batch; i++) {
-        const int32_t *row = labels ? labels + (i < n ? i : 0) * size : f->found;
-        if (!labels) memset(f->found, 0, (size_t)size * sizeof *f->found);
-        for (int64_t k = 0; f->target == RT_TARGET_VALUE && k < size; k++) {
-            value[k] = (float)row[k];
-            if (f->best && (row[k] < 0 || row[k] > 1))
-                rt_fail(RT_EXIT_DATA, "D023", "a mask holds %d; this loss knows 0 and 1 and leaves nothing out", row[k]);
-        }
-        rt_exec_set_rows(f->exec, "target", f->target == RT_TARGET_CLASS ? (const void *)row : value, i, i + 1);
+        const int32_t *row = labels ? labels + (i < n ? i : 0) * size : f->best ? f->found : &none;
+        if (!labels && f->best) memset(f->found, 0, (size_t)size * sizeof *f->found);
+        const void *put = row;
+        if (f->target == RT_TARGET_VALUE)
+            put = values_of(f, row, value);
+        else if (f->best)
+            put = classes_of(f, i < n ? row : NULL);
+        rt_exec_set_rows(f->exec, "target", put, i, i + 1);
     }
 }
 
@@ -197,6 +226,7 @@ static double loss_sum(RtFeed *f, const RtBatch *b)
 {
     double all = (double)rt_feed_loss(f) * f->batch;
     if (b->n == f->batch) return all;
+    if (f->best && f->target == RT_TARGET_CLASS) return all / f->batch * b->n; /* masks: the others did not count */
     rt_feed_put(f, b->input, b->labels, 1); /* the last batch: nothing else was put since */
     rt_exec_run(f->exec);
     return all - (double)rt_feed_loss(f) * (f->batch - b->n);

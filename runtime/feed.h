@@ -30,6 +30,7 @@ typedef struct RtFeed {
 
 void rt_feed_init(RtFeed *f, RtExec *e, const RtOptions *o);
 void rt_feed_free(RtFeed *f);
+void rt_feed_check(const RtFeed *f, const RtData *d); /* do its labels fit? exits 3 if not */
 /* n rows of plain input and their labels (may be NULL); rows from n on repeat row 0. On a device of its own a run may
  * still be under way: these rows are the next one's. */
 void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n);

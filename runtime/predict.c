@@ -106,15 +106,16 @@ static void predict_item(Predict *x, int64_t i)
     enum RtSplit split = rt_session_split(&x->s);
     RtData *d = rt_session_data(&x->s);
     RtError e;
-    int32_t label;
+    int32_t *label = rt_alloc((size_t)rt_data_label_size(d), sizeof *label, "labels");
     if (i >= rt_data_count(d, split)) {
         rt_fail(RT_EXIT_USAGE, "C002", "--idx: %s has %lld items", s,
                 (long long)rt_data_count(d, split));
     }
-    if (!rt_data_batch(d, split, &i, 1, false, 0, 0, x->chw, &label, &e))
+    if (!rt_data_batch(d, split, &i, 1, false, 0, 0, x->chw, label, &e))
         rt_fail(e.exit, e.id, "%s", e.text);
     show(x, rt_data_item_name(d, split, i),
-         label >= 0 && label < x->feed.classes ? x->names[label] : NULL);
+         *label >= 0 && *label < x->feed.classes ? x->names[*label] : NULL);
+    free(label);
     rt_data_close(d);
 }
 

@@ -117,6 +117,7 @@ static void say_penalty(const RtTrain *t)
 static void open_data(RtTrain *t)
 {
     t->data = rt_session_data(t->s);
+    rt_feed_check(&t->train, t->data);
     int64_t n = rt_data_count(t->data, RT_SPLIT_TRAIN), b = t->train.batch;
     if (n < b) rt_fail(RT_EXIT_DATA, "D026", "batch %lld > %lld items", (long long)b, (long long)n);
     t->batches = n / b;
@@ -344,6 +345,7 @@ static void print_epoch(const RtTrain *t, int64_t epochs, double seconds, double
     if (!isnan(v[RT_VAL_LOSS])) n += snprintf(line + n, 32, "  val loss %.4f", v[RT_VAL_LOSS]);
     if (!isnan(v[RT_VAL_ACCURACY]))
         n += snprintf(line + n, 32, "  val acc %.2f%%", 100 * v[RT_VAL_ACCURACY]);
+    if (!isnan(v[RT_VAL_IOU])) n += snprintf(line + n, 32, "  val IoU %.4f", v[RT_VAL_IOU]);
     if (rate_changes(t))
         n += snprintf(line + n, 32, "  lr %.4g", rt_scalars_get(t->s->state, "lr", NAN));
     RtLossScale scaling = rt_loss_scale(t->s->state);
