@@ -1,4 +1,5 @@
-/* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library; `data`: data/. */
+/* Command line of sinter: flags only. Stages: pipeline.c; `weights`: the runtime library; `data`: data/;
+ * `report`, `compare`: report/. */
 #include "../runtime/weights.h"
 #include "data/data.h"
 #include "doctor.h"
@@ -7,6 +8,7 @@
 #include "link.h"
 #include "pipeline.h"
 #include "predict.h"
+#include "report/report.h"
 #include "run.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
@@ -137,6 +139,8 @@ static void print_help(void)
         "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, "
         "conversion\n"
         "  sinter data make KIND DIR  draws a data set: glyphs36, shapes, scenes; or a page of text\n"
+        "  sinter report RUN...       report.html and plots from what training left in the folder; --png\n"
+        "  sinter compare RUN... -o F runs laid over each other, one page\n"
         "  sinter ops                 layers, losses and optimizers, with their arguments\n"
         "  sinter doctor              what this machine has and what is missing\n"
         "  sinter --version\n\n",
@@ -572,6 +576,8 @@ int main(int argc, char **argv)
     Args a = {0};
     if (argc > 1 && !strcmp(argv[1], "weights")) return rt_weights_main(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "data")) return data_main(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "report")) return report_main(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "compare")) return compare_main(argc - 2, argv + 2);
     parse(&a, argc, argv);
     if (a.verb && !strcmp(a.verb, "--version")) {
         printf("sinter %s (LLVM %s)\n", SINTER_VERSION, llvm_version());

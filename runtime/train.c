@@ -11,7 +11,9 @@
 #include "json.h"
 #include "loss_scale.h"
 #include "model.h"
+#include "parts.h"
 #include "progress.h"
+#include "report/collect.h"
 #include "scalars.h"
 #include "verbs.h"
 #include <math.h>
@@ -175,6 +177,13 @@ static void close_run(RtTrain *t)
     for (int i = 0; i < 2; i++) rt_batch_free(&t->at[i]);
     free(t->history);
     free(t->classes);
+}
+
+/* Who writes the report; NULL: nobody was asked to. */
+static const RtReporter *reporter(const RtTrain *t)
+{
+    bool wanted = rt_option_bool(&t->s->opt, "run.report", true);
+    return wanted ? rt_part("report", "yes", NULL) : NULL;
 }
 
 /* ---- a step ---- */
@@ -427,8 +436,8 @@ static void print_summary(const RtTrain *t, double seconds)
                rt_monitor_name[t->monitor], share ? 100 * t->best : t->best,
                (long long)t->best_epoch);
     }
-    printf("wrote %s: weights/best.safetensors, weights/last.safetensors, metrics.jsonl\n",
-           rt_esc(t->dir.path));
+    printf("wrote %s: weights/best.safetensors, weights/last.safetensors, metrics.jsonl%s\n",
+           rt_esc(t->dir.path), reporter(t) ? ", report.html" : "");
 }
 
 static void write_json(const RtTrain *t, const char *path, double seconds, int64_t ran)
@@ -461,6 +470,8 @@ int rt_verb_train(const RtVerb *v)
     rt_session_open(&s, v, RT_VERB_TRAIN);
     open_run(&t, &s);
     int64_t epochs = rt_option_int(&s.opt, "train.epochs", 10);
+    const RtReporter *report = reporter(&t);
+    if (report && t.step == 0) report->begin(&t);
     catch_signals();
     rt_exec_prepare(t.train.exec);
     double begin = rt_now();
@@ -475,6 +486,7 @@ int rt_verb_train(const RtVerb *v)
     }
     const char *json = rt_option_str(&s.opt, "run.json", NULL);
     if (json) write_json(&t, json, seconds, ran);
+    if (done && report) report->end(&t);
     if (done && !(json && !strcmp(json, "-"))) print_summary(&t, seconds);
     close_run(&t);
     rt_session_close(&s);

@@ -62,6 +62,7 @@ compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
 compiler/gpu/*          | compiler/gpu/*
+compiler/report/*       | compiler/report/*.h runtime/report/*.h runtime/err.h <cairo/*>
 compiler/data/*         | compiler/data/*.h compiler/support/* runtime/image_write.h runtime/rng.h runtime/file.h runtime/err.h <cairo/*> <fontconfig/*>
 compiler/nvrtc/*        | compiler/nvrtc/* compiler/loop/* compiler/backend.h compiler/support/*
 '

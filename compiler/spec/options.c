@@ -5,6 +5,7 @@
  * optimizer and its schedule (train.c), the graph (model.c). */
 #include "spec/lists.h"
 #include "spec/spec.h"
+#include "spec/yaml_file.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,6 +237,18 @@ static void read_ocr(Spec *s)
     add_defaults(s, "ocr");
 }
 
+/* The report shows the description as it was written, and what --set changed. */
+static void read_report(Spec *s)
+{
+    const Yaml *report = yaml_get(s->root, "report");
+    size_t n;
+    if (!report) return;
+    read_block(s, report, "report");
+    const char *text = yaml_file_read(s->arena, s->file, s->file, &n);
+    options_add(s, "report", "yes");
+    if (text) options_add(s, "report.description", text);
+}
+
 void options_read(Spec *s)
 {
     const Yaml *data = yaml_get(s->root, "data");
@@ -249,4 +262,5 @@ void options_read(Spec *s)
     read_train(s);
     lists_read_metrics(s);
     read_ocr(s);
+    read_report(s);
 }

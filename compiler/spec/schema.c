@@ -52,6 +52,8 @@ const KeyDef schema_keys[] = {
      "fast: convolutions as Winograd where that pays; exact: the sums that define them"},
     {"", "imports", KEY_BLOCK, 0, 0, NULL, NULL, "other descriptions"},
     {"", "weights", KEY_BLOCK, 0, 0, NULL, NULL, "weights to begin with"},
+    {"report", "misclassified", KEY_BLOCK, 0, 0, NULL, NULL, "pictures of mistakes"},
+    {"report.misclassified", "per_class", KEY_INT, 0, 100, NULL, NULL, "how many of each class [3]"},
     {"weights", "load", KEY_TEXT, 0, 0, NULL, NULL, "file to begin with"},
     {"weights", "reinit", KEY_OWN, 0, 0, NULL, NULL, "modules that begin afresh all the same"},
     {"weights", "freeze", KEY_OWN, 0, 0, NULL, NULL, "patterns of what is not trained"},

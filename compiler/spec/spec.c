@@ -37,12 +37,6 @@ static void check_present(const Spec *s)
             diag_error(s->root->loc, "S013", "the description needs '%s'", needed[i]);
 }
 
-static void check_unsupported(const Spec *s)
-{
-    const Yaml *report = yaml_get(s->root, "report");
-    if (report) diag_warning(report->loc, "S041", "'report' is not produced by this version");
-}
-
 static void read_outputs(Spec *s)
 {
     const Yaml *y = yaml_get(s->root, "outputs");
@@ -87,7 +81,6 @@ Spec *spec_read(Arena *a, const char *path, const Setting *set, int nset)
     unit_check(s, s->own);
     read_name(s);
     check_present(s);
-    check_unsupported(s);
     unit_read(s);
     params_read(s);
     input_read(s);
@@ -159,7 +152,8 @@ void spec_print(Buf *b, const Spec *s)
     if (s->optimizer.op) buf_printf(b, "optimizer %s\n", s->optimizer.text);
     buf_puts(b, "options\n");
     for (int i = 0; i < s->option.n; i++)
-        buf_printf(b, "  %s = %s\n", s->option.v[i].key, s->option.v[i].value);
+        if (strcmp(s->option.v[i].key, "report.description") != 0)
+            buf_printf(b, "  %s = %s\n", s->option.v[i].key, s->option.v[i].value);
     buf_puts(b, "model");
     print_tree(b, yaml_get(s->root, "model"), 2);
 }
