@@ -204,7 +204,7 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
     if (after(p, "grad", print_graph, g)) return NULL;
 
     simplify(g, o->no_simplify ? 0 : fused ? 2 : 1);
-    lower_precision(g);
+    lower_precision(g, p->m);
     graph_verify(g, "simplify");
     if (after(p, "simplify", print_graph, g)) return NULL;
 

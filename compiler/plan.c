@@ -501,7 +501,7 @@ void plan_print(Buf *b, const Plan *p)
             LType t = p->schedule->type[gr->out.v[k]->id];
             buf_printf(b, "  %%%d %s+%lld %lld bytes%s%s live %d..%d%s\n", gr->out.v[k]->id,
                        arena_names[at->arena], (long long)at->offset, (long long)at->bytes,
-                       ltype_is_half(t) ? " " : "", ltype_is_half(t) ? ltype_name(t) : "",
+                       ltype_is_stored(t) ? " " : "", ltype_is_stored(t) ? ltype_name(t) : "",
                        at->first, at->last, at->pinned ? " pinned" : "");
         }
         const Place *w = &p->workspace[gr->id];

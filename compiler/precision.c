@@ -1,6 +1,6 @@
-/* Half precision, as far as the graph shows it: contractions read weights from copies, so that the schedule can store
- * those in 16 bits (schedule_storage.c) and the weights in f32. A copy is made once per step, before the first reader; in
- * inference it depends on state alone, and is made once.
+/* Lower precision, as far as the graph shows it: contractions read weights from copies, so that the schedule can store
+ * those in 16 bits, or rounded to tf32 (schedule_storage.c), and the weights in f32. A copy is made once per step, before
+ * the first reader; in inference it depends on state alone, and is made once.
  * In: a simplified graph. Out: the same with a node Stored between every weight and the contractions that read it.
  * Not here: loss scaling (spec/scaling.c). */
 #include "ops/op.h"
@@ -20,9 +20,14 @@ static Node *copy_of(Graph *g, Node **copy, Node *weight)
     return *c = g_op(g, "Stored", 1, weight);
 }
 
-void lower_precision(Graph *g)
+bool precision_narrows(const Graph *g, const Machine *m)
 {
-    if (g->precision != PRECISION_FP16 && g->precision != PRECISION_BF16) return;
+    return g->precision == PRECISION_TF32 ? m->processors > 0 : g->precision != PRECISION_FP32;
+}
+
+void lower_precision(Graph *g, const Machine *m)
+{
+    if (!precision_narrows(g, m)) return;
     int n = g->node.n;
     Node **copy = NEWN(g->arena, Node *, n + 1);
     for (int i = 0; i < n; i++) {

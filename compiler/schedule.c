@@ -341,7 +341,7 @@ static void print_contract(Buf *b, const GroupSchedule *gs)
     if (gs->pack_b) {
         buf_puts(b, "  B packed as ");
         layout_print(b, &gs->packed);
-        bool half = ltype_is_half(gs->packed_type);
+        bool half = ltype_is_stored(gs->packed_type);
         buf_printf(b, "%s%s\n", half ? " " : "", half ? ltype_name(gs->packed_type) : "");
     }
     if (gs->split > 1)
@@ -360,7 +360,7 @@ void schedule_print(Buf *b, const Schedule *s)
             buf_printf(b, "  %%%d ", g->out.v[k]->id);
             layout_print(b, &s->value[g->out.v[k]->id]);
             LType t = s->type[g->out.v[k]->id];
-            buf_printf(b, "%s%s\n", ltype_is_half(t) ? " " : "", ltype_is_half(t) ? ltype_name(t) : "");
+            buf_printf(b, "%s%s\n", ltype_is_stored(t) ? " " : "", ltype_is_stored(t) ? ltype_name(t) : "");
         }
         if (g->nest == NEST_CONTRACT) print_contract(b, &s->group[i]);
         if (s->group[i].summed_by)

@@ -104,7 +104,7 @@ static const char *set_tensors(const Schedule *s, Library *lib, const Node *n, i
     for (int t = 0; t < 3; t++) {
         const Node *v = from[t] == NONE ? n : n->in[from[t]];
         if (v->shape.rank != 4) return "its tensors are not images";
-        if (v != n && s->type[v->id] != LT_F32) return "it is asked for float32 alone, and this is stored in 16 bits";
+        if (v != n && ltype_size(s->type[v->id]) != 4) return "it is asked for float32 alone, and this is stored in 16 bits";
         lib->tensor[t].value = v;
         memcpy(lib->conv.dim[t], v->shape.dim, sizeof lib->conv.dim[t]);
     }

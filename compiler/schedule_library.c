@@ -83,7 +83,8 @@ static void place_tensor(const Schedule *s, const Group *g, Library *lib, int t)
     const Layout *l = &s->value[x->value->id];
     if (vector) return; /* lies as it is: one element after the other */
     x->count = shape_count(x->value->shape);
-    x->copied = !l->last || s->type[x->value->id] != LT_F32 || (result && !result_is_all(g, lib));
+    x->copied =
+        !l->last || ltype_size(s->type[x->value->id]) != 4 || (result && !result_is_all(g, lib));
     x->kept = x->copied && !result && is_prepared(s->groups, x->value);
     if (x->copied) {
         cudnn_conv_dense(&lib->conv, t);

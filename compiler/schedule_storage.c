@@ -1,4 +1,6 @@
-/* What every value is stored as: f32, or with `precision: fp16` and `bf16` 16 bits for what is large.
+/* What every value is stored as: f32, or with `precision: fp16` and `bf16` 16 bits for what is large. With `tf32` the same
+ * values are rounded where they are stored, on a GPU: its matrix units cut the low 13 bits of what they multiply, and cut
+ * operands shrink what passes, layer by layer; rounding them in the main loop costs issue slots that are not there.
  *
  * In: the graph, its precision. Out: Schedule.type. The rule, mixed precision as P. Micikevicius et al. (Mixed Precision
  * Training, ICLR 2018) have it: 16 bits for what contractions read, for activations and their gradients between
@@ -10,6 +12,7 @@
  *   - inputs and outputs of the program.
  * Not here: arithmetic, which is f32 throughout; layouts (schedule.c). */
 #include "schedule.h"
+#include "stages.h"
 #include <string.h>
 
 typedef struct Storage {
@@ -88,7 +91,7 @@ static void keep_ends(Storage *t)
     }
 }
 
-static bool is_half(const Storage *t, const Node *n)
+static bool is_large(const Storage *t, const Node *n)
 {
     const Group *own = t->s->groups->of[n->id];
     if (n->dtype != DT_F32 || !own || t->keep[n->id]) return false;
@@ -98,17 +101,18 @@ static bool is_half(const Storage *t, const Node *n)
 
 void schedule_storage(Arena *a, Schedule *s, const bool *weight)
 {
+    static const LType narrow[] = {
+        [PRECISION_TF32] = LT_TF32, [PRECISION_FP16] = LT_F16, [PRECISION_BF16] = LT_BF16};
     static const LType plain[] = {[DT_F32] = LT_F32, [DT_I32] = LT_I32, [DT_U8] = LT_U8};
     const Graph *g = s->groups->graph;
     int n = g->node.n;
-    bool half = g->precision == PRECISION_FP16 || g->precision == PRECISION_BF16;
     Storage t = {a, s, g, weight, NEWN(a, bool, n + 1), NEWN(a, bool, n + 1), NEWN(a, bool, n + 1)};
     for (int i = 0; i < n; i++) s->type[i] = plain[g->node.v[i]->dtype];
-    if (!half) return;
+    if (!precision_narrows(g, s->machine)) return;
     find_uses(&t);
     keep_ends(&t);
     keep_loss(&t);
     keep_seed(&t);
     for (int i = 0; i < n; i++)
-        if (is_half(&t, g->node.v[i])) s->type[i] = g->precision == PRECISION_FP16 ? LT_F16 : LT_BF16;
+        if (is_large(&t, g->node.v[i])) s->type[i] = narrow[g->precision];
 }

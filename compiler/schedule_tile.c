@@ -146,13 +146,13 @@ static bool small_offsets(const Schedule *s, const Node *n)
            s->value[n->in[1]->id].count <= INT32_MAX;
 }
 
-/* By what the operands are stored as. false: they differ. */
+/* By what the operands are stored as. false: they differ. Of tf32 one may be f32, an input of the program: it is cut. */
 static bool choose_math(ConTile *t, const Schedule *s, const Node *n)
 {
     LType a = s->type[n->in[0]->id], b = s->type[n->in[1]->id];
     bool tf32 = s->groups->graph->precision == PRECISION_TF32;
     t->math = a == LT_F16 ? TILE_F16 : a == LT_BF16 ? TILE_BF16 : tf32 ? TILE_TF32 : TILE_SIMT;
-    return a == b;
+    return a == b || t->math == TILE_TF32;
 }
 
 /* ---- sizes ---- */

@@ -46,7 +46,9 @@ bool autodiff_of(Graph *g, Node *y, Node *dy, Node *const *wrt, int n, Node **gr
 void simplify(Graph *g, int level);
 
 /* precision.c: what g->precision asks of the graph itself; after simplify. */
-void lower_precision(Graph *g);
+void lower_precision(Graph *g, const Machine *m);
+bool precision_narrows(
+    const Graph *g, const Machine *m); /* is something stored in fewer bits? tf32: on GPUs alone */
 
 /* fuse.c: nodes -> groups. m: where some things pay and others do not; NULL: any CPU. */
 typedef struct Groups Groups;

@@ -170,7 +170,7 @@ static double *rounding(Check *c, const Group *g, const Node *out)
 static double allowed(const Check *c, const Node *out, double tolerance)
 {
     LType t = c->r->plan->schedule->type[out->id];
-    return fmax(tolerance, t == LT_F16 ? 0x1p-10 : t == LT_BF16 ? 0x1p-7 : 0);
+    return fmax(tolerance, t == LT_F16 || t == LT_TF32 ? 0x1p-10 : t == LT_BF16 ? 0x1p-7 : 0);
 }
 
 static VerifyDiff compare(Check *c, const Group *g, const Node *out, const double *got,

@@ -6,7 +6,7 @@
  * a constant (0, 1) is moved a little, so that a factor of 1 or a term of 0 that was forgotten
  * shows. Variances are positive. Flat values (all parameters end to end) lie part by part, each
  * part in its own layout. */
-#include "loop/half.h"
+#include "loop/stored.h"
 #include "ops/op.h"
 #include "verify.h"
 #include <math.h>
@@ -115,12 +115,12 @@ static void put(char *base, LType t, int64_t i, double x)
     if (t == LT_F32) ((float *)base)[i] = (float)x;
     if (t == LT_I32) ((int32_t *)base)[i] = (int32_t)x;
     if (t == LT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
-    if (ltype_is_half(t)) ((uint16_t *)base)[i] = half_from_f32(t, (float)x);
+    if (ltype_is_stored(t)) stored_put(t, base + i * ltype_size(t), (float)x);
 }
 
 static double get(const char *base, LType t, int64_t i)
 {
-    if (ltype_is_half(t)) return (double)half_to_f32(t, ((const uint16_t *)base)[i]);
+    if (ltype_is_stored(t)) return (double)stored_get(t, base + i * ltype_size(t));
     return t == LT_F32   ? (double)((const float *)base)[i]
            : t == LT_I32 ? (double)((const int32_t *)base)[i]
                          : (double)((const uint8_t *)base)[i];

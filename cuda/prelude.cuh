@@ -42,6 +42,20 @@ DEVICE unsigned short bf16_of_f32(float x)
     return h;
 }
 
+/* ---- tf32: an f32 whose low 13 bits are 0 ---- */
+
+DEVICE float f32_of_tf32(float x)
+{
+    return x;
+}
+
+DEVICE float tf32_of_f32(float x)
+{
+    unsigned u;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(u) : "f"(x));
+    return __int_as_float((int)u);
+}
+
 /* ---- copies: global -> shared memory ---- */
 
 DEVICE unsigned shared_address(const void *p)

@@ -224,7 +224,7 @@ static Leg leg_of(Case *c, const Spec *s, const char *name, int level, const Run
     if (c->kind == DATA_WHOLE) {
         l.g->precision = exact_precision(l.env, l.g);
         ref_free(l.env);
-        lower_precision(l.g);
+        lower_precision(l.g, machine_find(c->a, m->machine));
         l.env = data_run(c->a, l.g, &c->data);
     }
     l.run = run_plan(c->a, l.g, l.env, m, no_rule);

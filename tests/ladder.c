@@ -208,7 +208,7 @@ static void climb(Arena *a, const Spec *s, const char *file, bool training, int6
         }
         Graph *g = build(a, s, training, batch);
         simplify(g, rungs[i].level);
-        lower_precision(g);
+        lower_precision(g, machine_find(a, rungs[i].mode.machine));
         RefEnv *genv = new_env(a, g);
         Results x = name_results(a, g, genv, run_graph(a, g, genv, &rungs[i].mode));
         const char *rung = arena_printf(a, "%s, %s", what, rungs[i].name);

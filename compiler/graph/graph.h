@@ -16,7 +16,8 @@ enum { MAX_RANK = 5, MAX_ATTR = 16 };
 typedef enum DType { DT_F32, DT_I32, DT_U8 } DType;
 
 /* How numbers are stored between kernels: a decision of the schedule (schedule_storage.c). Nodes stay DT_F32, and
- * kernels compute in f32. TF32: stored as fp32; matrix units may drop fraction bits of what they multiply. */
+ * kernels compute in f32. TF32: in 32 bits, on GPUs rounded to the 10
+ * bits of fraction that matrix units multiply. */
 typedef enum Precision { PRECISION_FP32, PRECISION_TF32, PRECISION_FP16, PRECISION_BF16 } Precision;
 
 typedef struct Shape {

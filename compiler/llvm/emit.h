@@ -93,10 +93,10 @@ LLVMTypeRef emit_like(LLVMTypeRef scalar,
                       LLVMValueRef shape); /* scalar, or a vector as wide as shape */
 bool emit_is_vector(LLVMValueRef v);
 
-/* half.c: i16 that holds a F16 or BF16 <-> f32, scalars or vectors */
+/* stored.c: an integer that holds a F16, BF16 or TF32 <-> f32, scalars or vectors */
 bool half_in_hardware(const Machine *m);
-LLVMValueRef half_to_float(Emit *e, LType from, LLVMValueRef h);
-LLVMValueRef half_from_float(Emit *e, LType to, LLVMValueRef x);
+LLVMValueRef stored_to_float(Emit *e, LType from, LLVMValueRef h);
+LLVMValueRef stored_from_float(Emit *e, LType to, LLVMValueRef x);
 
 /* math.c: f32 scalars or vectors */
 LLVMValueRef math_call(Emit *e, CallFn fn, LLVMValueRef x);

@@ -14,6 +14,7 @@ LLVMTypeRef emit_type(Emit *e, LType t)
     case LT_F64:
         return LLVMDoubleTypeInContext(e->ctx);
     case LT_I32:
+    case LT_TF32:
         return LLVMInt32TypeInContext(e->ctx);
     case LT_I64:
         return LLVMInt64TypeInContext(e->ctx);
@@ -184,8 +185,8 @@ static LLVMValueRef emit_cast(Emit *e, const Expr *x)
     LLVMValueRef v = from == LT_I64 && to == LT_I32 ? narrow_linear(e, x->x[0]) : NULL;
     if (v) return v;
     v = emit_expr(e, x->x[0]);
-    if (ltype_is_half(to)) return half_from_float(e, to, v);
-    if (ltype_is_half(from)) return half_to_float(e, from, v);
+    if (ltype_is_stored(to)) return stored_from_float(e, to, v);
+    if (ltype_is_stored(from)) return stored_to_float(e, from, v);
     LLVMTypeRef t = emit_like(emit_type(e, to), v);
     bool is_unsigned = from == LT_U8 || from == LT_BOOL;
     if (is_float(from) && is_float(to)) return LLVMBuildFPCast(e->b, v, t, "");

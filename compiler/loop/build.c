@@ -9,21 +9,22 @@
 
 int ltype_size(LType t)
 {
-    static const int size[] = {[LT_F32] = 4, [LT_F64] = 8,  [LT_I32] = 4, [LT_I64] = 8,
-                               [LT_U8] = 1,  [LT_BOOL] = 1, [LT_F16] = 2, [LT_BF16] = 2};
+    static const int size[] = {
+        [LT_F32] = 4,  [LT_F64] = 8, [LT_I32] = 4,  [LT_I64] = 8, [LT_U8] = 1,
+        [LT_BOOL] = 1, [LT_F16] = 2, [LT_BF16] = 2, [LT_TF32] = 4};
     return size[t];
 }
 
-bool ltype_is_half(LType t)
+bool ltype_is_stored(LType t)
 {
-    return t == LT_F16 || t == LT_BF16;
+    return t == LT_F16 || t == LT_BF16 || t == LT_TF32;
 }
 
 const char *ltype_name(LType t)
 {
     static const char *const name[] = {[LT_F32] = "f32", [LT_F64] = "f64", [LT_I32] = "i32",
                                        [LT_I64] = "i64", [LT_U8] = "u8",   [LT_BOOL] = "bool",
-                                       [LT_F16] = "f16", [LT_BF16] = "bf16"};
+                                       [LT_F16] = "f16", [LT_BF16] = "bf16", [LT_TF32] = "tf32"};
     return name[t];
 }
 

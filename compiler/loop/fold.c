@@ -3,7 +3,7 @@
  * Float identities that would change a signed zero (x + 0.0) or a NaN (x * 0.0) are left alone.
  * Integer index arithmetic keeps constants at the right end, so that (x+c)+d and (x*c)*d merge. */
 #include "loop/fold.h"
-#include "loop/half.h"
+#include "loop/stored.h"
 #include "support/diag.h"
 #include <math.h>
 
@@ -265,7 +265,7 @@ Expr *x_bin(LB *b, BinOp op, Expr *x, Expr *y)
 {
     bug_if(x->type != y->type, "%s: %s op %s", b->f->name, ltype_name(x->type),
            ltype_name(y->type));
-    bug_if(ltype_is_half(x->type), "%s: arithmetic on %s", b->f->name, ltype_name(x->type));
+    bug_if(ltype_is_stored(x->type), "%s: arithmetic on %s", b->f->name, ltype_name(x->type));
     bug_if(x->type == LT_BOOL && op != B_AND && op != B_OR && op != B_XOR, "%s: arithmetic on bool",
            b->f->name);
     bug_if(is_float(x->type) && (op == B_MOD || op >= B_AND), "%s: integer operation on %s",
@@ -370,7 +370,7 @@ static bool compare(CmpOp op, bool lt, bool eq, bool gt)
 
 Expr *x_cmp(LB *b, CmpOp op, Expr *x, Expr *y)
 {
-    bug_if(x->type != y->type || x->type == LT_BOOL || ltype_is_half(x->type),
+    bug_if(x->type != y->type || x->type == LT_BOOL || ltype_is_stored(x->type),
            "%s: comparing %s with %s", b->f->name, ltype_name(x->type), ltype_name(y->type));
     if (x->kind == E_CONST && y->kind == E_CONST) {
         bool r = is_float(x->type) ? compare(op, x->c.f<y->c.f, x->c.f == y->c.f, x->c.f> y->c.f)
@@ -386,7 +386,7 @@ Expr *x_cmp(LB *b, CmpOp op, Expr *x, Expr *y)
 
 Expr *x_select(LB *b, Expr *c, Expr *x, Expr *y)
 {
-    bug_if(c->type != LT_BOOL || x->type != y->type || ltype_is_half(x->type),
+    bug_if(c->type != LT_BOOL || x->type != y->type || ltype_is_stored(x->type),
            "%s: select(%s, %s, %s)", b->f->name, ltype_name(c->type), ltype_name(x->type),
            ltype_name(y->type));
     if (c->kind == E_CONST) return c->c.i ? x : y;
@@ -413,12 +413,12 @@ Expr *x_cast(LB *b, LType t, Expr *x)
 {
     bug_if(t == LT_BOOL && x->type != LT_BOOL, "%s: cast to bool (use a comparison)", b->f->name);
     if (x->type == t) return x;
-    bool half = ltype_is_half(t) || ltype_is_half(x->type);
-    bug_if(half && t != LT_F32 && x->type != LT_F32, "%s: cast of %s to %s", b->f->name,
+    bool stored = ltype_is_stored(t) || ltype_is_stored(x->type);
+    bug_if(stored && t != LT_F32 && x->type != LT_F32, "%s: cast of %s to %s", b->f->name,
            ltype_name(x->type), ltype_name(t));
-    if (half && x->kind == E_CAST && x->x[0]->kind == E_CONST) /* f32(f16(constant)) */
-        return x_f32(b, half_to_f32(x->type, half_from_f32(x->type, (float)x->x[0]->c.f)));
-    if (x->kind == E_CONST && !half) {
+    if (stored && x->kind == E_CAST && x->x[0]->kind == E_CONST) /* f32(f16(constant)) */
+        return x_f32(b, stored_to_f32(x->type, stored_from_f32(x->type, (float)x->x[0]->c.f)));
+    if (x->kind == E_CONST && !stored) {
         Expr *c = fold_cast(b, t, x);
         if (c) return c;
     }

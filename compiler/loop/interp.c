@@ -3,7 +3,7 @@
  * fused multiply-add computes, except for the calls (here: libm in double, rounded). Rule: anything
  * undefined (an index out of range, a shift past the width, a negative division) is a bug in the
  * kernel, reported with its text. Allocations hold NaN or -1 until stored to. */
-#include "loop/half.h"
+#include "loop/stored.h"
 #include "support/diag.h"
 #include <math.h>
 #include <stdio.h>
@@ -66,6 +66,10 @@ static Value load(LType t, const void *p)
         memcpy(&h, p, 2);
         v.i = h;
         break;
+    case LT_TF32:
+        memcpy(&i, p, 4);
+        v.i = (uint32_t)i;
+        break;
     }
     return v;
 }
@@ -85,6 +89,7 @@ static void store(LType t, void *p, Value v)
         memcpy(p, &v.i, 8);
         break;
     case LT_I32:
+    case LT_TF32:
         memcpy(p, &i, 4);
         break;
     case LT_U8:
@@ -213,10 +218,10 @@ static Value cast(LType to, LType from, Value x)
     Value v = {.i = 0};
     bool fromf = from == LT_F32 || from == LT_F64;
     double d = from == LT_F32 ? (double)x.f : x.d;
-    if (ltype_is_half(to))
-        v.i = half_from_f32(to, x.f);
-    else if (ltype_is_half(from))
-        v.f = half_to_f32(from, (uint16_t)x.i);
+    if (ltype_is_stored(to))
+        v.i = stored_from_f32(to, x.f);
+    else if (ltype_is_stored(from))
+        v.f = stored_to_f32(from, (uint32_t)x.i);
     else if (to == LT_F32)
         v.f = fromf ? (float)d : (float)x.i;
     else if (to == LT_F64)

@@ -16,8 +16,8 @@
  *   Arguments    do not overlap unless neither is written: what is updated in place is one argument, not two.
  *   SELECT       computes both sides: a LOAD in either must be in bounds.
  *   PREFETCH     does nothing: an argument's element will be wanted soon, if its index is one at all.
- *   F16, BF16    are how a buffer's elements are stored, no more: a value of theirs is a LOAD or a CAST from f32,
- *                and goes into a STORE or a CAST to f32. Casts round to nearest even (loop/half.h); NaN stays NaN,
+ *   F16, BF16, TF32  are how a buffer's elements are stored, no more: a value of theirs is a LOAD or a CAST from f32,
+ *                and goes into a STORE or a CAST to f32. Casts round to the nearest (loop/stored.h); NaN stays NaN,
  *                with no more said of its bits.
  */
 #ifndef LOOP_LOOP_H
@@ -28,7 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum LType { LT_F32, LT_F64, LT_I32, LT_I64, LT_U8, LT_BOOL, LT_F16, LT_BF16 } LType;
+typedef enum LType { LT_F32, LT_F64, LT_I32, LT_I64, LT_U8, LT_BOOL, LT_F16, LT_BF16, LT_TF32 } LType;
 
 typedef enum BufScope { BUF_ARG, BUF_REGISTER, BUF_LOCAL } BufScope;
 typedef struct LBuf {
@@ -169,7 +169,7 @@ Expr *x_cast(LB *b, LType t, Expr *x); /* float -> integer truncates; out of ran
 Expr *x_call(LB *b, CallFn fn, Expr *x);
 
 int ltype_size(LType t);
-bool ltype_is_half(LType t); /* F16, BF16 */
+bool ltype_is_stored(LType t); /* F16, BF16, TF32: loaded, stored, converted; computed in f32 */
 const char *ltype_name(LType t);
 
 /* loop/affine.c: index = c0 + sum coef[k] * var[k] + rest, where rest holds non-linear parts (div, mod). */

@@ -67,6 +67,7 @@ static void print_const(Text *t, const Expr *x)
         break;
     case LT_F16:
     case LT_BF16:
+    case LT_TF32:
         bug_if(true, "a constant of type %s", ltype_name(x->type));
     }
 }

@@ -234,7 +234,7 @@ static Range range_of(const Verify *v, const Expr *x)
 {
     Range all = {-FAR, FAR};
     if (x->type == LT_U8) all = (Range){0, 255};
-    if (is_float(x->type) || ltype_is_half(x->type)) return all;
+    if (is_float(x->type) || ltype_is_stored(x->type)) return all;
     switch (x->kind) {
     case E_CONST:
         return (Range){near(x->c.i), near(x->c.i)};
@@ -330,20 +330,20 @@ static void check_access(Verify *v, const LBuf *u, const Expr *index, bool store
 
 /* ---- expressions ---- */
 
-/* What is stored in 16 bits is loaded and cast, no more. */
-static bool half_is_storage(const Expr *x)
+/* What is only stored is loaded and cast, no more. */
+static bool is_storage(const Expr *x)
 {
     bool cast = x->kind == E_CAST;
-    if (ltype_is_half(x->type) && !(cast ? x->x[0]->type == LT_F32 : x->kind == E_LOAD)) return false;
+    if (ltype_is_stored(x->type) && !(cast ? x->x[0]->type == LT_F32 : x->kind == E_LOAD)) return false;
     for (int i = 0; i < 3; i++)
-        if (x->x[i] && ltype_is_half(x->x[i]->type) && !(cast && x->type == LT_F32)) return false;
+        if (x->x[i] && ltype_is_stored(x->x[i]->type) && !(cast && x->type == LT_F32)) return false;
     return true;
 }
 
 static bool types_agree(const Expr *x)
 {
     LType t = x->type;
-    if (!half_is_storage(x)) return false;
+    if (!is_storage(x)) return false;
     switch (x->kind) {
     case E_CONST:
         return true;
@@ -476,7 +476,7 @@ static void check_for(Verify *v, const Stmt *s)
 static void check_let(Verify *v, const Stmt *s)
 {
     check_expr(v, s->x);
-    need(v, !ltype_is_half(s->x->type), "a variable of a storage type:", s->var->name);
+    need(v, !ltype_is_stored(s->x->type), "a variable of a storage type:", s->var->name);
     Affine value = affine_of(v, s->x);
     Range r = value.ok ? affine_range(v, &value) : range_of(v, s->x);
     bind(v, s->var, FOR_SERIAL, r, false);

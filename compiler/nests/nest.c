@@ -207,12 +207,12 @@ static Expr *recall(const Nest *n, const Node *v)
 Expr *nest_load_at(Nest *n, LBuf *u, Expr *index)
 {
     Expr *x = x_load(n->b, u, index);
-    return ltype_is_half(u->type) ? x_cast(n->b, LT_F32, x) : x;
+    return ltype_is_stored(u->type) ? x_cast(n->b, LT_F32, x) : x;
 }
 
 void nest_store_at(Nest *n, LBuf *u, Expr *index, Expr *x)
 {
-    lb_store(n->b, u, index, ltype_is_half(u->type) ? x_cast(n->b, u->type, x) : x);
+    lb_store(n->b, u, index, ltype_is_stored(u->type) ? x_cast(n->b, u->type, x) : x);
 }
 
 Expr *nest_load(Nest *n, const Node *v, const Coord *at)

@@ -79,7 +79,7 @@ void nest_store_outs(Nest *n, Stage from,
 Body nest_body(Nest *n);        /* for the operators' hooks, at the current point */
 LType nest_ltype(DType t);
 LType nest_type(const Nest *n, const Node *v); /* as which v's elements are stored */
-/* A load and a store of f32 elements that may be stored in 16 bits. */
+/* A load and a store of f32 elements that may be stored in fewer bits. */
 Expr *nest_load_at(Nest *n, LBuf *u, Expr *index);
 void nest_store_at(Nest *n, LBuf *u, Expr *index, Expr *x);
 

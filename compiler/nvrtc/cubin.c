@@ -90,6 +90,14 @@ void cuda_describe(Buf *out, const char *arch)
     buf_putc(out, 0);
 }
 
+/* From its line on: warnings come first, and are many. */
+static const char *first_error(const char *log)
+{
+    const char *at = strstr(log, "error");
+    while (at && at > log && at[-1] != '\n') at--;
+    return at ? at : log;
+}
+
 void cuda_compile(const char *source, const char *arch, Object *cubin, Object *ptx, Buf *log)
 {
     const char *why = cuda_missing();
@@ -102,7 +110,8 @@ void cuda_compile(const char *source, const char *arch, Object *cubin, Object *p
     check(api.nvrtcCreateProgram(&p, source, "kernels.cu", 0, NULL, NULL), "create");
     int result = api.nvrtcCompileProgram(p, NFIXED + 1, options);
     append_log(p, log);
-    bug_if(result, "NVRTC rejects generated code: %s\n%s", api.nvrtcGetErrorString(result), log->s);
+    bug_if(result, "NVRTC rejects generated code: %s\n%s", api.nvrtcGetErrorString(result),
+           first_error(log->s));
     *cubin = take(p, api.nvrtcGetCUBINSize, api.nvrtcGetCUBIN);
     *ptx = take(p, api.nvrtcGetPTXSize, api.nvrtcGetPTX);
     api.nvrtcDestroyProgram(&p);

@@ -48,6 +48,7 @@ static const char *type_name(const Cuda *c, LType t)
 {
     switch (t) {
     case LT_F32:
+    case LT_TF32:
         return "float";
     case LT_F64:
         return "double";
@@ -144,7 +145,7 @@ static const char *call(Cuda *c, const Expr *x)
 static const char *cast(Cuda *c, const Expr *x)
 {
     LType from = x->x[0]->type;
-    if (ltype_is_half(x->type) || ltype_is_half(from))
+    if (ltype_is_stored(x->type) || ltype_is_stored(from))
         return arena_printf(c->a, "%s_of_%s(%s)", ltype_name(x->type), ltype_name(from),
                             expr(c, x->x[0]));
     bool byte = x->type == LT_U8; /* through int: floats below zero are not defined for bytes */

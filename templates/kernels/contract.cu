@@ -16,10 +16,11 @@
  * stores are vectors. SUMS things are summed over the rows on the way: a thread always meets the same columns and adds
  * to sums of its own; those of the threads are added up in a fixed order and go to TILE_SUMS[sum][tile][column], as tile
  * FIRST_TILE + blockIdx of SUM_TILES.
- * tf32: operands are cut, not rounded, to the 11 bits that tensor cores take. Rounding them where they are loaded costs more
- * issue slots than there are: of a warp's 64x32, 16 products of a half k-block have 24 operands, and NVRTC needs two
- * instructions for a cvt.rna.tf32.f32, one for the addition that does the same. Counted on sm_80, sm_90a and sm_120: 2.8 to
- * 3.7 slots for an HMMA as it is, 3.0 more with cvt.rna, 1.5 more with the addition; the budget is 4. */
+ * tf32: operands are cut to the 11 bits that tensor cores take; who stored them has rounded them (schedule_storage.c).
+ * Rounding them where they are loaded costs more issue slots than there are: of a warp's 64x32, 16 products of a half
+ * k-block have 24 operands, and NVRTC needs two instructions for a cvt.rna.tf32.f32, one for the addition that does the
+ * same. Counted on sm_80, sm_90a and sm_120: 2.8 to 3.7 slots for an HMMA as it is, 3.0 more with cvt.rna, 1.5 more with
+ * the addition; the budget is 4. */
 #include "prelude.cuh"
 
 /* MATH: what multiplies. fp32 units; or matrix units, on these types. */

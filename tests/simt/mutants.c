@@ -1,6 +1,6 @@
 #include "mutants.h"
+#include "loop/stored.h"
 #include "nvrtc/text.h"
-#include "loop/half.h"
 #include "support/diag.h"
 #include "support/file.h"
 #include <math.h>
@@ -32,7 +32,7 @@ static SimtArg floats(Arena *a, int n, bool filled)
 static SimtArg halves(Arena *a, int n, int first)
 {
     uint16_t *x = lonely(a, sizeof *x * (size_t)n);
-    for (int i = 0; i < n; i++) x[i] = half_from_f32(LT_F16, noise(first + i));
+    for (int i = 0; i < n; i++) x[i] = stored_from_f32(LT_F16, noise(first + i));
     return (SimtArg){x, sizeof *x * (size_t)n, true, false};
 }
 
@@ -118,7 +118,7 @@ static double error_stream(const Work *w)
         for (int j = 0; j < SIDE; j++) {
             double s = 0;
             for (int k = 0; k < DEPTH; k++)
-                s += (double)half_to_f32(LT_F16, a[i * DEPTH + k]) * (double)half_to_f32(LT_F16, b[j * DEPTH + k]);
+                s += (double)stored_to_f32(LT_F16, a[i * DEPTH + k]) * (double)stored_to_f32(LT_F16, b[j * DEPTH + k]);
             worse(&worst, out[i * SIDE + j], s);
         }
     return worst;

@@ -45,6 +45,12 @@ static __forceinline__ float f32_of_f16(unsigned short h) { return simt_widen<10
 static __forceinline__ float f32_of_bf16(unsigned short h) { return simt_widen<7>(h); }
 static __forceinline__ unsigned short f16_of_f32(float x) { return simt_narrow<10>(x); }
 static __forceinline__ unsigned short bf16_of_f32(float x) { return simt_narrow<7>(x); }
+static __forceinline__ float f32_of_tf32(float x) { return x; }
+static __forceinline__ float tf32_of_f32(float x)
+{
+    unsigned u = (unsigned)__float_as_int(x);
+    return __int_as_float((int)((x == x ? u + 0x1000 : u | 0x400000) & ~0x1fffu));
+}
 
 /* ---- copies ---- */
 static __forceinline__ void copy_async(void *shared, const void *global, int bytes)

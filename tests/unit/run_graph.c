@@ -1,7 +1,7 @@
 #include "run_graph.h"
 #include "cudnn/naive_conv.h"
 #include "gpu_run.h"
-#include "loop/half.h"
+#include "loop/stored.h"
 #include "simt/simt.h"
 #include "support/diag.h"
 #include <stdlib.h>
@@ -50,12 +50,12 @@ static void put(char *base, LType t, int64_t i, double x)
     if (t == LT_F32) ((float *)base)[i] = (float)x;
     if (t == LT_I32) ((int32_t *)base)[i] = (int32_t)x;
     if (t == LT_U8) ((uint8_t *)base)[i] = (uint8_t)x;
-    if (ltype_is_half(t)) ((uint16_t *)base)[i] = half_from_f32(t, (float)x);
+    if (ltype_is_stored(t)) stored_put(t, base + i * ltype_size(t), (float)x);
 }
 
 static double get(const char *base, LType t, int64_t i)
 {
-    if (ltype_is_half(t)) return (double)half_to_f32(t, ((const uint16_t *)base)[i]);
+    if (ltype_is_stored(t)) return (double)stored_get(t, base + i * ltype_size(t));
     return t == LT_F32   ? (double)((const float *)base)[i]
            : t == LT_I32 ? (double)((const int32_t *)base)[i]
                          : (double)((const uint8_t *)base)[i];

@@ -43,7 +43,7 @@ static Graph *graph_of(Arena *a, const Case *c)
         assert_true(grads && spec_optimizer(s, g, weights, grads));
     }
     simplify(g, c->fused ? 2 : 1);
-    lower_precision(g);
+    lower_precision(g, machine_find(a, "sm_80"));
     return g;
 }
 

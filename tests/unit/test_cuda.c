@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const Loops *training_kernels(Arena *a, const char *file, const char *precision)
+static const Loops *kernels_for(Arena *a, const char *file, const char *precision,
+                                const char *machine)
 {
     Node *weights, *grads;
     const Setting set = {"precision", precision};
@@ -28,9 +29,14 @@ static const Loops *training_kernels(Arena *a, const char *file, const char *pre
     grads = autodiff(g, &weights);
     assert_true(spec_optimizer(s, g, weights, grads));
     simplify(g, 2);
-    lower_precision(g);
-    const Machine *m = machine_find(a, "sm_80");
+    const Machine *m = machine_find(a, machine);
+    lower_precision(g, m);
     return lower(a, plan(a, schedule(a, fuse(a, g, true, NULL, m), m), true), m);
+}
+
+static const Loops *training_kernels(Arena *a, const char *file, const char *precision)
+{
+    return kernels_for(a, file, precision, "sm_80");
 }
 
 static void emit_all(Buf *out, const Loops *l)
@@ -71,6 +77,28 @@ static void compile_kernels_for(Arena *a, const char *precision, int narch)
     buf_free(&log);
 }
 
+/* What matrix units multiply was rounded where it was stored, but for an input of the program; on a CPU tf32 is fp32. */
+static void tf32_is_rounded(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    const Schedule *gpu = kernels_for(a, "models/bn_cnn.yaml", "tf32", "sm_80")->plan->schedule;
+    const Schedule *cpu = kernels_for(a, "models/bn_cnn.yaml", "tf32", "native")->plan->schedule;
+    int rounded = 0, cut = 0;
+    for (int i = 0; i < gpu->groups->graph->node.n; i++) {
+        const Node *n = gpu->groups->graph->node.v[i];
+        const Group *g = gpu->groups->of[n->id];
+        if (!g || n->op->nest != NEST_CONTRACT || gpu->group[g->id].con->tile.math != TILE_TF32)
+            continue;
+        for (int k = 0; k < 2; k++)
+            *(gpu->type[n->in[k]->id] == LT_TF32 ? &rounded : &cut) += !op_is(n->in[k], "Input");
+    }
+    assert_true(rounded >= 4 && !cut);
+    for (int i = 0; i < cpu->groups->graph->node.n; i++)
+        assert_int_not_equal(cpu->type[i], LT_TF32);
+    arena_free(a);
+}
+
 /* A chain of maxima of maxima is as long as it has members. */
 static void text_grows_with_the_kernel(void **state)
 {
@@ -97,6 +125,7 @@ static void nvrtc_takes_it(void **state)
     need(cuda_missing());
     Arena *a = arena_new();
     compile_kernels_for(a, "fp32", 99);
+    compile_kernels_for(a, "tf32", 1);
     compile_kernels_for(a, "fp16", 1);
     compile_kernels_for(a, "bf16", 1);
     arena_free(a);
@@ -104,8 +133,8 @@ static void nvrtc_takes_it(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names_stay_out),
-                                       cmocka_unit_test(text_grows_with_the_kernel),
-                                       cmocka_unit_test(nvrtc_takes_it)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_stay_out), cmocka_unit_test(tf32_is_rounded),
+        cmocka_unit_test(text_grows_with_the_kernel), cmocka_unit_test(nvrtc_takes_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

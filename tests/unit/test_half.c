@@ -2,7 +2,7 @@
  * an oracle that searches the nearest; as software, interpreted, compiled for every level of x86-64 and as CUDA C. And
  * what the code looks like. */
 #include "kernel_load.h"
-#include "loop/half.h"
+#include "loop/stored.h"
 #include "simt/simt.h"
 #include <math.h>
 #include <setjmp.h>
@@ -106,9 +106,9 @@ static void software(void **state)
     uint16_t *h = malloc(sizeof *h * MOST);
     for (int k = 0; k < 2; k++) {
         int n = points(types[k], x);
-        for (int i = 0; i < n; i++) h[i] = half_from_f32(types[k], x[i]);
+        for (int i = 0; i < n; i++) h[i] = stored_from_f32(types[k], x[i]);
         check_narrow("software", types[k], x, h, n);
-        for (int i = 0; i < HALVES; i++) x[i] = half_to_f32(types[k], (uint16_t)i);
+        for (int i = 0; i < HALVES; i++) x[i] = stored_to_f32(types[k], (uint16_t)i);
         check_wide("software", types[k], x);
     }
     free(x);
@@ -200,6 +200,61 @@ static void kernels(void **state)
     free(k.x[0]), free(k.x[1]), free(k.wide), free(k.h), free(k.all);
 }
 
+/* ---- tf32 ---- */
+
+/* To a multiple of 2^-10 of the power of two below, half away from 0; subnormals step by 2^-136. */
+static double nearest_tf32(float x)
+{
+    int e;
+    frexp((double)x, &e);
+    double step = ldexp(1, (e < -125 ? -125 : e) - 11);
+    return copysign(floor(fabs((double)x) / step + 0.5) * step, (double)x);
+}
+
+static void check_tf32(const char *who, const float *x, const float *y, int n)
+{
+    for (int i = 0; i < n; i++) {
+        double want = isfinite(x[i]) ? nearest_tf32(x[i]) : (double)x[i];
+        if (fabs(want) >= 0x1p128) want = copysign(INFINITY, want);
+        if (isnan(x[i]) ? !isnan(y[i]) : (double)y[i] != want)
+            fail_msg("%s: tf32(%a) is %a, not %a", who, x[i], y[i], want);
+    }
+}
+
+/* Around numbers of tf32 and around their middles, of every exponent; and what is special. */
+static int points_tf32(float *x)
+{
+    int n = 0;
+    unsigned r = 1;
+    for (unsigned k = 0; k < RANDOM; k++, r = r * 1664525u + 1013904223u)
+        x[n++] = from_bits((r & 0xffffe000) + (k % 8 < 4 ? 0x1000 : 0) + k % 4 - 1);
+    const uint32_t special[] = {0,          0x80000000, 0x7f800000, 0xff800000,
+                                0x7fc00000, 0x7f800001, 0x7fffffff, 0x7f7fffff};
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) x[n++] = from_bits(special[i]);
+    for (; n % 16; n++) x[n] = 0;
+    return n;
+}
+
+static void tf32(void **state)
+{
+    (void)state;
+    float *x = memory(sizeof *x * (RANDOM + 64)), *y = memory(sizeof *y * (RANDOM + 64));
+    int n = points_tf32(x);
+    Func *f[] = {convert(LT_F32, LT_TF32, n, true, "k0"), convert(LT_F32, LT_TF32, n, false, "k1"),
+                 convert(LT_TF32, LT_F32, n, true, "k2")};
+    const KernelFn *fn[] = {NULL, kernels_load(f, 3, machine_find(arena, "native")),
+                            simt_load(f, 3, false)};
+    for (int who = 0; who < 3; who++) {
+        for (int k = 0; k < 2; k++) {
+            run(f[k], fn[who] ? fn[who][k] : NULL, x, y);
+            check_tf32(who == 0 ? "interpreter" : who == 1 ? "compiled" : "CUDA C", x, y, n);
+        }
+        run(f[2], fn[who] ? fn[who][2] : NULL, x, y);
+        for (int i = 0; i < n; i++) assert_true(isnan(x[i]) ? isnan(y[i]) : x[i] == y[i]);
+    }
+    free(x), free(y);
+}
+
 /* ---- the code ---- */
 
 static char *assembly(Func *f, const char *machine)
@@ -271,6 +326,6 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(software), TEST(kernels), TEST(code_is_short), TEST(folds_constants)};
+    const struct CMUnitTest tests[] = {TEST(software), TEST(kernels), TEST(tf32), TEST(code_is_short), TEST(folds_constants)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

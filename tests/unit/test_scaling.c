@@ -75,7 +75,7 @@ static Step run(const Setting *set, int nset, double scale, double good)
     grads = autodiff(t.g, &weights);
     assert_true(spec_optimizer(s, t.g, weights, grads));
     simplify(t.g, 2);
-    lower_precision(t.g);
+    lower_precision(t.g, machine_find(arena, mode.machine));
     t.env = environment(t.g, scale, good);
     t.out = run_graph(arena, t.g, t.env, &mode);
     return t;
@@ -214,7 +214,7 @@ static void padding_does_not_count(void **state)
     Node *bad = g_op_attr(g, "Max", axes, 1, g_op(g, "NonFinite", 1, pack));
     graph_output(g, "bad", bad);
     simplify(g, 2);
-    lower_precision(g);
+    lower_precision(g, machine_find(arena, mode.machine));
     double **out = run_graph(arena, g, environment(g, 1, 0), &mode);
     for (int i = 0; i < g->output.n; i++)
         if (!strcmp(g->output.v[i].name, "bad")) assert_true(*out[i] == 0);

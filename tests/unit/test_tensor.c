@@ -63,7 +63,7 @@ static Graph *build(Arena *a, const TensorCase *c, Precision precision)
     graph_output(g, "dx", grad[0]);
     graph_output(g, "dw", g_op(g, "Pack", 1, grad[1])); /* so that it lies as the weights do */
     simplify(g, 2);
-    lower_precision(g);
+    lower_precision(g, machine_find(a, "sm_80"));
     return g;
 }
 

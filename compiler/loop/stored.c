@@ -1,4 +1,4 @@
-#include "loop/half.h"
+#include "loop/stored.h"
 #include "support/diag.h"
 #include <math.h>
 #include <string.h>
@@ -47,14 +47,37 @@ static uint16_t to_bf16(float x)
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
-float half_to_f32(LType t, uint16_t h)
+/* What PTX's cvt.rna.tf32.f32 does: half of a step more, and cut. A carry is right, up to infinity. */
+static uint32_t to_tf32(float x)
 {
-    bug_if(!ltype_is_half(t), "%s has not 16 bits", ltype_name(t));
-    return t == LT_F16 ? from_f16(h) : float_of((uint32_t)h << 16);
+    uint32_t u = bits_of(x);
+    return (isnan(x) ? u | 0x400000 : u + 0x1000) & ~0x1fffu;
 }
 
-uint16_t half_from_f32(LType t, float x)
+float stored_to_f32(LType t, uint32_t bits)
 {
-    bug_if(!ltype_is_half(t), "%s has not 16 bits", ltype_name(t));
-    return t == LT_F16 ? to_f16(x) : to_bf16(x);
+    bug_if(!ltype_is_stored(t), "%s is computed in", ltype_name(t));
+    if (t == LT_F16) return from_f16((uint16_t)bits);
+    return float_of(t == LT_BF16 ? bits << 16 : bits);
+}
+
+uint32_t stored_from_f32(LType t, float x)
+{
+    bug_if(!ltype_is_stored(t), "%s is computed in", ltype_name(t));
+    return t == LT_F16 ? to_f16(x) : t == LT_BF16 ? to_bf16(x) : to_tf32(x);
+}
+
+float stored_get(LType t, const void *at)
+{
+    uint16_t h;
+    uint32_t u;
+    if (ltype_size(t) == 4) return memcpy(&u, at, sizeof u), stored_to_f32(t, u);
+    return memcpy(&h, at, sizeof h), stored_to_f32(t, h);
+}
+
+void stored_put(LType t, void *at, float x)
+{
+    uint32_t u = stored_from_f32(t, x);
+    uint16_t h = (uint16_t)u;
+    memcpy(at, ltype_size(t) == 4 ? (const void *)&u : &h, (size_t)ltype_size(t));
 }

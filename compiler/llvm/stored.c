@@ -1,6 +1,6 @@
-/* Conversions between f32 and what is stored in 16 bits, on scalars or vectors. In the code, a value of LT_F16 or
- * LT_BF16 is an i16.
- * Rule: the same bits as loop/half.h, subnormals and ties included; no branch, no call.
+/* Conversions between f32 and what is only stored, on scalars or vectors. In the code, a value of LT_F16 or LT_BF16 is an
+ * i16, of LT_TF32 an i32.
+ * Rule: the same bits as loop/stored.h, subnormals and ties included; no branch, no call.
  * F16 is one instruction where the machine has it (F16C, AVX-512F, Arm) and integer operations elsewhere. BF16 is
  * always integer operations: AVX512-BF16's VCVTNEPS2BF16 flushes subnormals to zero (Intel SDM, volume 2). */
 #include "support/diag.h"
@@ -89,16 +89,26 @@ static V narrow_bf16(Emit *e, V x)
     return LLVMBuildTrunc(e->b, y, bits16(e, x), "");
 }
 
-V half_to_float(Emit *e, LType from, V h)
+static V narrow_tf32(Emit *e, V x)
 {
+    V u = as_bits(e, x), nan = op(e, LLVMOr, u, 0x400000);
+    u = choose(e, LLVMIntUGT, op(e, LLVMAnd, u, 0x7fffffff), 0x7f800000, nan,
+               op(e, LLVMAdd, u, 0x1000));
+    return op(e, LLVMAnd, u, 0xffffe000);
+}
+
+V stored_to_float(Emit *e, LType from, V h)
+{
+    if (from == LT_TF32) return LLVMBuildBitCast(e->b, h, floats(e, h), "");
     if (from == LT_BF16) return widen_bf16(e, h);
     if (!half_in_hardware(e->m)) return widen_f16(e, h);
     LLVMTypeRef half = emit_like(LLVMHalfTypeInContext(e->ctx), h);
     return LLVMBuildFPExt(e->b, LLVMBuildBitCast(e->b, h, half, ""), floats(e, h), "");
 }
 
-V half_from_float(Emit *e, LType to, V x)
+V stored_from_float(Emit *e, LType to, V x)
 {
+    if (to == LT_TF32) return narrow_tf32(e, x);
     if (to == LT_BF16) return narrow_bf16(e, x);
     if (!half_in_hardware(e->m)) return narrow_f16(e, x);
     LLVMTypeRef half = emit_like(LLVMHalfTypeInContext(e->ctx), x);
