@@ -62,7 +62,7 @@ static Step run(const Setting *set, int nset, double update)
     assert_true(spec_optimizer(s, t.g, weights, grads));
     graph_verify(t.g, "the optimizer");
     simplify(t.g, 2);
-    lower_precision(t.g);
+    lower_precision(t.g, machine_find(arena, mode.machine));
     env = ref_new(t.g);
     set_values(t.g, 1024);
     ref_set_scalar(env, "lr", 0.1);
