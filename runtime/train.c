@@ -164,6 +164,7 @@ static void open_run(RtTrain *t, RtSession *s)
     RtError e;
     if (!rt_data_save_split(t->data, split, &e)) rt_fail(e.exit, e.id, "%s", e.text);
     free(split);
+    t->events = rt_events_open(t->dir.path, t->step == 0, t->epoch + 1);
 }
 
 static void close_run(RtTrain *t)
@@ -174,6 +175,7 @@ static void close_run(RtTrain *t)
     rt_feed_free(&t->infer);
     rt_data_close(t->data);
     rt_rundir_close(&t->dir);
+    rt_events_close(t->events);
     for (int i = 0; i < 2; i++) rt_batch_free(&t->at[i]);
     free(t->history);
     free(t->classes);
@@ -343,6 +345,22 @@ static void add_history(RtTrain *t, double seconds, double rate)
     rt_json_free(&j);
 }
 
+static void add_events(const RtTrain *t)
+{
+    const char *name[RT_NMONITORS + 2];
+    double value[RT_NMONITORS + 2];
+    int n = 0;
+    for (; n < RT_NMONITORS; n++) {
+        name[n] = rt_monitor_name[n];
+        value[n] = t->value[n];
+    }
+    name[n] = "lr";
+    value[n++] = rt_scalars_get(t->s->state, "lr", NAN);
+    name[n] = "weight_norm2";
+    value[n++] = rt_weight_norm2(t->s->state);
+    rt_events_scalars(t->events, t->epoch, name, value, n);
+}
+
 static void print_epoch(const RtTrain *t, int64_t epochs, double seconds, double rate, bool best)
 {
     char line[256], time[16];
@@ -376,6 +394,7 @@ static void finish_epoch(RtTrain *t, int64_t epochs, double begin, int64_t ran)
     bool best = is_best(t);
     rt_schedule_epoch(&t->schedule, watched(t));
     add_history(t, rt_now() - begin, rate);
+    add_events(t);
     print_epoch(t, epochs, rt_now() - begin, rate, best);
     rt_train_save(t, best);
 }

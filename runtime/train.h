@@ -1,6 +1,7 @@
 /* A training run and its continuation. */
 #ifndef RUNTIME_TRAIN_H
 #define RUNTIME_TRAIN_H
+#include "events.h"
 #include "feed.h"
 #include "rundir.h"
 #include "schedule.h"
@@ -43,6 +44,7 @@ typedef struct RtTrain {
     int64_t saved_step; /* of the newest checkpoint; -1: none */
     bool newest_bad;    /* the file that the next checkpoint replaces is damaged */
     char *classes;      /* JSON list of the class names */
+    RtEvents *events;   /* for TensorBoard */
 } RtTrain;
 
 extern const char *const rt_monitor_name[RT_NMONITORS];
