@@ -298,6 +298,7 @@ static RtRef put_steps(Writer *w, const BlobProgram *p, bool prep, uint32_t *cou
         s.layers = put_str(w, k->layers);
         s.nest = put_str(w, k->nest);
         s.nowait = k->nowait;
+        s.for_loss = k->for_loss;
         s.flops = k->flops;
         s.bytes = k->bytes;
         vec_push(w->a, &v, s);

@@ -17,6 +17,7 @@ typedef struct Kernel { /* one launch */
     const char *layers; /* "conv2+relu2+pool2" */
     const char *nest;   /* "contract", "contract pack", ... */
     bool prep;
+    bool for_loss;       /* nothing but the output "loss" needs it */
     bool nowait;         /* the next launch does not depend on it */
     double flops, bytes; /* of the group, on its main kernel; 0 on the others */
 } Kernel;

@@ -63,15 +63,35 @@ static void prepare_kept(Arena *a, Loops *out)
     }
 }
 
+/* By group id: is what it computes needed for anything but the output "loss"? */
+static bool *needed_groups(Arena *a, const Groups *gs)
+{
+    const Graph *g = gs->graph;
+    bool *needed = NEWN(a, bool, gs->group.n + 1), *wanted = NEWN(a, bool, g->node.n + 1);
+    for (int i = 0; i < g->output.n; i++)
+        if (strcmp(g->output.v[i].name, "loss") != 0) wanted[g->output.v[i].node->id] = true;
+    for (int i = 0; i < g->node.n; i++)
+        if (op_is(g->node.v[i], "Assign") || op_is(g->node.v[i], "Pack"))
+            for (int k = 0; k < g->node.v[i]->nin; k++) wanted[g->node.v[i]->in[k]->id] = true;
+    for (int i = gs->group.n - 1; i >= 0; i--) {
+        const Group *grp = gs->group.v[i];
+        for (int k = 0; k < grp->out.n; k++) needed[i] |= wanted[grp->out.v[k]->id];
+        for (int k = 0; k < grp->in.n && needed[i]; k++) wanted[grp->in.v[k]->id] = true;
+    }
+    return needed;
+}
+
 Loops *lower(Arena *a, const Plan *p, const Machine *m)
 {
     (void)m;
     Loops *out = NEW(a, Loops);
     out->plan = p;
+    const bool *needed = needed_groups(a, p->schedule->groups);
     for (int i = 0; i < p->order.n; i++) {
         if (i == p->nprep) prepare_kept(a, out);
         int first = out->kernel.n;
         lower_group(a, out, p->order.v[i]);
+        for (int k = first; k < out->kernel.n; k++) out->kernel.v[k].for_loss = !needed[p->order.v[i]->id];
         book_cost(out, p->order.v[i], first);
     }
     for (int i = 0; i < p->copy.n; i++) nest_copy_state(a, out, p->copy.v[i]);

@@ -9,7 +9,7 @@
 #define RUNTIME_ABI_H
 #include <stdint.h>
 
-#define RT_ABI_VERSION 3u
+#define RT_ABI_VERSION 4u
 #define RT_MAGIC 0x746e6973u /* the blob's first four bytes: "sint" */
 #define RT_MAX_RANK 5
 
@@ -79,7 +79,7 @@ typedef struct RtStep { /* one kernel launch: all tasks, then a barrier; or one 
     RtRef writes;           /* RtArg-like list for --poison: uint32 count, then {arena, offset, bytes} triples; may be 0 */
     uint32_t grid[3], block[3]; /* of a GPU's program: blocks, threads of a block. The kernel's parameters are the */
     uint32_t shared;            /* arguments' addresses; shared: bytes of dynamic shared memory a block */
-    uint32_t pad;
+    uint32_t for_loss;          /* 1: nothing but the tensor "loss" needs it */
 } RtStep;
 
 enum { RT_LIBRARY_TENSORS = 16, RT_LIBRARY_SCRATCH = 255 };

@@ -84,7 +84,10 @@ static void open_lane(RtLane *l, RtSession *s, RtDevice *d, const RtProgram *p, 
     l->exec = rt_exec_new(p, l->state);
     l->seconds = rt_alloc(MAX_SAMPLES, sizeof *l->seconds, "timings");
     const RtStep *st = RT_AT(s->model, RtStep, p->steps);
+    if (p->phase == RT_INFER) rt_exec_without_loss(l->exec);
     for (uint32_t i = 0; i < p->nsteps; i++) {
+        if (!rt_bench_runs(p, &st[i])) continue;
+        l->steps++;
         l->flops += st[i].flops;
         l->bytes += st[i].bytes;
     }
@@ -143,7 +146,8 @@ static void compare_program(RtBench *b, uint32_t role)
     const RtTensor *t = rt_program_tensors(b->model, p);
     for (uint32_t i = 0; i < p->ntensors; i++, t++) {
         const char *name = RT_STR(b->model, t->name);
-        if (t->role != role || t->dtype != RT_F32 || !rt_exec_tensor(e1, name)) continue;
+        bool left_out = p->phase == RT_INFER && !strcmp(name, "loss");
+        if (left_out || t->role != role || t->dtype != RT_F32 || !rt_exec_tensor(e1, name)) continue;
         size_t n = (size_t)rt_tensor_count(t);
         float *x = rt_alloc(2 * n, 4, "a comparison");
         rt_exec_get(e0, name, x);

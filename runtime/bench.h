@@ -15,6 +15,7 @@ typedef struct RtLane { /* one variant of one comparison */
     double *seconds; /* [samples], in the order measured */
     double p50, p90, p99;
     double low, high;    /* 95 % interval of the median */
+    uint32_t steps;      /* of a run */
     double flops, bytes; /* of a run, from the steps */
     uint64_t memory;     /* arenas: state, prepared weights, activations */
     double *step_ns;     /* --profile: mean of each step; else NULL */
@@ -33,6 +34,12 @@ typedef struct RtBench { /* one comparison: phase x batch x threads */
     double speedup, lo, hi; /* of lane 0 over lane 1 */
     RtDiff diff;
 } RtBench;
+
+/* Inference is measured without its loss, as predict runs it. */
+static inline bool rt_bench_runs(const RtProgram *p, const RtStep *s)
+{
+    return p->phase == RT_TRAIN || !s->for_loss;
+}
 
 /* Machine and table head, to stdout. peak here and below: FLOP/s that the device can do; 0: not known. */
 void rt_bench_head(const RtModel *m, const RtDevice *d, int threads, double peak);

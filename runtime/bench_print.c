@@ -42,7 +42,7 @@ static void print_lane(const RtBench *b, const RtLane *l, double peak)
     char percent[16] = "-";
     if (peak > 0) snprintf(percent, sizeof percent, "%.1f", 100 * speed / peak);
     printf("%-8s %-10s %5u %7u %9.3f %9.3f %9.3f %10.0f %8.1f %6s %8.2f %8.1f\n",
-           rt_variant_name(l->variant), rt_phase_name(b->phase), b->batch, l->program->nsteps,
+           rt_variant_name(l->variant), rt_phase_name(b->phase), b->batch, l->steps,
            1e3 * l->p50, 1e3 * l->p90, 1e3 * l->p99, rate(b->batch, l->p50), speed * 1e-9, percent,
            l->bytes * 1e-6, (double)l->memory / 1048576);
 }
@@ -56,6 +56,7 @@ static void print_profile(const RtModel *m, const RtLane *l)
            "step", "kernel", "nest", "us", "%", "GFLOP/s", "GB/s", "layers");
     for (uint32_t i = 0; i < l->program->nsteps; i++, s++) {
         double t = 1e-9 * l->step_ns[i];
+        if (!rt_bench_runs(l->program, s)) continue;
         printf("%4u    %c%02u %-10s %9.1f %6.1f %8.1f %8.1f  %s", i,
                s->kind == RT_STEP_KERNEL ? 'k' : 'c', s->kernel, RT_STR(m, s->nest), 1e6 * t, total > 0 ? 100 * l->step_ns[i] / total : 0, rate(s->flops, t) * 1e-9,
                rate(s->bytes, t) * 1e-9, RT_STR(m, s->layers));
@@ -87,6 +88,7 @@ static void json_steps(RtJson *j, const RtModel *m, const RtLane *l)
     const RtStep *s = RT_AT(m, RtStep, l->program->steps);
     rt_json_array(j, "profile");
     for (uint32_t i = 0; i < l->program->nsteps; i++, s++) {
+        if (!rt_bench_runs(l->program, s)) continue;
         rt_json_object(j, NULL);
         rt_json_int(j, "kernel", s->kernel);
         rt_json_str(j, "layers", RT_STR(m, s->layers));
@@ -104,7 +106,7 @@ static void json_lane(RtJson *j, const RtBench *b, const RtLane *l, double peak)
 {
     rt_json_object(j, NULL);
     rt_json_str(j, "variant", rt_variant_name(l->variant));
-    rt_json_int(j, "steps", l->program->nsteps);
+    rt_json_int(j, "steps", l->steps);
     rt_json_num(j, "p50_ms", 1e3 * l->p50);
     rt_json_num(j, "p50_low_ms", 1e3 * l->low);
     rt_json_num(j, "p50_high_ms", 1e3 * l->high);

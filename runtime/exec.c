@@ -25,6 +25,8 @@ struct RtExec {
     char *arena[RT_NARENAS]; /* on the device */
     void **args;             /* of all steps, one after the other */
     RtList *prepare, *steps;
+    bool without_loss;
+    double *ns;              /* of the launches of a profile; NULL: there was none */
     Port *port; /* by tensor */
 };
 
@@ -126,6 +128,11 @@ static size_t count_args(const RtModel *m, RtRef ref, uint32_t n)
     return total;
 }
 
+static bool is_run(const RtExec *e, const RtStep *s)
+{
+    return !e->without_loss || !s->for_loss;
+}
+
 /* Resolves a list of steps; args: the next free place, moved on. */
 static RtList *make_list(RtExec *e, RtRef ref, uint32_t n, void ***args)
 {
@@ -133,12 +140,14 @@ static RtList *make_list(RtExec *e, RtRef ref, uint32_t n, void ***args)
     RtDevice *d = e->state->device;
     const RtStep *s = RT_AT(m, RtStep, ref);
     RtLaunch *launch = rt_alloc(n, sizeof *launch, "steps");
+    int launches = 0;
     for (uint32_t i = 0; i < n; i++) {
+        if (!is_run(e, &s[i])) continue;
         const RtArg *a = RT_AT(m, RtArg, s[i].args);
-        launch[i] = (RtLaunch){&s[i], *args};
+        launch[launches++] = (RtLaunch){&s[i], *args};
         for (uint32_t k = 0; k < s[i].nargs; k++) *(*args)++ = e->arena[a[k].arena] + a[k].offset;
     }
-    RtList *l = d->list(d, m, launch, (int)n);
+    RtList *l = d->list(d, m, launch, launches);
     free(launch);
     return l;
 }
@@ -201,6 +210,7 @@ void rt_exec_free(RtExec *e)
     d->free(d, e->arena[RT_PREP], e->program->prep_size);
     d->free(d, e->arena[RT_SLAB], e->program->slab_size);
     free(e->port);
+    free(e->ns);
     free(e->args);
     free(e);
 }
@@ -244,6 +254,15 @@ void rt_exec_prepare(RtExec *e)
     e->state->device->run(e->prepare);
 }
 
+void rt_exec_without_loss(RtExec *e)
+{
+    const RtProgram *p = e->program;
+    void **next = e->args + count_args(e->state->model, p->prepare, p->nprepare);
+    e->without_loss = true;
+    e->state->device->close_list(e->steps);
+    e->steps = make_list(e, p->steps, p->nsteps, &next);
+}
+
 void rt_exec_run(RtExec *e)
 {
     before_run(e);
@@ -253,9 +272,14 @@ void rt_exec_run(RtExec *e)
 
 void rt_exec_run_profile(RtExec *e, double *ns)
 {
+    const RtStep *s = RT_AT(e->state->model, RtStep, e->program->steps);
+    if (!e->ns) e->ns = rt_alloc(e->program->nsteps, sizeof *e->ns, "a profile");
+    memset(e->ns, 0, e->program->nsteps * sizeof *e->ns);
     before_run(e);
-    e->state->device->profile(e->steps, ns);
+    e->state->device->profile(e->steps, e->ns);
     after_run(e);
+    for (uint32_t i = 0, launch = 0; i < e->program->nsteps; i++)
+        if (is_run(e, &s[i])) ns[i] += e->ns[launch++];
 }
 
 double rt_exec_time(RtExec *e)
@@ -292,6 +316,8 @@ static Port *port_of(RtExec *e, const RtTensor *t)
 const void *rt_exec_read(RtExec *e, const RtTensor *t)
 {
     RtMirror *m = &port_of(e, t)->out;
+    if (e->without_loss && t->role == RT_OUTPUT && !strcmp(RT_STR(e->state->model, t->name), "loss"))
+        rt_fail(RT_EXIT_BUG, "B001", "the loss is read, but runs leave it out");
     if (!m->here) {
         rt_mirror_open(m, e->state->device, e->arena[t->arena] + t->offset, storage(t), "results");
         m->there_newer = true;

@@ -38,6 +38,8 @@ const RtModel *rt_exec_model(const RtExec *e);
 
 /* The weights changed: computes what the program derives from them. Before the first run too. */
 void rt_exec_prepare(RtExec *e);
+/* From now on, runs leave out what only the loss needs; it cannot be read then. */
+void rt_exec_without_loss(RtExec *e);
 /* May return before the run is done: whoever reads waits. */
 void rt_exec_run(RtExec *e);
 /* As rt_exec_run; the nanoseconds of step i are added to ns[i]. */

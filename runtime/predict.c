@@ -127,6 +127,7 @@ static void open_predict(Predict *x, const RtVerb *v)
     rt_feed_init(&x->feed, rt_session_exec(&x->s, RT_INFER, single ? 1 : 0), &x->s.opt);
     if (!x->feed.classes)
         rt_fail(RT_EXIT_USAGE, "C003", "this model does not classify\n`run` gives its raw output");
+    rt_exec_without_loss(x->feed.exec);
     rt_exec_prepare(x->feed.exec);
     rt_session_data_config(&x->s, &x->config);
     x->names = rt_classes(weights, x->feed.classes);

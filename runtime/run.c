@@ -119,6 +119,7 @@ int rt_verb_run(const RtVerb *v)
     rt_raw_read(&input, in, e, "input");
     const char *want = rt_option_str(&s.opt, "run.target", NULL);
     if (want) rt_raw_read(&target, want, e, "target");
+    if (!want) rt_exec_without_loss(e);
     if (want && target.rows != input.rows) {
         rt_fail(RT_EXIT_DATA, "D007", "%lld inputs but %lld targets", (long long)input.rows,
                 (long long)target.rows);

@@ -47,6 +47,7 @@ int rt_verb_time(const RtVerb *v)
     rt_session_open(&s, v, RT_VERB_TIME);
     bool train = !strcmp(rt_option_str(&s.opt, "run.phase", ""), "train-step");
     RtExec *e = rt_session_exec(&s, train ? RT_TRAIN : RT_INFER, 0);
+    if (!train) rt_exec_without_loss(e);
     rt_session_begin_weights(&s);
     put(&s, e, "input", "run.input");
     if (train) put(&s, e, "target", "run.target");

@@ -12,6 +12,11 @@ agree() { grep -o '"relative": [^,}]*' "$work/b.json" | awk '{ print; if (!($2 <
 check "variants agree" agree
 check "one variant, one thread, one batch, a profile" "$work/p" bench --variants fused --phase infer --batch 1 --threads 1 \
     --duration 0.1s --profile
+rows() { "$work/p" bench --variants "$1" --phase "$2" --threads 1 --duration 0.1s --profile | sed -n '/step by step/,$p'; }
+for variant in fused unfused; do
+    check "training has its loss, $variant" sh -c "$(declare -f rows); work=$work; rows $variant train-step | grep -q loss"
+    check "inference has none, $variant" sh -c "$(declare -f rows); work=$work; rows $variant infer | grep fc && ! rows $variant infer | grep loss"
+done
 check "info as JSON" sh -c "'$work/p' info --json - | grep -q '\"parameters\": 506'"
 
 f=$fixtures/bn_small

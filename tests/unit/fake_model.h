@@ -271,7 +271,8 @@ static uint32_t fake_steps(Blob *b, RtStep *out, uint32_t n, bool fused, bool tr
         out[k++] = fake_step(b, K_LOSS_ROWS, fwd + 3, 5, n, false);
     }
     RtArg loss[] = {fake_arg(RT_SLAB, l.rows), fake_arg(RT_SLAB, l.loss), count};
-    out[k++] = fake_step(b, K_LOSS, loss, 3, 1, train);
+    out[k] = fake_step(b, K_LOSS, loss, 3, 1, train);
+    out[k++].for_loss = !train;
     if (!train) return k;
     RtArg grad[] = {fake_arg(RT_SLAB, l.input), fake_arg(RT_SLAB, l.dlogits),
                     fake_arg(RT_SLAB, l.gw), fake_arg(RT_SLAB, l.gb), count};

@@ -146,6 +146,48 @@ static void programs(void **state)
     rt_pool_free(pool);
 }
 
+/* Left out on demand; what a profile says of the other steps stays theirs. */
+static void without_loss(void **state)
+{
+    (void)state;
+    const RtModel *m = fake_model("Adam(lr=0.01)");
+    RtPool *pool = rt_pool_new(2);
+    RtDevice *d = rt_cpu_device(pool, fake_kernels);
+    RtState *s = rt_state_new(d, m);
+    rt_init_state(s, 5);
+    const RtProgram *p = rt_model_program(m, RT_CPU, RT_INFER, RT_UNFUSED, 0);
+    RtExec *all = rt_exec_new(p, s), *some = rt_exec_new(p, s);
+    float x[FB * FD], out[2][FB * FK], loss;
+    double ns[2][8] = {{0}};
+    int32_t t[FB] = {0};
+    for (int i = 0; i < FB * FD; i++) x[i] = (float)((i * 37) % 11) / 11 - 0.4f;
+    rt_exec_without_loss(some);
+    RtExec *both[] = {all, some};
+    for (int i = 0; i < 2; i++) {
+        rt_exec_set(both[i], "input", x);
+        rt_exec_set(both[i], "target", t);
+        rt_exec_prepare(both[i]);
+        rt_exec_run_profile(both[i], ns[i]);
+        rt_exec_get(both[i], "output", out[i]);
+    }
+    rt_exec_get(all, "loss", &loss);
+    assert_true(loss > 0);
+    assert_memory_equal(out[0], out[1], sizeof out[0]);
+    const RtStep *step = RT_AT(m, RtStep, p->steps);
+    int left_out = 0;
+    for (uint32_t i = 0; i < p->nsteps; i++) {
+        assert_true(ns[0][i] > 0);
+        assert_true((ns[1][i] > 0) == !step[i].for_loss);
+        left_out += step[i].for_loss;
+    }
+    assert_int_equal(left_out, 1);
+    rt_exec_free(all);
+    rt_exec_free(some);
+    rt_state_free(s);
+    d->close(d);
+    rt_pool_free(pool);
+}
+
 /* Training lowers the loss and gives the same bits for 1 and 3 threads. */
 static void training(void **state)
 {
@@ -211,7 +253,7 @@ int main(void)
         cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(layouts),
         cmocka_unit_test(first_values), cmocka_unit_test(replaced_values),
-        cmocka_unit_test(programs),
+        cmocka_unit_test(programs), cmocka_unit_test(without_loss),
         cmocka_unit_test(training),
         cmocka_unit_test(scalars),
     };
