@@ -205,7 +205,7 @@ static void store_pixel(Pixel q, uint8_t *p, int c)
         p[0] = (uint8_t)((q.r * 19595 + q.g * 38470 + q.b * 7471 + 0x8000) >> 16);
 }
 
-static void convert(const uint8_t *in, int from, uint8_t *out, int to, size_t n)
+void rt_image_convert(const uint8_t *in, int from, uint8_t *out, int to, size_t n)
 {
     if (from == to) {
         memcpy(out, in, n * (size_t)to);
@@ -236,7 +236,7 @@ bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int
     else if (!(out->px = malloc(pixels * (size_t)to)))
         ok = fail(e, "E003", name, "cannot allocate %zu bytes", pixels * (size_t)to);
     if (ok) {
-        convert(px, c, out->px, to, pixels);
+        rt_image_convert(px, c, out->px, to, pixels);
         out->c = to;
         out->h = h;
         out->w = w;

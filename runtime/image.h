@@ -39,6 +39,9 @@ bool rt_image_check_jpeg(const uint8_t *file, size_t n, const char *name, RtImag
  * what has alpha only with `convert`, laid over white. */
 bool rt_image_channels(int from, int to, bool convert, const char *name, RtError *e);
 
+/* n pixels; what has alpha is laid over white. */
+void rt_image_convert(const uint8_t *in, int from, uint8_t *out, int to, size_t n);
+
 /* Decodes bytes that passed rt_image_check, with `channels` channels (0: as they are). */
 bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int channels,
                      const char *name, RtImage *out, RtError *e);

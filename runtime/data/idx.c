@@ -1,11 +1,10 @@
 /* IDX files (MNIST's format), plain or .gz, held in memory as they are: 8-bit pixels, 8-bit labels.
  *
  * In: root/{train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz], root/classes.txt (one name a line,
- * optional). Out: items 0..ntrain-1 from train, then those of t10k. Rule: no size from a header is
- * used before the file was shown to be able to hold it. The test split is t10k as it is; the
- * validation split is taken out of train.
+ * optional). Rule: no size from a header is used before the file was shown to be able to hold it.
+ * The test split is t10k as it is; the validation split is taken out of train (memory.c).
  */
-#include "labels.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_BYTES ((uint64_t)4 << 30)
+#define MAX_BYTES ((uint64_t)RT_MEMORY_MOST << 30)
 
 typedef struct IdxFile {
     char path[PATH_MAX];
@@ -24,12 +23,6 @@ typedef struct IdxFile {
     uint64_t dim[3];
     uint8_t *data;
 } IdxFile;
-
-typedef struct IdxSource {
-    uint8_t *px[2]; /* train, t10k: [n,h,w] */
-    int64_t n[2];
-    int h, w;
-} IdxSource;
 
 static uint32_t be32(const uint8_t *p)
 {
@@ -130,30 +123,29 @@ static bool read_idx(IdxFile *f, const char *root, const char *base, int rank, R
 }
 
 /* One of the two sets: images and labels that belong together. */
-static bool read_set(IdxSource *src, int which, const char *root, uint8_t **labels, RtError *e)
+static bool read_set(RtMemory *m, enum RtSplit s, const char *root, RtError *e)
 {
-    static const char *const base[2][2] = {{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
-                                           {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}};
+    bool test = s == RT_SPLIT_TEST;
     IdxFile img, lab;
-    if (!read_idx(&img, root, base[which][0], 3, e)) return false;
-    src->px[which] = img.data;
-    if (!read_idx(&lab, root, base[which][1], 1, e)) return false;
-    *labels = lab.data;
-    src->n[which] = (int64_t)img.dim[0];
+    if (!read_idx(&img, root, test ? "t10k-images-idx3-ubyte" : "train-images-idx3-ubyte", 3, e)) return false;
+    m->px[s] = img.data;
+    if (!read_idx(&lab, root, test ? "t10k-labels-idx1-ubyte" : "train-labels-idx1-ubyte", 1, e)) return false;
+    m->label[s] = lab.data;
+    m->n[s] = (int64_t)img.dim[0];
     if (img.dim[0] != lab.dim[0])
         return rt_data_fail(e, RT_EXIT_DATA, "D007",
                             "'%s': %" PRIu64 " images but %" PRIu64 " labels", rt_esc(root),
                             img.dim[0], lab.dim[0]);
-    if (which && (src->h != (int)img.dim[1] || src->w != (int)img.dim[2]))
+    if (test && (m->h != (int)img.dim[1] || m->w != (int)img.dim[2]))
         return rt_data_fail(e, RT_EXIT_DATA, "D017",
                             "'%s': %" PRIu64 "x%" PRIu64 ", the training images are %dx%d",
-                            rt_esc(img.path), img.dim[1], img.dim[2], src->h, src->w);
-    src->h = (int)img.dim[1];
-    src->w = (int)img.dim[2];
+                            rt_esc(img.path), img.dim[1], img.dim[2], m->h, m->w);
+    m->h = (int)img.dim[1];
+    m->w = (int)img.dim[2];
     return true;
 }
 
-/* ---- labels ---- */
+/* ---- the whole ---- */
 
 static bool names_of(RtNames *names, const char *root, RtError *e)
 {
@@ -167,90 +159,6 @@ static bool names_of(RtNames *names, const char *root, RtError *e)
     return true;
 }
 
-static bool check_labels(const uint8_t *labels, int64_t n, int base, const char *set, RtError *e)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (labels[i] >= base)
-            return rt_data_fail(e, RT_EXIT_DATA, "D009",
-                                "%s item %" PRId64 ": label %d, classes 0..%d", set, i, labels[i],
-                                base - 1);
-    return true;
-}
-
-static bool set_labels(RtData *d, const RtDataConfig *c, uint8_t *labels[2], RtError *e)
-{
-    const IdxSource *src = d->source;
-    RtNames *names = rt_data_alloc(1, sizeof *names, "class names", e);
-    if (!names || !names_of(names, c->root, e)) {
-        free(names);
-        return false;
-    }
-    int base = names->n, map[RT_MAX_LABELS], top = 0;
-    for (int which = 0; which < 2; which++)
-        for (int64_t i = 0; i < src->n[which]; i++)
-            if (labels[which][i] > top) top = labels[which][i];
-    if (!base) base = !c->nclasses && c->num_classes > 0 ? c->num_classes : top + 1;
-    if (base > RT_MAX_LABELS) base = RT_MAX_LABELS;
-    bool ok = check_labels(labels[0], src->n[0], base, "train", e) &&
-              check_labels(labels[1], src->n[1], base, "t10k", e) &&
-              rt_names_select(d, c, names, base, map, e);
-    free(names);
-    if (!ok) return false;
-    for (int64_t i = 0; i < src->n[0]; i++) d->label[i] = map[labels[0][i]];
-    for (int64_t i = 0; i < src->n[1]; i++) d->label[src->n[0] + i] = map[labels[1][i]];
-    return true;
-}
-
-static bool make_splits(RtData *d, const RtDataConfig *c, RtError *e)
-{
-    const IdxSource *src = d->source;
-    RtFractions f;
-    if (!rt_split_fractions(c, (RtFractions){0.9, 0.1, 0}, &f, e)) return false;
-    int64_t *pool = rt_data_alloc((uint64_t)d->nitems, sizeof *pool, "the split", e);
-    if (!pool) return false;
-    int64_t n = 0, ntest = 0;
-    for (int64_t i = 0; i < src->n[0]; i++)
-        if (d->label[i] >= 0) pool[n++] = i;
-    bool ok = rt_split_items(d, c, (RtFractions){1 - f.val, f.val, 0}, pool, n, e);
-    for (int64_t i = src->n[0]; i < d->nitems; i++)
-        if (d->label[i] >= 0) pool[ntest++] = i;
-    ok = ok && rt_split_items(d, c, (RtFractions){0, 0, 1}, pool, ntest, e);
-    free(pool);
-    return ok;
-}
-
-/* ---- the format's functions ---- */
-
-static bool fetch(RtData *d, int64_t item, RtFetched *out, RtError *e)
-{
-    (void)e;
-    const IdxSource *src = d->source;
-    int which = item >= src->n[0];
-    size_t area = (size_t)src->h * (size_t)src->w;
-    const uint8_t *px = src->px[which] + (size_t)(item - (which ? src->n[0] : 0)) * area;
-    /* rt_pipe_run repeats grey for a model of three channels */
-    *out = (RtFetched){.px = {px, 1, src->h, src->w}};
-    return true;
-}
-
-static const char *item_name(const RtData *d, int64_t item, char *buf, size_t n)
-{
-    const IdxSource *src = d->source;
-    if (item < src->n[0])
-        snprintf(buf, n, "train:%" PRId64, item);
-    else
-        snprintf(buf, n, "t10k:%" PRId64, item - src->n[0]);
-    return buf;
-}
-
-static void close_source(void *source)
-{
-    IdxSource *src = source;
-    free(src->px[0]);
-    free(src->px[1]);
-    free(src);
-}
-
 static bool test_is_absent(const char *root)
 {
     IdxFile f;
@@ -261,27 +169,18 @@ static bool test_is_absent(const char *root)
 
 static bool open_set(RtData *d, const RtDataConfig *c, RtError *e)
 {
-    IdxSource *src = d->source = rt_data_alloc(1, sizeof *src, "the data set", e);
-    if (!src) return false;
-    d->close = close_source;
-    d->fetch = fetch;
-    d->item_name = item_name;
-    d->file_order = true;
-    uint8_t *labels[2] = {NULL, NULL};
-    bool ok = read_set(src, 0, c->root, &labels[0], e);
+    RtMemory *m = rt_memory_new(d, e);
+    if (!m) return false;
+    m->c = 1;
+    m->set[RT_SPLIT_TEST] = "t10k";
+    bool ok = read_set(m, RT_SPLIT_TRAIN, c->root, e);
     if (ok && test_is_absent(c->root))
         rt_data_note(d, "note: no t10k files in '%s': there is no test split", rt_esc(c->root));
     else
-        ok = ok && read_set(src, 1, c->root, &labels[1], e);
-    ok = ok && rt_image_channels(1, d->c, false, "train-images-idx3-ubyte", e) &&
-         rt_data_fits(d, src->h, src->w, "train-images-idx3-ubyte", e);
-    if (ok && d->c != 1)
-        rt_data_note(d, "note: grey images, the model takes %d channels: repeated", d->c);
-    d->nitems = ok ? src->n[0] + src->n[1] : 0;
-    if (ok) d->label = rt_data_alloc((uint64_t)d->nitems, sizeof *d->label, "the labels", e);
-    ok = ok && d->label && set_labels(d, c, labels, e) && make_splits(d, c, e);
-    free(labels[0]);
-    free(labels[1]);
+        ok = ok && read_set(m, RT_SPLIT_TEST, c->root, e);
+    RtNames *names = ok ? rt_data_alloc(1, sizeof *names, "class names", e) : NULL;
+    ok = names && names_of(names, c->root, e) && rt_memory_open(d, c, names, "train-images-idx3-ubyte", e);
+    free(names);
     return ok;
 }
 
