@@ -52,12 +52,13 @@ static void book_cost(Loops *out, const Group *g, int first)
     group_cost(out->plan->schedule, g, &k->flops, &k->bytes);
 }
 
-/* What groups keep between runs is made when the weights change: behind everything else that is prepared. */
-static void prepare_kept(Arena *a, Loops *out)
+/* What groups keep between runs is made when the weights change: behind the prepare group at `made`. */
+static void prepare_kept(Arena *a, Loops *out, int made)
 {
     for (int i = out->plan->nprep; i < out->plan->order.n; i++) {
         const Group *g = out->plan->order.v[i];
         const GroupSchedule *gs = &out->plan->schedule->group[g->id];
+        if (out->plan->made[g->id] != made) continue;
         if (gs->library) nest_library_prepare(a, out, g);
         if (gs->winograd && gs->winograd->prepared) nest_winograd_weights(a, out, g);
     }
@@ -88,11 +89,12 @@ Loops *lower(Arena *a, const Plan *p, const Machine *m)
     out->plan = p;
     const bool *needed = needed_groups(a, p->schedule->groups);
     for (int i = 0; i < p->order.n; i++) {
-        if (i == p->nprep) prepare_kept(a, out);
+        if (i == p->nprep) prepare_kept(a, out, -1);
         int first = out->kernel.n;
         lower_group(a, out, p->order.v[i]);
         for (int k = first; k < out->kernel.n; k++) out->kernel.v[k].for_loss = !needed[p->order.v[i]->id];
         book_cost(out, p->order.v[i], first);
+        if (i < p->nprep) prepare_kept(a, out, i);
     }
     for (int i = 0; i < p->copy.n; i++) nest_copy_state(a, out, p->copy.v[i]);
     return out;

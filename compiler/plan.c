@@ -201,12 +201,38 @@ static void touch(Place *at, int pos)
     if (pos > at->last) at->last = pos;
 }
 
+/* Is n read by the group for what it keeps alone? */
+static bool only_kept(const Plan *p, const Group *g, const Node *n)
+{
+    const Winograd *w = p->schedule->group[g->id].winograd;
+    if (!w || !w->prepared || g->anchor->in[1] != n) return false;
+    for (int i = 0; i < g->node.n; i++)
+        for (int k = 0; k < g->node.v[i]->nin; k++)
+            if (g->node.v[i]->in[k] == n && (g->node.v[i] != g->anchor || k != 1)) return false;
+    return true;
+}
+
+/* What groups keep is made where its weights are, if they are prepared, too: these are no longer needed then. */
+static void find_made(Plan *p, const Groups *gs)
+{
+    int *at = p->made;
+    for (int i = 0; i < gs->group.n; i++) at[i] = -1;
+    for (int pos = p->nprep; pos < p->order.n; pos++) {
+        const Group *g = p->order.v[pos], *from = g->nest == NEST_CONTRACT ? gs->of[g->anchor->in[1]->id] : NULL;
+        for (int k = 0; k < p->nprep && from && only_kept(p, g, g->anchor->in[1]); k++)
+            if (p->order.v[k] == from) at[g->id] = k;
+    }
+}
+
 static void find_lifetimes(Plan *p, const Groups *gs)
 {
     for (int pos = 0; pos < p->order.n; pos++) {
         const Group *g = p->order.v[pos];
         for (int i = 0; i < g->out.n; i++) touch(&p->value[g->out.v[i]->id], pos);
-        for (int i = 0; i < g->in.n; i++) touch(&p->value[g->in.v[i]->id], pos);
+        for (int i = 0; i < g->in.n; i++) {
+            bool kept = p->made[g->id] >= 0 && g->in.v[i] == g->anchor->in[1];
+            touch(&p->value[g->in.v[i]->id], kept ? p->made[g->id] : pos);
+        }
     }
     for (int i = 0; i < gs->graph->output.n; i++)
         p->value[gs->graph->output.v[i].node->id].pinned = true;
@@ -307,16 +333,16 @@ static int64_t best_gap(const Item *done, int n, const Place *at, int64_t from)
     return best;
 }
 
-static void place_items(Plan *p, Item *item, int n, bool reuse)
+static void place_items(Plan *p, PlanArena arena, Item *item, int n, bool reuse)
 {
-    int64_t from = p->size[PLAN_SLAB], top = from;
+    int64_t from = p->size[arena], top = from;
     if (n) qsort(item, (size_t)n, sizeof *item, by_size);
     for (int i = 0; i < n; i++) {
         Place *at = item[i].at;
         at->offset = reuse ? best_gap(item, i, at, from) : top;
         if (at->offset + at->bytes > top) top = at->offset + at->bytes;
     }
-    p->size[PLAN_SLAB] = top;
+    p->size[arena] = top;
 }
 
 static void place_kept(Plan *p, const Group *g)
@@ -333,7 +359,7 @@ static void place_values(Orderer *o, bool reuse)
     Plan *p = o->p;
     const Graph *g = o->gs->graph;
     Slots slots = {0};
-    VEC(Item) items = {0};
+    VEC(Item) items = {0}, prepared = {0};
     for (int i = 0; i < g->node.n; i++) {
         const Node *n = g->node.v[i];
         Place *at = &p->value[i];
@@ -349,7 +375,9 @@ static void place_values(Orderer *o, bool reuse)
         at->bytes = value_bytes(p->schedule, n);
         at->arena = own && own->prep ? PLAN_PREP : PLAN_SLAB;
         if (op_is(n, "Pack")) at->pinned = true;
-        if (at->arena == PLAN_PREP) {
+        if (at->arena == PLAN_PREP && at->last < p->nprep && !at->pinned) { /* no run reads it */
+            vec_push(o->a, &prepared, ((Item){at, NULL, p->schedule->type[i]}));
+        } else if (at->arena == PLAN_PREP) {
             at->offset = p->size[PLAN_PREP];
             p->size[PLAN_PREP] += at->bytes;
         } else if (layout_has_halo(l))
@@ -366,6 +394,7 @@ static void place_values(Orderer *o, bool reuse)
         if (free_item && !op_is(g->node.v[i], "Pack") && !place_inside(o, g->node.v[i]))
             vec_push(o->a, &items, ((Item){at, NULL, p->schedule->type[i]}));
     }
+    place_items(p, PLAN_PREP, prepared.v, prepared.n, reuse);
     for (int pos = 0; pos < p->order.n; pos++) {
         const Group *gr = p->order.v[pos];
         Place *at = &p->workspace[gr->id];
@@ -378,7 +407,7 @@ static void place_values(Orderer *o, bool reuse)
         if (at->bytes) vec_push(o->a, &items, ((Item){at, NULL, LT_F32}));
         place_kept(p, gr);
     }
-    place_items(p, items.v, items.n, reuse);
+    place_items(p, PLAN_SLAB, items.v, items.n, reuse);
 }
 
 static void place_scalars(Arena *a, Plan *p, const Graph *g)
@@ -404,6 +433,7 @@ Plan *plan(Arena *a, const Schedule *s, bool reuse)
     p->value = NEWN(a, Place, g->node.n + 1);
     p->workspace = NEWN(a, Place, gs->group.n + 1);
     p->kept = NEWN(a, Place, gs->group.n + 1);
+    p->made = NEWN(a, int, gs->group.n + 1);
     p->state = NEWN(a, Place, g->state.n + 1);
     for (int i = 0; i < g->node.n; i++) p->value[i].first = p->value[i].last = -1;
 
@@ -420,6 +450,7 @@ Plan *plan(Arena *a, const Schedule *s, bool reuse)
     order_groups(&o);
     for (int i = 0; i < g->node.n; i++)
         if (o.copied[i]) vec_push(a, &p->copy, g->node.v[i]);
+    find_made(p, gs);
     find_lifetimes(p, gs);
     place_values(&o, reuse);
     place_scalars(a, p, g);
@@ -470,9 +501,9 @@ void plan_verify(const Plan *p)
         if (op_is(g->node.v[i], "Pack")) verify_pack(p, g->node.v[i]);
     for (int i = 0; i < g->node.n; i++) {
         const Place *a = &p->value[i];
-        if (!a->bytes || a->arena != PLAN_SLAB) continue;
-        bug_if(a->offset % ALIGN || a->offset + a->bytes > p->size[PLAN_SLAB],
-               "%%%d lies outside of the slab", i);
+        if (!a->bytes || (a->arena != PLAN_SLAB && a->arena != PLAN_PREP)) continue;
+        bug_if(a->offset % ALIGN || a->offset + a->bytes > p->size[a->arena],
+               "%%%d lies outside of its arena", i);
         for (int k = 0; k < i; k++)
             bug_if(p->value[k].bytes && overlap(a, &p->value[k]) &&
                        lifetimes_meet(a, &p->value[k]) && !may_share(g, i, k),

@@ -9,7 +9,7 @@ typedef struct Place { /* storage of one value */
     PlanArena arena;
     int64_t offset; /* bytes */
     int64_t bytes;
-    int first, last; /* run-order positions between which it is live; SLAB only */
+    int first, last; /* run-order positions between which it is live; not of STATE */
     bool pinned;     /* inputs, outputs: never shared */
 } Place;
 
@@ -22,6 +22,8 @@ typedef struct Plan {
     Place *value;             /* by node id; bytes == 0: not stored */
     Place *workspace;         /* by group id */
     Place *kept;              /* by group id: what it keeps between runs, made when the weights change; in PREP */
+    int *made;                /* by group id: behind which prepare group in `order` that is made from its weights; -1:
+                                 behind all of them */
     Place *state;             /* by state id */
     VEC(const char *) scalar; /* names; scalar i lies at 64*i */
     int64_t size[PLAN_NARENAS];

@@ -208,20 +208,110 @@ static void *values(const Load *l, const RtStTensor *x, const RtTensor *t, RtErr
     return out;
 }
 
+/* Rows [begin, end) of a tensor on their way, by whichever thread. */
+typedef struct Piece {
+    const RtView *view;
+    void *storage;
+    const char *plain; /* of row `begin` */
+    int64_t begin, end, row; /* row: elements of one */
+    int64_t bad, first;      /* values that are not finite, and the first of them, from `begin` on */
+    bool check;
+} Piece;
+
+typedef struct Tensor {
+    const RtStTensor *from; /* NULL: keeps its value */
+    const void *plain;
+    void *own; /* the plain values' memory, where they do not lie in the file's */
+    RtView view;
+    int piece, npieces;
+} Tensor;
+
+static void check_pieces(void *const *args, int64_t begin, int64_t end)
+{
+    Piece *p = args[0];
+    for (int64_t i = begin; i < end; i++)
+        if (p[i].check) p[i].bad = rt_st_nonfinite(p[i].plain, (p[i].end - p[i].begin) * p[i].row, &p[i].first);
+}
+
+static void pack_pieces(void *const *args, int64_t begin, int64_t end)
+{
+    const Piece *p = args[0];
+    for (int64_t i = begin; i < end; i++) rt_view_pack(p[i].view, p[i].storage, p[i].plain, p[i].begin, p[i].end);
+}
+
+static void host_tasks(RtDevice *d, RtKernel k, void *args, int64_t n)
+{
+    void *const list[] = {args};
+    if (d->tasks)
+        d->tasks(d, k, list, n);
+    else
+        k(list, 0, n);
+}
+
+/* Cuts a tensor into pieces of some 64 thousand elements and of whole blocks of rows; into NULL: only counts them. */
+static int cut(const Tensor *t, Piece *to)
+{
+    enum { PIECE = 1 << 16, ROWS = 16 };
+    int64_t rows = t->view.dim[0], row = rows ? t->from->count / rows : 0, step = row ? PIECE / row : rows;
+    int n = 0;
+    step = (step / ROWS + 1) * ROWS;
+    for (int64_t at = 0; at < rows; at += step, n++) {
+        if (!to) continue;
+        int64_t end = at + step < rows ? at + step : rows;
+        to[n] = (Piece){.view = &t->view, .plain = (const char *)t->plain + 4 * at * row, .begin = at, .end = end};
+        to[n].row = row;
+        to[n].check = !t->own;
+    }
+    return n;
+}
+
+/* The first tensor with values that are not finite ends the program. */
+static void refuse(const Tensor *t, const Piece *piece)
+{
+    int64_t bad = 0, first = 0;
+    RtError e;
+    for (int i = 0; i < t->npieces; i++) {
+        const Piece *p = &piece[t->piece + i];
+        if (p->bad && !bad) first = p->begin * p->row + p->first;
+        bad += p->bad;
+    }
+    if (!bad) return;
+    rt_st_refuse_nonfinite(t->from, bad, first, &e);
+    rt_fail(e.exit, e.id, "%s", e.text);
+}
+
 static void copy(const Load *l)
 {
-    const RtTensor *t = rt_model_states(l->m);
-    void **plain = rt_alloc(l->m->nstates, sizeof *plain, "weights");
-    for (uint32_t i = 0; i < l->m->nstates; i++) {
-        const RtStTensor *x = source(l, &t[i]);
+    const RtTensor *state = rt_model_states(l->m);
+    uint32_t n = l->m->nstates;
+    Tensor *t = rt_alloc(n, sizeof *t, "weights");
+    int pieces = 0;
+    for (uint32_t i = 0; i < n; i++) {
         RtError e;
-        if (x && !(plain[i] = values(l, x, &t[i], &e))) rt_fail(e.exit, e.id, "%s", e.text);
+        if (!(t[i].from = source(l, &state[i]))) continue;
+        t[i].plain = state[i].dtype == RT_F32 ? rt_st_f32(t[i].from) : NULL;
+        if (!t[i].plain && !(t[i].plain = t[i].own = values(l, t[i].from, &state[i], &e))) rt_fail(e.exit, e.id, "%s", e.text);
+        rt_view_init(&t[i].view, &state[i].layout);
+        t[i].piece = pieces;
+        pieces += t[i].npieces = cut(&t[i], NULL);
     }
-    for (uint32_t i = 0; i < l->m->nstates; i++) {
-        if (plain[i]) rt_pack(&t[i], rt_state_replace(l->s, &t[i]), plain[i]);
-        free(plain[i]);
+    Piece *piece = rt_alloc((size_t)pieces, sizeof *piece, "weights");
+    for (uint32_t i = 0; i < n; i++)
+        if (t[i].from) cut(&t[i], piece + t[i].piece);
+    host_tasks(l->s->device, check_pieces, piece, pieces);
+    for (uint32_t i = 0; i < n; i++) refuse(&t[i], piece);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!t[i].from) continue;
+        void *storage = rt_state_replace(l->s, &state[i]);
+        for (int k = 0; k < t[i].npieces; k++) piece[t[i].piece + k].storage = storage;
     }
-    free(plain);
+    host_tasks(l->s->device, pack_pieces, piece, pieces);
+    for (uint32_t i = 0; i < n; i++) {
+        free(t[i].own);
+        if (t[i].from) rt_view_free(&t[i].view);
+    }
+    free(piece);
+    free(t);
 }
 
 RtFitted rt_ckpt_load(RtState *s, unsigned roles, const RtSt *file, const RtFit *fit)

@@ -99,6 +99,14 @@ static double time_run(RtList *l)
     return rt_now() - begin;
 }
 
+static void tasks(RtDevice *d, RtKernel k, void *const *args, int64_t n)
+{
+    RtTaskStep step = {k, args, n, false};
+    RtWork *w = rt_work_new(((Cpu *)d)->pool, &step, 1);
+    rt_work_run(w, NULL);
+    rt_work_free(w);
+}
+
 static void close_cpu(RtDevice *d)
 {
     free(d);
@@ -123,6 +131,7 @@ RtDevice *rt_cpu_device(RtPool *pool, const RtKernel *kernels)
                            .run = run,
                            .profile = profile,
                            .time = time_run,
+                           .tasks = pool ? tasks : NULL,
                            .close = close_cpu};
     c->pool = pool;
     c->kernels = kernels;

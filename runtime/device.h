@@ -43,6 +43,9 @@ struct RtDevice {
     void (*profile)(RtList *l, double *ns); /* one launch after the other; adds the nanoseconds of each */
     double (*time)(RtList *l);              /* seconds of a run, by the device's own clock */
 
+    /* Tasks [0, n) of the host's, on all of its threads; returns when they are done. NULL: the caller is the only one. */
+    void (*tasks)(RtDevice *d, RtKernel k, void *const *args, int64_t n);
+
     void (*close)(RtDevice *d);
 };
 

@@ -51,6 +51,12 @@ unsigned rt_st_dtype_size(const char *dtype); /* 0: there is no such dtype */
  * after setting e: dtype that does not convert (W006), value out of int32 (W006), not finite
  * (W009). From malloc. */
 void *rt_st_values(const RtSt *s, const RtStTensor *t, bool real, RtError *e);
+/* The elements where they lie, as 4 bytes each of any alignment, if they are f32 there; else NULL. */
+const void *rt_st_f32(const RtStTensor *t);
+/* Of n such elements: how many are not finite; *first: the first of them. */
+int64_t rt_st_nonfinite(const void *f32, int64_t n, int64_t *first);
+/* e says that t has so many. */
+void rt_st_refuse_nonfinite(const RtStTensor *t, int64_t bad, int64_t first, RtError *e);
 /* Element i as a double; NaN for a dtype that is none of numbers (rt_st_is_number). */
 double rt_st_element(const RtStTensor *t, int64_t i);
 bool rt_st_is_number(const RtStTensor *t);

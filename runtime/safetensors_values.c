@@ -96,22 +96,50 @@ double rt_st_element(const RtStTensor *t, int64_t i)
     return r->get ? r->get((const char *)t->data + i * rt_st_dtype_size(t->dtype)) : NAN;
 }
 
+const void *rt_st_f32(const RtStTensor *t)
+{
+    return find(t->dtype)->get == get_f32 ? t->data : NULL;
+}
+
+int64_t rt_st_nonfinite(const void *f32, int64_t n, int64_t *first)
+{
+    enum { RUN = 4096 };
+    static const uint32_t exponent = 0x7f800000;
+    int64_t bad = 0;
+    for (int64_t at = 0; at < n; at += RUN) { /* almost always none: a loop without branches looks first */
+        const char *p = (const char *)f32 + 4 * at;
+        int64_t len = n - at < RUN ? n - at : RUN;
+        uint32_t any = len < RUN, bits;
+        for (int64_t i = 0; i < RUN && len == RUN; i++) {
+            memcpy(&bits, p + 4 * i, 4);
+            any |= (bits & exponent) == exponent;
+        }
+        for (int64_t i = 0; i < len && any; i++) {
+            memcpy(&bits, p + 4 * i, 4);
+            if ((bits & exponent) == exponent && !bad++) *first = at + i;
+        }
+    }
+    return bad;
+}
+
+void rt_st_refuse_nonfinite(const RtStTensor *t, int64_t bad, int64_t first, RtError *e)
+{
+    *e = (RtError){.exit = RT_EXIT_DATA, .id = "W009"};
+    snprintf(e->text, sizeof e->text, "'%s' has %lld values that are not finite (first at %lld)",
+             rt_esc(t->name), (long long)bad, (long long)first);
+}
+
 static bool to_f32(const RtStTensor *t, const Reader *r, float *out, RtError *e)
 {
     const char *p = t->data;
     unsigned size = rt_st_dtype_size(t->dtype);
-    int64_t bad = 0, first = -1;
+    int64_t first = -1;
     bool same = r->get == get_f32; /* no arithmetic: denormals stay what they are */
     if (same) memcpy(out, p, (size_t)t->count * size);
-    for (int64_t i = 0; i < t->count; i++) {
-        if (!same) out[i] = (float)r->get(p + i * size);
-        if (!isfinite(out[i]) && !bad++) first = i;
-    }
-    if (!bad) return true;
-    *e = (RtError){.exit = RT_EXIT_DATA, .id = "W009"};
-    snprintf(e->text, sizeof e->text, "'%s' has %lld values that are not finite (first at %lld)",
-             rt_esc(t->name), (long long)bad, (long long)first);
-    return false;
+    for (int64_t i = 0; i < t->count && !same; i++) out[i] = (float)r->get(p + i * size);
+    int64_t bad = rt_st_nonfinite(out, t->count, &first);
+    if (bad) rt_st_refuse_nonfinite(t, bad, first, e);
+    return !bad;
 }
 
 static bool to_i32(const RtStTensor *t, const Reader *r, int32_t *out, RtError *e)

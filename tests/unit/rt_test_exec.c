@@ -52,6 +52,31 @@ static void layouts(void **state)
     assert_memory_equal(plain + 10, back, 10 * sizeof(float));
 }
 
+/* Weights [37,21,3] in blocks of 16 by 16, as [3 blocks][2][3][16][16]: rows in lanes, and the rest of them. */
+static void blocked_weights(void **state)
+{
+    (void)state;
+    enum { O = 37, I = 21, K = 3, STORE = 3 * 2 * K * 256 };
+    RtLayout l = {.rank = 3, .block = {16, 16, 1}, .dim = {O, I, K}, .count = STORE,
+                  .outer = {2 * K * 256, K * 256, 256}, .inner = {1, 16, 0}};
+    static float plain[O * I * K], back[O * I * K], whole[STORE], parts[STORE];
+    RtView v;
+    rt_view_init(&v, &l);
+    for (int i = 0; i < O * I * K; i++) plain[i] = (float)i + 1;
+    rt_view_pack(&v, whole, plain, 0, O);
+    for (int o = 0; o < O; o++)
+        for (int i = 0; i < I; i++)
+            for (int k = 0; k < K; k++)
+                assert_true(whole[o / 16 * 2 * K * 256 + i / 16 * K * 256 + k * 256 + i % 16 * 16 + o % 16] ==
+                            plain[(o * I + i) * K + k]);
+    static const int64_t cut[] = {0, 3, 16, 33, O};
+    for (int p = 0; p < 4; p++) rt_view_pack(&v, parts, plain + cut[p] * I * K, cut[p], cut[p + 1]);
+    assert_memory_equal(whole, parts, sizeof whole);
+    rt_view_unpack(&v, whole, back, 0, O);
+    assert_memory_equal(plain, back, sizeof plain);
+    rt_view_free(&v);
+}
+
 static void first_values(void **state)
 {
     (void)state;
@@ -251,7 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(layouts),
+        cmocka_unit_test(layouts), cmocka_unit_test(blocked_weights),
         cmocka_unit_test(first_values), cmocka_unit_test(replaced_values),
         cmocka_unit_test(programs), cmocka_unit_test(without_loss),
         cmocka_unit_test(training),

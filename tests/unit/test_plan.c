@@ -65,6 +65,16 @@ static bool group_reads(const Check *c, const Group *g, const Node *n)
     return false;
 }
 
+/* Does a run of g read n, or only what is made of it when the weights change? */
+static bool run_reads(const Check *c, const Group *g, const Node *n)
+{
+    const Winograd *w = c->p->schedule->group[g->id].winograd;
+    bool weights = w && w->prepared && c->p->made[g->id] >= 0;
+    for (int i = 0; i < g->node.n; i++)
+        if (node_reads(c, g->node.v[i], n) && !(weights && g->node.v[i] == g->anchor && g->anchor->in[0] != n)) return true;
+    return false;
+}
+
 static const Node *pack_of(const Graph *g, const Node *n)
 {
     for (int i = 0; i < g->node.n; i++)
@@ -123,11 +133,15 @@ static void add_value(Check *c, const Node *n)
     for (int i = 0; i < end; i++) {
         if (!group_reads(c, c->p->order.v[i], n)) continue;
         if (own && i < t.first) fail_msg("%s: %s is read before it is made", c->name, t.name);
-        if (i < t.first) t.first = i;
-        if (i > t.last) t.last = i;
+        int at_run = i;
+        if (at->arena == PLAN_PREP && i >= c->p->nprep) /* runs follow each other */
+            at_run = run_reads(c, c->p->order.v[i], n) ? end : c->p->made[c->p->order.v[i]->id];
+        if (own && at_run < t.first) fail_msg("%s: %s is wanted before it is made", c->name, t.name);
+        if (at_run < t.first) t.first = at_run;
+        if (at_run > t.last) t.last = at_run;
     }
     if (always) t.first = -1;
-    if (always || wanted_at_the_end(c, n) || at->arena == PLAN_PREP) t.last = end;
+    if (always || wanted_at_the_end(c, n)) t.last = end;
     if (op_is(n, "Pack")) /* lives from its first part on */
         for (int k = 0; k < n->nin; k++)
             if (c->gs->of[n->in[k]->id] && c->at[c->gs->of[n->in[k]->id]->id] < t.first)
@@ -272,6 +286,31 @@ static void models_are_planned(void **state)
         check_all(a, model(a, path[i / 2], i % 2), path[i / 2]);
         arena_free(a);
     }
+}
+
+/* Weights that only transformed ones are made of share their place, one layer after the other. */
+static void folded_weights_are_let_go(void **state)
+{
+    (void)state;
+    enum { LAYERS = 4, C = 32, PLANE = 24 };
+    Arena *a = arena_new();
+    int64_t bytes[2] = {0};
+    for (int reuse = 0; reuse < 2; reuse++) {
+        Graph *g = graph_new(a);
+        Node *x = graph_input(g, "x", DT_F32, shape_make(4, (int64_t)1, C, PLANE, PLANE));
+        for (int i = 0; i < LAYERS; i++) {
+            AttrVal attr[MAX_ATTR] = {{.i = {C}}, {.i = {C}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
+            State *w = graph_state(g, arena_printf(a, "w%d", i), STATE_PARAM, shape_make(4, (int64_t)C, C, 3, 3), (Init){0});
+            x = g_op(g, "ReLU", 1, g_op_attr(g, "Conv2d", attr, 2, x, g_op(g, "Exp", 1, graph_read(g, w))));
+        }
+        graph_output(g, "y", x);
+        const Machine *m = machine_find(a, "x86-64-v3");
+        const Plan *p = plan(a, schedule(a, fuse(a, g, true, NULL, m), m), reuse);
+        check_plan(a, g, "folded", true, reuse);
+        bytes[reuse] = p->size[PLAN_PREP];
+    }
+    assert_int_equal(bytes[0] - bytes[1], (LAYERS - 1) * C * C * 9 * 4);
+    arena_free(a);
 }
 
 /* In a long chain only two values live at a time. */
@@ -436,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_are_planned),
         cmocka_unit_test(storage_is_shared),
+        cmocka_unit_test(folded_weights_are_let_go),
         cmocka_unit_test(random_lifetimes),
         cmocka_unit_test(states_are_read_first),
         cmocka_unit_test(cycles_are_copied),
