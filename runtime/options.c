@@ -52,6 +52,8 @@ static const Row table[] = {
      "first N items of each split; 0: all"},
     {"class-map", "data.class_map", STR, 0, 0, "MAP", NULL, NULL, T | E | P,
      "what a mask's numbers or colours mean: '7=road,#0000ff=sky'"},
+    {"split-file", "data.split.file", STR, 0, 0, "F", NULL, NULL, T | E | P,
+     "the split.csv of a run, or of `sinter data split`"},
     {"ignore-index", "data.ignore_index", INT, 0, 255, "N", NULL, "255", T | E | P,
      "a mask's number that is no class, as 255 is"},
     {"max-bad", "data.max_bad", INT, 0, 1e12, "N", NULL, "0", T | E,

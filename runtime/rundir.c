@@ -102,7 +102,7 @@ static void save_text(const RtRunDir *d, const char *name, const char *text, siz
     free(path);
 }
 
-void rt_rundir_describe(const RtRunDir *d, const RtSession *s)
+void rt_rundir_describe(const RtRunDir *d, const RtSession *s, const char *split_hash)
 {
     const RtModel *m = s->model;
     char *text = NULL;
@@ -121,6 +121,7 @@ void rt_rundir_describe(const RtRunDir *d, const RtSession *s)
     rt_json_begin(&j, true);
     rt_json_str(&j, "model", RT_STR(m, m->name));
     rt_json_str(&j, "spec_hash", RT_STR(m, m->spec_hash));
+    rt_json_str(&j, "split_sha256", split_hash);
     rt_machine_json(&j, m, s->device, rt_pool_threads(s->pool));
     rt_json_save(&j, path);
     free(path);

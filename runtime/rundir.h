@@ -14,6 +14,6 @@ typedef struct RtRunDir {
 void rt_rundir_open(RtRunDir *d, const RtSession *s, bool resume);
 void rt_rundir_close(RtRunDir *d);
 char *rt_rundir_file(const RtRunDir *d, const char *name); /* caller frees */
-/* args.yaml and env.json */
-void rt_rundir_describe(const RtRunDir *d, const RtSession *s);
+/* args.yaml and env.json; split_hash: of split.csv */
+void rt_rundir_describe(const RtRunDir *d, const RtSession *s, const char *split_hash);
 #endif

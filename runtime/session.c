@@ -178,6 +178,7 @@ void rt_session_data_config(RtSession *s, RtDataConfig *c)
     c->width = (int)in->dim[3];
     c->format = rt_option_str(o, "data.format", NULL);
     c->root = rt_option_str(o, "data.root", NULL);
+    c->split_file = rt_option_str(o, "data.split.file", NULL);
     c->train = rt_option_num(o, "data.split.train", 0);
     c->val = rt_option_num(o, "data.split.val", 0);
     c->test = rt_option_num(o, "data.split.test", 0);

@@ -159,11 +159,11 @@ static void open_run(RtTrain *t, RtSession *s)
     }
     rt_rundir_open(&t->dir, s, resume != NULL);
     if (!resume || !rt_train_resume(t, resume)) rt_session_begin_weights(s);
-    rt_rundir_describe(&t->dir, s);
-    char *split = rt_rundir_file(&t->dir, "split.csv");
+    char *split = rt_rundir_file(&t->dir, "split.csv"), hash[65];
     RtError e;
-    if (!rt_data_save_split(t->data, split, &e)) rt_fail(e.exit, e.id, "%s", e.text);
+    if (!rt_data_save_split(t->data, split, hash, &e)) rt_fail(e.exit, e.id, "%s", e.text);
     free(split);
+    rt_rundir_describe(&t->dir, s, hash);
     t->events = rt_events_open(t->dir.path, t->step == 0, t->epoch + 1);
 }
 

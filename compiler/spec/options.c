@@ -63,9 +63,14 @@ static void read_split(Spec *s, const Yaml *data)
         return;
     }
     double sum = 0;
+    const Yaml *file = yaml_get(split, "file");
     for (int i = 0; i < 3; i++) {
         const char *v = options_get(s, parts[i]);
         if (v) sum += strtod(v, NULL);
+        if (!v || !file) continue;
+        diag_error(file->loc, "S014", "'split' has shares and a file; the file says who trains");
+        diag_note(yaml_get(split, strrchr(parts[i], '.') + 1)->loc, "a share");
+        return;
     }
     if (sum > 1 + 1e-9)
         diag_error(split->loc, "S016", "the shares of 'split' add up to %s, which is more than 1",

@@ -70,6 +70,7 @@ const KeyDef schema_keys[] = {
     {"data.split", "train", KEY_FLOAT, 0, 1, NULL, NULL, "share"},
     {"data.split", "val", KEY_FLOAT, 0, 1, NULL, NULL, "share"},
     {"data.split", "test", KEY_FLOAT, 0, 1, NULL, NULL, "share"},
+    {"data.split", "file", KEY_TEXT, 0, 0, NULL, NULL, "a split.csv, instead of shares"},
     {"data.split", "stratify", KEY_BOOL, 0, 1, NULL, NULL, "equal shares of each class"},
     {"data.split", "seed", KEY_INT, 0, BIG, NULL, NULL, "which random split"},
     {"data.transforms", "train", KEY_OWN, 0, 0, NULL, NULL, "list of transforms"},

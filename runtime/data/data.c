@@ -191,7 +191,9 @@ RtData *rt_data_open(const RtDataConfig *c, RtError *e)
     memset(e, 0, sizeof *e);
     RtData *d = rt_data_alloc(1, sizeof *d, "the data set", e);
     if (!d) return NULL;
-    bool ok = set_up(d, c, e) && open_format(d, c, e) && check_classes(d, c, e);
+    bool ok = set_up(d, c, e) && open_format(d, c, e) && check_classes(d, c, e) &&
+              (!c->split_file || rt_split_read(d, c->split_file, e));
+    if (ok && d->find_leaks) d->find_leaks(d);
     if (ok && d->split[RT_SPLIT_TRAIN].n == 0 && d->split[RT_SPLIT_TEST].n == 0)
         ok = rt_data_fail(e, RT_EXIT_DATA, "D001", "no images for training in '%s'",
                           rt_esc(c->root));

@@ -21,6 +21,7 @@ typedef struct RtDataConfig {
     const char *format;      /* of formats.def */
     const char *root;        /* directory */
     double train, val, test; /* fractions; all three 0: 0.9/0.1 for idx, 0.8/0.1/0.1 for folders */
+    const char *split_file;  /* of rt_data_save_split, instead of fractions; NULL: none */
     bool stratify;           /* the same fractions within each class */
     uint64_t seed;           /* of the split */
     int64_t limit;           /* first N of each split, after the split; 0: all */
@@ -70,8 +71,8 @@ bool rt_data_batch(RtData *d, enum RtSplit s, const int64_t *index, int n, bool 
                    uint64_t seed, uint64_t epoch, float *out, int32_t *labels, RtError *e);
 
 /* split,item,label,class: one line an item, in split order. Written to a temporary name, then
- * renamed. */
-bool rt_data_save_split(const RtData *d, const char *path, RtError *e);
+ * renamed. hash (may be NULL) has room for 65 bytes: SHA-256 of the file, in hexadecimal. */
+bool rt_data_save_split(const RtData *d, const char *path, char *hash, RtError *e);
 
 /* One image file for predict: eval transforms, then a resize to [H,W] if they leave another size,
  * then mean and std. chw is [channels,height,width]. Alpha is laid over white. */

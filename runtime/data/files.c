@@ -39,6 +39,57 @@ bool rt_files_read(const RtFolder *src, const char *name, uint8_t **bytes, size_
     return ok;
 }
 
+/* ---- the same file twice ---- */
+
+typedef struct Print {
+    uint64_t hash, size;
+    int split;
+} Print;
+
+static int by_print(const void *a, const void *b)
+{
+    const Print *x = a, *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    if (x->size != y->size) return x->size < y->size ? -1 : 1;
+    return x->split - y->split;
+}
+
+static void count_shared(const Print *p, int64_t n, int64_t shared[RT_NSPLITS])
+{
+    for (int64_t i = 0; i < n;) {
+        bool in[RT_NSPLITS] = {false};
+        int64_t j = i;
+        for (; j < n && p[j].hash == p[i].hash && p[j].size == p[i].size; j++)
+            in[p[j].split] = true;
+        shared[RT_SPLIT_VAL] += in[RT_SPLIT_TRAIN] && in[RT_SPLIT_VAL];
+        shared[RT_SPLIT_TEST] += in[RT_SPLIT_TRAIN] && in[RT_SPLIT_TEST];
+        i = j;
+    }
+}
+
+static void note_duplicates(RtData *d)
+{
+    RtError e;
+    const RtFolder *src = d->source;
+    int64_t n = 0, shared[RT_NSPLITS] = {0};
+    Print *p = rt_data_alloc((uint64_t)d->nitems, sizeof *p, "a comparison", &e);
+    if (!p) return; /* a warning is not worth failing for */
+    for (int s = 0; s < RT_NSPLITS; s++)
+        for (int64_t i = 0; i < d->split[s].n; i++) {
+            const RtFile *f = &src->file[d->split[s].item[i]];
+            p[n++] = (Print){f->hash, f->size, s};
+        }
+    qsort(p, (size_t)n, sizeof *p, by_print);
+    count_shared(p, n, shared);
+    free(p);
+    if (shared[RT_SPLIT_VAL])
+        rt_data_note(d, "warning[D027]: %" PRId64 " images are in both train and val",
+                     shared[RT_SPLIT_VAL]);
+    if (shared[RT_SPLIT_TEST])
+        rt_data_note(d, "warning[D027]: %" PRId64 " images are in both train and test",
+                     shared[RT_SPLIT_TEST]);
+}
+
 /* ---- the list ---- */
 
 static void free_file(RtFile *f)
@@ -72,6 +123,7 @@ bool rt_files_open(RtData *d, const RtDataConfig *c, RtError *e)
     d->close = close_source;
     d->fetch = rt_files_fetch;
     d->item_name = item_name;
+    d->find_leaks = note_duplicates;
     d->prefix = rt_pipe_shared(&d->train, &d->eval);
     src->root = strdup(c->root);
     return src->root || rt_data_no_memory(e, "a file name", strlen(c->root));
@@ -205,57 +257,6 @@ bool rt_files_check(RtData *d, const RtDataConfig *c, RtError *e)
     return ok;
 }
 
-/* ---- the same file twice ---- */
-
-typedef struct Print {
-    uint64_t hash, size;
-    int split;
-} Print;
-
-static int by_print(const void *a, const void *b)
-{
-    const Print *x = a, *y = b;
-    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-    if (x->size != y->size) return x->size < y->size ? -1 : 1;
-    return x->split - y->split;
-}
-
-static void count_shared(const Print *p, int64_t n, int64_t shared[RT_NSPLITS])
-{
-    for (int64_t i = 0; i < n;) {
-        bool in[RT_NSPLITS] = {false};
-        int64_t j = i;
-        for (; j < n && p[j].hash == p[i].hash && p[j].size == p[i].size; j++)
-            in[p[j].split] = true;
-        shared[RT_SPLIT_VAL] += in[RT_SPLIT_TRAIN] && in[RT_SPLIT_VAL];
-        shared[RT_SPLIT_TEST] += in[RT_SPLIT_TRAIN] && in[RT_SPLIT_TEST];
-        i = j;
-    }
-}
-
-static void note_duplicates(RtData *d)
-{
-    RtError e;
-    const RtFolder *src = d->source;
-    int64_t n = 0, shared[RT_NSPLITS] = {0};
-    Print *p = rt_data_alloc((uint64_t)d->nitems, sizeof *p, "a comparison", &e);
-    if (!p) return; /* a warning is not worth failing for */
-    for (int s = 0; s < RT_NSPLITS; s++)
-        for (int64_t i = 0; i < d->split[s].n; i++) {
-            const RtFile *f = &src->file[d->split[s].item[i]];
-            p[n++] = (Print){f->hash, f->size, s};
-        }
-    qsort(p, (size_t)n, sizeof *p, by_print);
-    count_shared(p, n, shared);
-    free(p);
-    if (shared[RT_SPLIT_VAL])
-        rt_data_note(d, "warning[D027]: %" PRId64 " images are in both train and val",
-                     shared[RT_SPLIT_VAL]);
-    if (shared[RT_SPLIT_TEST])
-        rt_data_note(d, "warning[D027]: %" PRId64 " images are in both train and test",
-                     shared[RT_SPLIT_TEST]);
-}
-
 /* ---- splits ---- */
 
 static bool deal_out(RtData *d, const RtDataConfig *c, int from, RtFractions f, int64_t *pool, RtError *e)
@@ -289,7 +290,6 @@ bool rt_files_split(RtData *d, const RtDataConfig *c, RtError *e)
          deal_out(d, c, RT_SPLIT_VAL, whole[RT_SPLIT_VAL], pool, e) &&
          deal_out(d, c, RT_SPLIT_TEST, whole[RT_SPLIT_TEST], pool, e);
     free(pool);
-    if (ok) note_duplicates(d);
     return ok;
 }
 

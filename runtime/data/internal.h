@@ -87,6 +87,7 @@ struct RtData {
     bool (*fetch)(struct RtData *d, int64_t item, RtFetched *out, RtError *e);
     const char *(*item_name)(const struct RtData *d, int64_t item, char *buf, size_t n);
     void (*close)(void *source);
+    void (*find_leaks)(struct RtData *d); /* may be NULL: notes D027, once the splits are known */
 };
 
 bool rt_data_fail(RtError *e, int exit_code, const char *id, const char *fmt, ...)
@@ -115,6 +116,8 @@ typedef struct RtFractions {
 /* Deals items pool[0..n) out to the splits (appending), in ascending order within each. */
 bool rt_split_items(RtData *d, const RtDataConfig *c, RtFractions f, const int64_t *pool, int64_t n,
                     RtError *e);
+/* split_csv.c: d's splits as the file has them. */
+bool rt_split_read(RtData *d, const char *path, RtError *e);
 bool rt_split_limit(RtData *d, const RtDataConfig *c, RtError *e);
 /* Checks c's fractions; all 0: the given defaults. */
 bool rt_split_fractions(const RtDataConfig *c, RtFractions defaults, RtFractions *f, RtError *e);

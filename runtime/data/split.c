@@ -1,4 +1,4 @@
-/* Who trains, who validates, who tests: fractions -> lists of items; limit; split.csv.
+/* Who trains, who validates, who tests: fractions -> lists of items; limit.
  *
  * rule: a group (the whole pool, or each class when stratified) is shuffled by rt_shuffle(seed,
  * group); its first round(n*val) items validate, the next round(n*test) test, the rest trains.
@@ -6,13 +6,10 @@
  */
 #include "internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SPLIT_EPOCH ((uint64_t)0x73706c69 << 32) /* away from the epochs of training */
 
@@ -122,65 +119,4 @@ bool rt_split_limit(RtData *d, const RtDataConfig *c, RtError *e)
         list->n = c->limit;
     }
     return true;
-}
-
-/* ---- split.csv ---- */
-
-static void csv_field(FILE *f, const char *s)
-{
-    if (!strpbrk(s, ",\"\r\n")) {
-        fputs(s, f);
-        return;
-    }
-    fputc('"', f);
-    for (; *s; s++) {
-        if (*s == '"') fputc('"', f);
-        fputc(*s, f);
-    }
-    fputc('"', f);
-}
-
-static void write_csv(const RtData *d, FILE *f)
-{
-    static const char *const name[RT_NSPLITS] = {"train", "val", "test"};
-    fputs("split,item,label,class\n", f);
-    for (int s = 0; s < RT_NSPLITS; s++)
-        for (int64_t i = 0; i < d->split[s].n; i++) {
-            int32_t label = rt_data_label(d, (enum RtSplit)s, i);
-            fprintf(f, "%s,", name[s]);
-            csv_field(f, rt_data_item_name(d, (enum RtSplit)s, i));
-            if (label >= 0) fprintf(f, ",%d,", (int)label);
-            if (label >= 0)
-                csv_field(f, rt_data_class_name(d, label));
-            else
-                fputs(",,", f); /* a mask */
-            fputc('\n', f);
-        }
-}
-
-bool rt_data_save_split(const RtData *d, const char *path, RtError *e)
-{
-    size_t len = strlen(path) + 5;
-    char *temp = rt_data_alloc(len, 1, "a file name", e);
-    if (!temp) return false;
-    snprintf(temp, len, "%s.tmp", path);
-    FILE *f = fopen(temp, "we");
-    if (!f) {
-        rt_data_fail(e, RT_EXIT_WRITE, "C005", "cannot create '%s': %s", rt_esc(path),
-                     strerror(errno));
-        free(temp);
-        return false;
-    }
-    write_csv(d, f);
-    bool ok = fflush(f) == 0 && !ferror(f);
-    int error = errno;
-    if (fclose(f) != 0 && ok) ok = false, error = errno;
-    if (ok && rename(temp, path) != 0) ok = false, error = errno;
-    if (!ok) {
-        unlink(temp);
-        rt_data_fail(e, RT_EXIT_WRITE, error == ENOSPC ? "E001" : "E002", "cannot write '%s': %s",
-                     rt_esc(path), strerror(error));
-    }
-    free(temp);
-    return ok;
 }

@@ -517,14 +517,14 @@ static void saves_the_split(void **state)
     RtDataConfig c = config("image_folder");
     c.train = 1;
     RtData *d = opens(&c);
-    assert_true(rt_data_save_split(d, at("split.csv"), &e));
+    assert_true(rt_data_save_split(d, at("split.csv"), NULL, &e));
     get("split.csv", text, sizeof text - 1);
     assert_string_equal((char *)text, "split,item,label,class\n"
                                       "train,\"a\"\"b,c/0.png\",0,\"a\"\"b,c\"\n"
                                       "train,\"a\"\"b,c/1.png\",0,\"a\"\"b,c\"\n"
                                       "train,\"a\"\"b,c/2.png\",0,\"a\"\"b,c\"\n"
                                       "train,z/0.png,1,z\ntrain,z/1.png,1,z\ntrain,z/2.png,1,z\n");
-    assert_false(rt_data_save_split(d, at("no/split.csv"), &e));
+    assert_false(rt_data_save_split(d, at("no/split.csv"), NULL, &e));
     assert_int_equal(e.exit, 7);
     assert_string_equal(e.id, "C005");
     rt_data_close(d);

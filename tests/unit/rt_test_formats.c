@@ -333,6 +333,71 @@ static void lists(void **state)
     fails(&c, 4, "D002", "labels.csv': No such file");
 }
 
+/* A split is written, and the same comes back, whatever the fractions say. */
+static void split_files(void **state)
+{
+    (void)state;
+    RtError e;
+    char name[64], hash[2][65], path[512];
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof name, "%s/%d, \"x\".png", i % 3 ? "cat" : "dog", i);
+        put_image(name, 10 * i);
+    }
+    RtDataConfig c = config("image_folder", 1, 4);
+    c.train = 0.5, c.val = c.test = 0.25, c.seed = 3;
+    RtData *d = opens(&c);
+    snprintf(path, sizeof path, "%s", tmp_at("a.csv"));
+    assert_true(rt_data_save_split(d, path, hash[0], &e));
+    assert_int_equal(strlen(hash[0]), 64);
+    RtData *saved = d;
+    RtDataConfig back = config("image_folder", 1, 4);
+    back.split_file = path;
+    d = opens(&back);
+    assert_string_equal(rt_data_notes(d), "");
+    for (int s = 0; s < RT_NSPLITS; s++) {
+        assert_int_equal(rt_data_count(d, s), rt_data_count(saved, s));
+        for (int64_t i = 0; i < rt_data_count(d, s); i++) {
+            snprintf(name, sizeof name, "%s", rt_data_item_name(d, s, i));
+            assert_string_equal(name, rt_data_item_name(saved, s, i));
+        }
+    }
+    assert_true(rt_data_save_split(d, tmp_at("b.csv"), hash[1], &e));
+    assert_string_equal(hash[0], hash[1]);
+    rt_data_close(saved);
+    rt_data_close(d);
+    c.seed = 4; /* another split, another hash */
+    d = opens(&c);
+    assert_true(rt_data_save_split(d, tmp_at("b.csv"), hash[1], &e));
+    assert_string_not_equal(hash[0], hash[1]);
+    rt_data_close(d);
+
+    tmp_text("a.csv", "split,item\nval,\"cat/1, \"\"x\"\".png\"\ntrain,\"dog/0, \"\"x\"\".png\"\n");
+    put_image("dog/copy.png", 10); /* the bytes of cat/1: they meet only in this split */
+    d = opens(&back);
+    assert_int_equal(rt_data_count(d, RT_SPLIT_TRAIN), 1);
+    assert_int_equal(rt_data_count(d, RT_SPLIT_TEST), 0);
+    assert_string_equal(rt_data_notes(d), "note: 11 items that the split file does not name are left out\n");
+    rt_data_close(d);
+    tmp_text("a.csv", "split,item\nval,\"cat/1, \"\"x\"\".png\"\ntrain,dog/copy.png\n");
+    d = opens(&back);
+    assert_non_null(strstr(rt_data_notes(d), "warning[D027]: 1 images are in both train and val\n"));
+    rt_data_close(d);
+    static const char *const bad[][2] = {
+        {"item\n", "a.csv:1: the header must name the columns 'split' and 'item'"},
+        {"split,item\nval,cat/77.png\n", "a.csv:2: the data have no item 'cat/77.png'"},
+        {"split,item\nval,dog/copy.png\nval,dog/copy.png\n", "a.csv:3: item 'dog/copy.png' is there twice"},
+        {"split,item\nvalid,dog/copy.png\n", "a.csv:2: split 'valid' is none of train, val, test"},
+        {"split,item,label,class\nval,dog/copy.png,0,cat\n", "a.csv:2: item 'dog/copy.png' is of class 'dog', here it is 'cat'"},
+        {"split,item\nval\n", "a.csv:2: 1 fields, the header has 2"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        tmp_text("a.csv", bad[i][0]);
+        fails(&back, 4, "D021", bad[i][1]);
+    }
+    unlink(path);
+    fails(&back, 4, "D002", "a.csv': No such file");
+}
+
 /* ---- masks as data sets lay them out ---- */
 
 static void voc_colour(int i, uint8_t *rgb)
@@ -452,6 +517,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(svhn, tmp_make, tmp_remove),
         cmocka_unit_test_setup_teardown(nist36, tmp_make, tmp_remove),
         cmocka_unit_test_setup_teardown(lists, tmp_make, tmp_remove),
+        cmocka_unit_test_setup_teardown(split_files, tmp_make, tmp_remove),
         cmocka_unit_test_setup_teardown(voc, tmp_make, tmp_remove),
         cmocka_unit_test_setup_teardown(streets, tmp_make, tmp_remove),
     };

@@ -104,7 +104,7 @@ static void folder_of_masks(void **state)
     assert_int_equal(n, 2);
     assert_memory_equal(labels, label + AREA, AREA * sizeof *label); /* item 1 */
     rt_loader_stop(l);
-    assert_true(rt_data_save_split(d, tmp_at("split.csv"), &e));
+    assert_true(rt_data_save_split(d, tmp_at("split.csv"), NULL, &e));
     rt_data_close(d);
 
     /* A selection: the others are no class. */
