@@ -138,6 +138,7 @@ static void print_help(void)
         "                             and gradients with finite differences (--batch, default 2)\n"
         "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, "
         "conversion\n"
+        "  sinter data ls|split|check DIR|SPEC   what a data set holds, a split file, what is wrong\n"
         "  sinter data make KIND DIR  draws a data set: glyphs36, shapes, scenes; or a page of text\n"
         "  sinter report RUN...       report.html and plots from what training left in the folder; --png\n"
         "  sinter compare RUN... -o F runs laid over each other, one page\n"

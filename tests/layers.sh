@@ -63,6 +63,10 @@ compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* c
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>
 compiler/gpu/*          | compiler/gpu/*
 compiler/report/*       | compiler/report/*.h runtime/report/*.h runtime/err.h <cairo/*>
+compiler/data/set*      | compiler/data/set.h compiler/stages.h compiler/support/* runtime/data/* runtime/err.h
+compiler/data/check.c   | compiler/data/*.h compiler/support/* runtime/data/* runtime/image.h runtime/json.h runtime/err.h
+compiler/data/ls.c      | compiler/data/*.h compiler/support/* runtime/data/* runtime/json.h runtime/err.h
+compiler/data/split.c   | compiler/data/*.h compiler/support/* runtime/data/* runtime/json.h runtime/err.h
 compiler/data/*         | compiler/data/*.h compiler/support/* runtime/image_write.h runtime/rng.h runtime/file.h runtime/err.h <cairo/*> <fontconfig/*>
 compiler/nvrtc/*        | compiler/nvrtc/* compiler/loop/* compiler/backend.h compiler/support/*
 '

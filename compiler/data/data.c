@@ -11,6 +11,10 @@ typedef struct Verb {
 } Verb;
 
 static const Verb verbs[] = {
+    {"ls", "DIR|SPEC", "format, splits, items of each class, sizes", data_ls},
+    {"split", "DIR|SPEC", "deals items out to train, val and test; writes split.csv", data_split},
+    {"check", "DIR|SPEC", "damaged files, leaks between splits, empty classes; exit code 1 if there are any",
+     data_check},
     {"make", "KIND DIR", "glyphs36, shapes, scenes or a page of text, drawn here", data_make},
 };
 enum { NVERBS = sizeof verbs / sizeof *verbs };

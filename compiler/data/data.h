@@ -7,4 +7,7 @@ int data_main(int argc, char **argv);
 
 /* The verbs, a file each; argv begins behind the verb. */
 int data_make(int argc, char **argv);
+int data_ls(int argc, char **argv);
+int data_split(int argc, char **argv);
+int data_check(int argc, char **argv);
 #endif

@@ -104,6 +104,7 @@ static bool set_up(RtData *d, const RtDataConfig *c, RtError *e)
                             c->channels, c->height, c->width, RT_DATA_MAX_CHANNELS,
                             RT_IMAGE_MAX_SIDE);
     d->label_size = 1;
+    d->look = c->look;
     d->c = c->channels;
     d->h = c->height;
     d->w = c->width;
@@ -164,7 +165,7 @@ static bool open_format(RtData *d, const RtDataConfig *c, RtError *e)
 /* Every class must be there to be learnt. */
 static bool check_classes(RtData *d, const RtDataConfig *c, RtError *e)
 {
-    if (c->num_classes <= 0) return true;
+    if (c->num_classes <= 0 || c->look) return true;
     if (d->nclasses == 1)
         return rt_data_fail(e, RT_EXIT_DATA, "D020", "'%s': one class only ('%s')", rt_esc(c->root),
                             rt_esc(d->class_name[0]));
@@ -194,7 +195,7 @@ RtData *rt_data_open(const RtDataConfig *c, RtError *e)
     bool ok = set_up(d, c, e) && open_format(d, c, e) && check_classes(d, c, e) &&
               (!c->split_file || rt_split_read(d, c->split_file, e));
     if (ok && d->find_leaks) d->find_leaks(d);
-    if (ok && d->split[RT_SPLIT_TRAIN].n == 0 && d->split[RT_SPLIT_TEST].n == 0)
+    if (ok && !c->look && d->split[RT_SPLIT_TRAIN].n == 0 && d->split[RT_SPLIT_TEST].n == 0)
         ok = rt_data_fail(e, RT_EXIT_DATA, "D001", "no images for training in '%s'",
                           rt_esc(c->root));
     ok = ok && rt_split_limit(d, c, e);
@@ -253,8 +254,8 @@ static bool pipe_fits(const RtData *d, const RtPipe *p, const char *which, int h
 
 bool rt_data_fits(const RtData *d, int h, int w, const char *name, RtError *e)
 {
-    return pipe_fits(d, &d->train, "train", h, w, name, e) &&
-           pipe_fits(d, &d->eval, "eval", h, w, name, e);
+    return d->look || (pipe_fits(d, &d->train, "train", h, w, name, e) &&
+                       pipe_fits(d, &d->eval, "eval", h, w, name, e));
 }
 
 /* ---- reading ---- */

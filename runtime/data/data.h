@@ -39,6 +39,11 @@ typedef struct RtDataConfig {
     int64_t max_bad;             /* bad images that are skipped before it is an error */
     const char *bad_list;        /* file that the bad images are listed in; NULL: none */
     bool convert_channels;       /* --channels=convert: alpha is laid over white */
+    /* For who only looks (sinter data): sizes, channels and empty classes are no errors; each bad
+     * image is told. on_bad may be NULL. */
+    bool look;
+    void (*on_bad)(void *to, const RtError *e);
+    void *on_bad_to;
 } RtDataConfig;
 
 typedef struct RtData RtData;

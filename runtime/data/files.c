@@ -124,6 +124,7 @@ bool rt_files_open(RtData *d, const RtDataConfig *c, RtError *e)
     d->fetch = rt_files_fetch;
     d->item_name = item_name;
     d->find_leaks = note_duplicates;
+    d->files = true;
     d->prefix = rt_pipe_shared(&d->train, &d->eval);
     src->root = strdup(c->root);
     return src->root || rt_data_no_memory(e, "a file name", strlen(c->root));
@@ -175,7 +176,7 @@ static bool check_one(RtData *d, const RtDataConfig *c, RtFile *f, Tally *t, RtE
     const RtFolder *src = d->source;
     if (!rt_files_read(src, f->path, &bytes, &n, &f->hash, e)) return false;
     bool ok = rt_image_check(bytes, n, f->path, &info, e) &&
-              rt_image_channels(info.c, d->c, c->convert_channels, f->path, e) &&
+              (c->look || rt_image_channels(info.c, d->c, c->convert_channels, f->path, e)) &&
               rt_data_fits(d, info.h, info.w, f->path, e) &&
               (!f->mask || src->check_mask(d, f->mask, info.h, info.w, e));
     if (ok) {
@@ -183,6 +184,7 @@ static bool check_one(RtData *d, const RtDataConfig *c, RtFile *f, Tally *t, RtE
         RtPipe shared = d->train;
         shared.n = d->prefix;
         f->size = n;
+        f->channels = (uint8_t)info.c;
         f->h = info.h;
         f->w = info.w;
         rt_pipe_size(&shared, 0, &f->h, &f->w, &bad);
@@ -195,6 +197,7 @@ static bool check_one(RtData *d, const RtDataConfig *c, RtFile *f, Tally *t, RtE
 
 static bool note_bad(RtData *d, const RtDataConfig *c, Tally *t, const RtError *bad, RtError *e)
 {
+    if (c->on_bad) c->on_bad(c->on_bad_to, bad);
     if (d->nbad++ == 0) {
         t->first = *bad;
         if (c->bad_list && !(t->list = fopen(c->bad_list, "we")))
@@ -246,11 +249,11 @@ bool rt_files_check(RtData *d, const RtDataConfig *c, RtError *e)
     if (t.list && fclose(t.list) != 0 && ok)
         ok = rt_data_fail(e, RT_EXIT_WRITE, "E002", "cannot write '%s': %s", rt_esc(c->bad_list),
                           strerror(errno));
-    if (ok && d->nbad)
+    if (ok && d->nbad && !c->look)
         rt_data_note(
             d, "warning[D018]: %" PRId64 " bad images skipped (limit %" PRId64 "), the first: %.*s",
             d->nbad, c->max_bad, (int)strcspn(t.first.text, "\n"), t.first.text);
-    if (ok && t.converted)
+    if (ok && t.converted && !c->look)
         rt_data_note(d, "note: %" PRId64 " images converted to the model's %d channel%s%s",
                      t.converted, d->c, d->c == 1 ? "" : "s",
                      t.alpha ? ", alpha laid over white" : "");

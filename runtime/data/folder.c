@@ -227,7 +227,7 @@ static bool open_folder(RtData *d, const RtDataConfig *c, RtError *e)
     if (!find_files(d, c, dirs, has_val, has_test, e)) return false;
     if (src->n == 0)
         return rt_data_fail(e, RT_EXIT_DATA, "D001", "no images found under '%s'", rt_esc(c->root));
-    return rt_files_check(d, c, e) && check_filled(d, src, e) && rt_files_split(d, c, e);
+    return rt_files_check(d, c, e) && (c->look || check_filled(d, src, e)) && rt_files_split(d, c, e);
 }
 
 const RtFormat rt_format_image_folder = {open_folder};

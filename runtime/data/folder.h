@@ -15,6 +15,7 @@ typedef struct RtFile {
     char *path;       /* below the root */
     RtMaskFile *mask; /* NULL: the label is a class */
     int32_t label;
+    uint8_t channels;         /* of the file */
     uint8_t split;            /* directory it was found in; RT_NSPLITS: to be dealt out */
     int h, w;                 /* of the pixels in the cache, after the shared operators */
     uint64_t size, hash;      /* of the file, at the start */

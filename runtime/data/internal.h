@@ -70,7 +70,7 @@ struct RtData {
     RtPipe train, eval;
     float *lut; /* [c][256]: pixel -> normalised value */
     int64_t nitems;
-    bool masks;
+    bool masks, look, files; /* files: source is an RtFolder */
     int64_t label_size; /* 1; h*w: masks */
     int32_t *label; /* [nitems]; -1: of a class that is not selected; of masks: the stratum */
     RtItems split[RT_NSPLITS];

@@ -149,8 +149,9 @@ static bool convert(RtData *d, RtError *e)
 bool rt_memory_open(RtData *d, const RtDataConfig *c, const RtNames *names, const char *file, RtError *e)
 {
     const RtMemory *m = d->source;
-    if (!rt_image_channels(m->c, d->c, false, file, e) || !rt_data_fits(d, m->h, m->w, file, e)) return false;
+    if (!d->look && !rt_image_channels(m->c, d->c, false, file, e)) return false;
+    if (!rt_data_fits(d, m->h, m->w, file, e)) return false;
     for (int s = 0; s < RT_NSPLITS; s++) d->nitems += m->n[s];
     d->label = rt_data_alloc((uint64_t)d->nitems, sizeof *d->label, "the labels", e);
-    return d->label && convert(d, e) && set_labels(d, c, names, e) && make_splits(d, c, e);
+    return d->label && (d->look || convert(d, e)) && set_labels(d, c, names, e) && make_splits(d, c, e);
 }

@@ -1,116 +1,159 @@
 #!/usr/bin/env bash
-# Bad data and bad weights: the right message, the right exit code, nothing half-written.
+# `sinter data ls|split|check`, and programs that read what they wrote: formats are guessed, a split file comes back with
+# its hash, damage, leaks and empty classes are named. The sets are written here.
 . "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
 
-must "builds" "$sinter" build tests/e2e/mnist.yaml -o "$work/mnist"
-be32() { printf "%b" "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 >> 24 & 255)) $(($1 >> 16 & 255)) $(($1 >> 8 & 255)) $(($1 & 255)))"; }
-images() { # COUNT [DECLARED]: an IDX file of the first test images
-    printf '\0\0\x08\x03' && be32 "${2:-$1}" && be32 28 && be32 28 &&
-        zcat "$fashion/t10k-images-idx3-ubyte.gz" | tail -c +17 | head -c $((784 * $1))
+# set.py FOLDER N: wild/{cat,dog,emu}/I.png, 8x8 grey, all different; value FILE KEY...: a value of a JSON file.
+cat >tool.py <<'E2'
+import json, os, struct, sys, zlib
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def png(path, value, w=8, h=8):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    rows = b"".join(b"\0" + bytes((value * 7 + y * 31 + x * 3) % 251 for x in range(w)) for y in range(h))
+    open(path, "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 0, 0, 0, 0)) +
+                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+if sys.argv[1] == "set":
+    for k, name in enumerate(("cat", "dog", "emu")):
+        for i in range(int(sys.argv[3])):
+            png("%s/%s/%02d.png" % (sys.argv[2], name, i), 40 * k + i)
+elif sys.argv[1] == "png":
+    png(sys.argv[2], int(sys.argv[3]), *map(int, sys.argv[4:]))
+else:
+    v = json.load(open(sys.argv[2]))
+    for key in sys.argv[3:]:
+        v = v[int(key)] if isinstance(v, list) else v[key]
+    print(json.dumps(v) if not isinstance(v, str) else v)
+E2
+value() { python3 -B tool.py value "$@"; }
+set -- python3 -B tool.py
+"$@" set wild 20
+
+must "ls" sh -c "'$sinter' data ls wild --json ls.json >ls.txt"
+check "guesses the format" grep -qx 'wild: image_folder (guessed), 3 classes, 60 items' ls.txt
+check "counts" grep -qx '  dog         16        2        2       20' ls.txt
+check "sizes" grep -qx 'sizes (height x width): 8x8 grey (60)' ls.txt
+check "JSON says the same" test "$(value ls.json splits) $(value ls.json classes 1) $(value ls.json sizes 0 items)" = \
+    '{"train": 48, "val": 6, "test": 6} {"name": "dog", "train": 16, "val": 2, "test": 2} 60'
+refuses "ls of nothing" 4 "error\[D001\]" "$sinter" data ls none
+refuses "no folder" 2 "error\[C001\]" "$sinter" data ls
+refuses "an option of no verb" 2 "unknown option '--formt'; did you mean '--format'" "$sinter" data ls wild --formt=x
+refuses "a format of no name" 3 "error\[S017\].*" "$sinter" data ls wild --format=zip
+check "help lists the formats" sh -c "'$sinter' data ls --help | grep -q '^    voc_segmentation '"
+
+# Every sign of a format, by names alone; what is inside is then refused by that format's reader.
+guess() { # FORMAT FILE...
+    local format=$1 f
+    shift
+    rm -rf sign
+    for f; do mkdir -p "sign/${f%/*}" && : >"sign/$f"; done
+    "$sinter" data check sign 2>/dev/null | grep -q "^sign: $format, " || "$sinter" data ls sign 2>/dev/null | grep -q "^sign: $format "
 }
-labels() { printf '\0\0\x08\x01' && be32 "${2:-$1}" && zcat "$fashion/t10k-labels-idx1-ubyte.gz" | tail -c +9 | head -c "$1"; }
+check "csv" guess csv ./labels.csv
+check "idx" guess idx ./train-images-idx3-ubyte.gz
+check "cifar10" guess cifar10 cifar-10-batches-bin/data_batch_1.bin
+check "cifar100" guess cifar100 ./train.bin ./test.bin
+check "svhn" guess svhn ./train_32x32.mat
+check "nist36" guess nist36 ./nist36_train.mat
+rm -rf sign
+mkdir -p sign/VOCdevkit/VOC2012/ImageSets/Segmentation && echo a >sign/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt
+"$@" png sign/VOCdevkit/VOC2012/JPEGImages/a.jpg 1 && "$@" png sign/VOCdevkit/VOC2012/SegmentationClass/a.png 0 1 1
+check "voc" sh -c "'$sinter' data check sign | grep -q '^sign: voc_segmentation, 0 items: 1 damaged'"
+for n in cityscapes:Ids idd:ids; do
+    rm -rf sign
+    "$@" png sign/leftImg8bit/train/ulm/a_leftImg8bit.png 1 && "$@" png sign/gtFine/train/ulm/a_gtFine_label${n#*:}.png 2
+    mkdir -p sign/leftImg8bit/val
+    check "${n%:*}" sh -c "'$sinter' data ls sign | grep -q '^sign: ${n%:*} (guessed)'"
+done
 
-d=$work/data
-good() { # a small good set in $d
-    rm -rf "$d" "$work/out" && mkdir "$d"
-    images 400 >"$d/train-images-idx3-ubyte" && labels 400 >"$d/train-labels-idx1-ubyte"
-    images 100 >"$d/t10k-images-idx3-ubyte" && labels 100 >"$d/t10k-labels-idx1-ubyte"
-}
-train() { "$work/mnist" train --data "$d" --epochs 1 --output-dir "$work/run" "$@"; }
-clean() { [ -z "$(find "$work/run" "$work"/*.tmp* -type f 2>/dev/null)" ]; }
-bad() { # ID PATTERN: training on $d is refused and leaves nothing
-    refuses "$1" 4 "error\[$1\].*$2" train
-    check "$1 leaves nothing" clean
-}
-
-good && must "the small set is good" train --output-dir "$work/fine"
-for file in "$d"/*; do gzip -9 "$file"; done
-must "compressed too" train --output-dir "$work/fine2"
-same "compressed or not makes no difference" "$work/fine/weights/last.safetensors" "$work/fine2/weights/last.safetensors"
-
-good && rm -r "$d" && bad D001 'data'
-good && rm "$d"/* && bad D001 'data'
-good && printf '\0\0\x0d\x03' | dd of="$d/train-images-idx3-ubyte" conv=notrunc status=none && bad D003 '0x0*D03'
-good && printf 'P5 28 28' >"$d/train-images-idx3-ubyte" && bad D003 'IDX'
-good && truncate -s 100000 "$d/train-images-idx3-ubyte" && bad D004 '313616.*100000'
-good && truncate -s 7 "$d/train-labels-idx1-ubyte" && bad D004 ''
-good && printf 'twelve bytes' >>"$d/train-images-idx3-ubyte" && bad D005 '12 bytes'
-good && { printf '\0\0\x08\x03' && be32 4294967295 && be32 4294967295 && be32 4294967295; } >"$d/train-images-idx3-ubyte" &&
-    bad D006 'declares'
-good && labels 399 >"$d/train-labels-idx1-ubyte" && bad D007 '400.*399'
-good && gzip "$d/train-images-idx3-ubyte" && printf 'XXXX' |
-    dd of="$d/train-images-idx3-ubyte.gz" bs=1 seek=40000 conv=notrunc status=none && bad D008 'gzip'
-good && gzip "$d/train-images-idx3-ubyte" && truncate -s 50000 "$d/train-images-idx3-ubyte.gz" && bad D008 'gzip'
-good && { images 400 && head -c 100000000 /dev/zero; } | gzip >"$d/train-images-idx3-ubyte.gz" &&
-    rm "$d/train-images-idx3-ubyte" && bad D008 'past'
-good && printf '\x0b' | dd of="$d/train-labels-idx1-ubyte" bs=1 seek=25 conv=notrunc status=none && bad D009 '17.*11.*0\.\.9'
-must "builds for a large batch" "$sinter" build tests/e2e/mnist.yaml -o "$work/large" --batch 500
-good && refuses "D026" 4 'error\[D026\].*500' "$work/large" train --data "$d" --epochs 1 --output-dir "$work/run"
-check "D026 leaves nothing" clean
-if is_mortal 2>/dev/null; then
-    good && chmod 0 "$d/train-images-idx3-ubyte" && refuses D002 4 'error\[D002\].*Permission denied' "${mortal[@]}" \
-        "$work/mnist" train --data "$d" --epochs 1 --output-dir "$work/run"
-    check "D002 leaves nothing" clean
-else
-    skip D002 "this user may read every file"
-fi
-
-# Image folders.
-cat >"$work/folder.yaml" <<'YAML'
+# A split file: the same for the same seed, read back by a program, its hash in the run's folder.
+must "split" sh -c "'$sinter' data split wild -o a.csv --train 0.5 --val 0.25 --test 0.25 --seed 7 --json split.json >split.txt"
+check "its hash is that of the file" test "$(value split.json sha256)" = "$(sha256sum <a.csv | cut -d' ' -f1)"
+check "and is printed" grep -q "^a.csv: 30 train, 15 val, 15 test, stratified; sha256 $(value split.json sha256)$" split.txt
+check "each class by its share" test "$(grep -c '^val,dog/' a.csv) $(grep -c '^train,emu/' a.csv)" = "5 10"
+refuses "nothing is written over" 7 "error\[C004\]: 'a.csv' exists" "$sinter" data split wild -o a.csv
+must "the same again" "$sinter" data split wild -o a.csv --train 0.5 --val 0.25 --test 0.25 --seed 7 --force
+check "is the same" test "$(value split.json sha256)" = "$(sha256sum <a.csv | cut -d' ' -f1)"
+must "another seed" "$sinter" data split wild -o b.csv --train 0.5 --val 0.25 --test 0.25 --seed=8
+check "is another" sh -c '! cmp -s a.csv b.csv'
+refuses "a share that is none" 2 "error\[C002\]: --val" "$sinter" data split wild -o c.csv --val 2
+refuses "a folder that is not there" 7 "error\[C005\]" "$sinter" data split wild -o no/c.csv
+cat >wild.yaml <<'E2'
 spec: 1
-name: folder
-params: {num_classes: 2}
-input: {image: [1, 28, 28]}
+input: {image: [1, 8, 8]}
 model:
-  conv1: Conv2d(_, 4, 3)
-  pool1: AdaptiveAvgPool2d(1)
   flat: Flatten()
-  fc: Linear(_, num_classes)
-data:
-  format: image_folder
-  root: data
-  split: {train: 0.5, val: 0.25, test: 0.25, stratify: true, seed: 1}
-train:
-  loss: CrossEntropyLoss()
-  optimizer: SGD(lr=0.1)
-  batch_size: 4
-YAML
-must "the folder model builds" "$sinter" build "$work/folder.yaml" -o "$work/mnist"
-png=models/ankle_boot.png
-size=$(stat -c %s $png)
-folder() { # two classes with eight images each
-    local class i
-    rm -rf "$d" && mkdir -p "$d/boot" "$d/coat"
-    for class in boot coat; do for i in 1 2 3 4 5 6 7 8; do cp $png "$d/$class/$i.png"; done; done
-}
-folder && must "an image folder trains" train --output-dir "$work/fine3"
-folder && : >"$d/boot/3.png" && bad D010 'boot/3.png.*empty'
-folder && printf 'GIF89a\1\0\1\0\0\0\0;' >"$d/boot/3.png" && bad D011 '3.png.*PNG'
-folder && mv "$d/boot/3.png" "$d/boot/3.gif" && printf 'GIF89a\1\0\1\0\0\0\0;' >"$d/boot/3.gif" && bad D011 '3.gif'
-folder && printf 'Z' | dd of="$d/boot/3.png" bs=1 seek=60 conv=notrunc status=none && bad D012 '3.png.*CRC'
-folder && truncate -s $((size - 6)) "$d/boot/3.png" && bad D012 '3.png'
-folder && rm -r "${d:?}/coat/"* && bad D020 "coat"
-folder && rm -r "${d:?}/coat" && bad D020 'class'
-folder && mv "$d/boot/3.png" "$d/boot/$(printf '\033[31mred\n').png" && : >"$d/boot/$(printf '\033[31mred\n').png" &&
-    bad D010 'x1b.*red'
+  fc: Linear(_, 3)
+data: {format: image_folder, root: wild, num_classes: 3, split: {file: a.csv}}
+train: {loss: CrossEntropyLoss(), optimizer: SGD(lr=0.01), epochs: 1, batch_size: 5}
+E2
+must "a description that names it" "$sinter" build wild.yaml -o wild.exe
+must "a run" ./wild.exe train --output-dir run
+same "has that split" a.csv run/split.csv
+check "and its hash" test "$(value run/env.json split_sha256)" = "$(value split.json sha256)"
+check "on the command line" sh -c "./wild.exe train --output-dir run2 --split-file b.csv >/dev/null 2>&1 && cmp b.csv run2/split.csv"
+must "ls of the description" sh -c "'$sinter' data ls wild.yaml >ls.txt"
+check "knows the split" grep -qx '  all         30       15       15       60' ls.txt
+check "and guesses nothing" grep -qx 'wild: image_folder, 3 classes, 60 items' ls.txt
+sed -i 's/dog\/03/dog\/77/' b.csv
+refuses "a split of other data" 4 "error\[D021\].*b.csv:[0-9]+: the data have no item 'dog/77.png'|b.csv:[0-9]+: error\[D021\]: the data have no item" \
+    ./wild.exe train --output-dir run3 --split-file b.csv
+check "a sound set" sh -c "'$sinter' data check wild | grep -qx 'wild: image_folder, 60 items: 0 damaged, 0 leaks between splits, 0 in two classes, 0 empty classes: sound'"
 
-# Weights.
-must "the small model builds" "$sinter" build "$fixtures/bn_small.yaml" -o "$work/bn"
-f=$fixtures/bn_small
-weights() { # ID PATTERN FILE
-    rm -f "$work/o.safetensors"
-    refuses "$1" 4 "error\[$1\].*$2" "$work/bn" run --input "$f.input.safetensors" --weights "$3" --output "$work/o.safetensors"
-    check "$1 leaves nothing" test ! -e "$work/o.safetensors"
-}
-w=$work/w.safetensors
-printf 'abc' >"$w" && weights W001 'safetensors' "$w"
-printf '\377\377\377\377\377\0\0\0{}' >"$w" && weights W001 'length' "$w"
-printf '\20\0\0\0\0\0\0\0{"a":nonsense}  ' >"$w" && weights W002 'JSON' "$w"
-head -c $(($(stat -c %s "$f.init.safetensors") - 4)) "$f.init.safetensors" >"$w" && weights W004 '' "$w"
-{ cat "$f.init.safetensors" && printf 'more'; } >"$w" && weights W004 '' "$w"
-sed 's/"fc\.bias"/"fc.bios"/' "$f.init.safetensors" >"$w" && weights W007 'fc.bias' "$w"
-sed 's/"F32"/"F99"/' "$f.init.safetensors" >"$w" && weights W006 'F99' "$w"
-weights W007 'missing' "$fixtures/cnn_small.init.safetensors"
-refuses "weights that are not there" 4 'No such file' "$work/bn" run --input "$f.input.safetensors" \
-    --weights "$work/none.safetensors" --output "$work/o.safetensors"
+# What is wrong is named, and the exit code is 1.
+mkdir bad bad/train bad/test && cp -r wild/* bad/train && cp -r wild/* bad/test && rm -r bad/test/emu bad/train/emu
+rm bad/test/*/*.png && "$@" png bad/test/cat/90.png 200 && "$@" png bad/test/dog/91.png 210
+cp bad/train/cat/05.png bad/test/cat/leak.png
+cp bad/train/cat/06.png bad/train/dog/two.png
+head -c 90 wild/cat/01.png >bad/train/cat/01.png
+: >bad/train/dog/02.png
+printf 'GIF89a' >bad/train/dog/odd.gif
+python3 -B -c "
+b = bytearray(open('bad/train/dog/04.png', 'rb').read()); b[60] ^= 1; open('bad/train/dog/04.png', 'wb').write(b)"
+refuses "check of a bad set" 1 "" "$sinter" data check bad --json bad.json
+cp "$work/out" bad.txt
+check "a cut file" grep -q "^damaged\[D012\]: 'train/cat/01.png': ends early" bad.txt
+check "an empty one" grep -qx "damaged\[D010\]: 'train/dog/02.png': empty file" bad.txt
+check "one of another kind" grep -q "^damaged\[D011\]: 'train/dog/odd.gif'" bad.txt
+check "a flipped bit" grep -q "^damaged\[D012\]: 'train/dog/04.png': CRC mismatch in IDAT" bad.txt
+check "a leak" grep -qx "leak: 'train/cat/05.png' (\(train\|val\), cat) and 'test/cat/leak.png' (test, cat) are the same image" bad.txt
+check "one image of two classes" grep -q "^two classes: 'train/.*two.png\|^two classes: 'train/cat/06.png'" bad.txt
+check "all of it counted" grep -q ': 4 damaged, 1 leaks between splits, 1 in two classes, 0 empty classes$' bad.txt
+check "JSON says the same" test "$(value bad.json ndamaged) $(value bad.json leaks) $(value bad.json conflicts) $(value bad.json sound) $(value bad.json damaged 0 id)" = "4 1 1 false \"D012\"" -o \
+    "$(value bad.json ndamaged) $(value bad.json leaks) $(value bad.json conflicts) $(value bad.json sound) $(value bad.json damaged 0 id)" = "4 1 1 false D012"
+mkdir -p wild/fox
+refuses "an empty class" 1 "" "$sinter" data check wild
+check "is named" grep -qx "empty: class 'fox' has no item in train" "$work/out"
+rmdir wild/fox
+refuses "a damaged set in one file" 1 "" sh -c "mkdir -p one && printf x >one/train-images-idx3-ubyte && '$sinter' data check one"
+check "is damage too" grep -q "^damaged\[D004\]" "$work/out"
+name=$(printf 'a\033[2J\nb.png') && printf x >"wild/cat/$name"
+refuses "names are escaped" 1 "" "$sinter" data check wild
+check "on stdout as well" grep -q "a\\\\x1b\[2J\\\\x0ab.png" "$work/out"
+rm "wild/cat/$name"
+
+# Masks, drawn and learnt.
+must "scenes" "$sinter" data make scenes scenes --count 24 --size 48
+must "ls of masks" sh -c "'$sinter' data ls scenes >ls.txt"
+check "counts images that hold a class" grep -q '^  images with ' ls.txt
+check "all of them" grep -qx 'scenes: mask_folder (guessed), 8 classes, 40 items' ls.txt
+check "masks are sound" "$sinter" data check scenes
+cat >scenes.yaml <<'E2'
+spec: 1
+input: {image: [3, 48, 48]}
+model:
+  conv1: Conv2d(_, 8, 3, padding=1)
+  relu1: ReLU()
+  conv2: Conv2d(_, 8, 3, padding=1)
+data: {format: mask_folder, root: scenes, num_classes: 8}
+train: {target: mask, loss: CrossEntropyLoss(ignore_index=255), optimizer: Adam(lr=0.01), epochs: 2, batch_size: 8}
+E2
+must "a description of masks" "$sinter" build scenes.yaml -o scenes.exe
+must "learns them" ./scenes.exe train --output-dir scenes_run
+check "and is evaluated" ./scenes.exe eval --output-dir scenes_run --split test
+check "its split names images" grep -q '^train,train/images/.*,,$' scenes_run/split.csv
+refuses "a format that it was not built with" 2 "error\[C008\].*data.format: csv" ./scenes.exe train --format csv --output-dir x
+check "classes in another order" ./scenes.exe train --output-dir scenes_map --force \
+    --class-map '0=a,1=b,2=c,3=d,4=e,5=f,6=g,7=h'
 finish
