@@ -64,6 +64,8 @@ static const Flag flags[] = {
      AT(predict)},
     {"--provider", "WHO", "of a GPU's convolutions: sinter (default), cudnn, auto (cudnn if it is here)",
      FLAG_PROVIDER, 0},
+    {"--baseline", "WHO", "of the convolutions of a GPU's unfused programs, which 'bench' compares with: as --provider",
+     FLAG_TEXT, AT(baseline)},
     {"--no-cache", NULL, "compiles GPU kernels again that the cache has", FLAG_BOOL, AT(no_cache)},
     {"--set", "NAME=VALUE", "overrides a parameter of the description; may be repeated", FLAG_SET,
      0},
@@ -460,6 +462,9 @@ static int verb_build(Args *a)
         usage("C001", NULL, "OUT is the description itself: '%s'", a->o.out);
     if (a->o.emit & ~(unsigned)EMIT_EXE && !a->o.narch)
         usage("C001", NULL, "--emit=cuda, ptx, cubin and manifest need --target=cuda");
+    if (a->o.baseline) known_word("baseline", "", a->o.baseline, provider_names);
+    if (a->o.baseline && !a->o.narch)
+        usage("C001", NULL, "--baseline is for GPUs' convolutions: it needs --target=cuda");
     if (a->o.provider && !a->o.narch)
         usage("C001", NULL, "--provider is for GPUs' convolutions: it needs --target=cuda");
     if (a->o.provider && a->o.emit & EMIT_MANIFEST)

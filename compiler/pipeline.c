@@ -33,7 +33,7 @@ const char *const emit_names[] = {"exe", "cuda", "ptx", "cubin", "manifest", NUL
 typedef struct Pipeline {
     Arena *perm;
     const CompileOptions *o;
-    const Machine *cpu, *gpu[MOST_ARCHS];
+    const Machine *cpu, *gpu[MOST_ARCHS], *baseline; /* baseline: the first GPU, for unfused programs */
     const Machine *m; /* of the program at work */
     const Spec *spec;
     const char *program; /* name of the one at work; NULL outside */
@@ -413,11 +413,11 @@ static bool compile_programs(Pipeline *p, const Machine *m, BlobProgram *prog, i
 {
     int64_t batch = p->o->batch ? p->o->batch : spec_batch(p->spec);
     bool gpu = m != p->cpu;
-    p->m = m;
     for (int i = 0; i < NKINDS; i++) {
         const ProgramKind *k = &kinds[i];
         if (!wanted(p, k, batch)) continue;
         bool stopped;
+        p->m = gpu && k->variant == RT_UNFUSED ? p->baseline : m;
         p->program = gpu ? arena_printf(p->perm, "cuda.%s", k->name) : k->name;
         Loops *l = compile_program(p, k, k->single ? 1 : batch, &stopped);
         if (!l && !stopped) return false;
@@ -462,18 +462,25 @@ static int build_model(Pipeline *p)
     return EXIT_OK;
 }
 
-/* The GPU with its provider of convolutions: cuDNN if it was asked for; auto: if it is installed. */
-static const Machine *gpu_of(const Pipeline *p, const char *arch)
+/* The GPU with a provider of convolutions: cuDNN if it was asked for, with `flag`; auto: if it is installed. */
+static const Machine *gpu_of(const Pipeline *p, const char *arch, Provider provider, const char *flag)
 {
     Machine *m = NEW(p->perm, Machine);
-    const char *why = p->o->provider ? cudnn_missing() : NULL;
+    const char *why = provider ? cudnn_missing() : NULL;
     *m = *machine_find(p->perm, arch);
-    m->provider = p->o->provider;
-    if (why && m->provider == PROVIDER_CUDNN) fatal(EXIT_TOOL, "--provider cudnn: %s", why);
+    m->provider = provider;
+    if (why && m->provider == PROVIDER_CUDNN) fatal(EXIT_TOOL, "%s cudnn: %s", flag, why);
     if (!why) return m;
     m->provider = PROVIDER_SINTER;
     if (p->o->explain) printf("convolutions by kernels of ours: %s\n", why);
     return m;
+}
+
+static Provider baseline_of(const CompileOptions *o)
+{
+    for (int i = 0; o->baseline && provider_names[i]; i++)
+        if (!strcmp(o->baseline, provider_names[i])) return (Provider)i;
+    return o->provider;
 }
 
 static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
@@ -483,7 +490,8 @@ static int open_pipeline(Pipeline *p, Arena *a, const CompileOptions *o)
         fatal(EXIT_WRITE, "cannot create '%s':", o->dump_dir);
     p->m = p->cpu = machine_find(p->perm, o->machine);
     if (!p->cpu) fatal(EXIT_USAGE, "unknown target cpu '%s'", o->machine);
-    for (int i = 0; i < o->narch; i++) p->gpu[i] = gpu_of(p, o->arch[i]);
+    for (int i = 0; i < o->narch; i++) p->gpu[i] = gpu_of(p, o->arch[i], o->provider, "--provider");
+    if (o->narch) p->baseline = gpu_of(p, o->arch[0], baseline_of(o), "--baseline");
     p->spec = spec_read(p->perm, o->spec, o->set, o->nset);
     return p->spec && !diag_errors() ? EXIT_OK : diag_flush();
 }

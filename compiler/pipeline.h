@@ -22,6 +22,7 @@ typedef struct CompileOptions {
     const Setting *set;
     int nset;
     Provider provider; /* of the GPUs' convolutions */
+    const char *baseline; /* name of the provider of their unfused programs; NULL: the same */
     int64_t batch; /* 0: the description's */
     bool infer_only, no_fuse, no_reuse, no_simplify, no_variants;
     const char *no_fuse_rule; /* --no-fuse=RULE */

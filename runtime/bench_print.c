@@ -65,9 +65,18 @@ static void print_profile(const RtModel *m, const RtLane *l)
     }
 }
 
+static void print_library(const RtBench *b, const RtLane *l)
+{
+    const RtStep *s = RT_AT(b->model, RtStep, l->program->steps);
+    int n = 0;
+    for (uint32_t i = 0; i < l->program->nsteps; i++) n += s[i].kind != RT_STEP_KERNEL;
+    if (n) printf("  %s: %d of its steps are cuDNN's\n", rt_variant_name(l->variant), n);
+}
+
 void rt_bench_print(const RtBench *b, double peak)
 {
     for (int i = 0; i < b->nlanes; i++) print_lane(b, &b->lane[i], peak);
+    for (int i = 0; i < b->nlanes; i++) print_library(b, &b->lane[i]);
     if (b->nlanes == 2) {
         printf("  fused is %.2fx as fast (95%% interval %.2f..%.2f, %d pairs); ", b->speedup, b->lo,
                b->hi, b->samples);

@@ -9,6 +9,10 @@ without() { env SINTER_CUDNN="$work/none.so" "$sinter" build "$f.yaml" --target=
 
 refuses "unknown provider" 2 "error\[C001\].*'cudn'.*did you mean 'cudnn'" build -o "$work/q" --provider cudn
 refuses "a provider for the CPU" 2 'error\[C001\].*--target=cuda' "$sinter" build "$f.yaml" --provider cudnn -o "$work/q"
+refuses "a baseline for the CPU" 2 'error\[C001\].*--target=cuda' "$sinter" build "$f.yaml" --baseline cudnn -o "$work/q"
+refuses "unknown baseline" 2 "error\[C001\].*'cudn'.*did you mean 'cudnn'" build -o "$work/q" --baseline cudn
+refuses "no cuDNN for the baseline" 5 'error: --baseline cudnn: SINTER_CUDNN names no library' without -o "$work/q" \
+    --baseline cudnn
 refuses "no manifest of steps of a library" 2 'error\[C001\].*kernels of ours alone' build --provider cudnn \
     --emit=manifest -o "$work/q"
 refuses "no cuDNN" 5 'error: --provider cudnn: SINTER_CUDNN names no library' without -o "$work/q" --provider cudnn
@@ -61,6 +65,13 @@ check "one launch after the other" gpu CUDA_LAUNCH_BLOCKING=1 "$work/a" run "${i
 same "it computes the same bits" "$work/gpu.safetensors" "$work/one.safetensors"
 check "plans again for another cuDNN" gpu FAKE_CUDNN_VERSION=92000 "$work/a" run "${inputs[@]}" --output "$work/other.safetensors"
 same "and computes the same bits" "$work/gpu.safetensors" "$work/other.safetensors"
+
+# Fused programs of ours beside unfused ones of cuDNN's.
+must "builds a baseline" build --baseline cudnn -o "$work/e"
+must "bench compares with cuDNN" gpu "$work/e" bench --device cuda:virtual --phase infer --duration 0.1
+cp "$work/said" "$work/bench"
+check "whose steps it counts" grep -q '^  unfused: [1-9][0-9]* of its steps are cuDNN' "$work/bench"
+check "and there alone" sh -c '! grep "^  fused: .*cuDNN" "$1"' - "$work/bench"
 refuses "no cuDNN at run time" 5 "error\[G007\]: this program's convolutions are cuDNN's: SINTER_CUDNN" \
     gpu SINTER_CUDNN="$work/none.so" "$work/a" run "${inputs[@]}" --output "$work/q"
 refuses "a cuDNN that finds no device" 5 "error\[G007\]: cuDNN, .*convolution.*no device" \
