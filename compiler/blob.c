@@ -285,6 +285,33 @@ static void put_kernel(Writer *w, RtStep *s, const Kernel *k, const BlobProgram 
     s->line = (uint32_t)k->func->line;
 }
 
+/* The values that a group leaves behind, once its last kernel has run. Not those of all parameters end to end: between
+ * the parts there is anything. */
+static void put_writes(Writer *w, RtStep *s, const Kernel *k, const Plan *p)
+{
+    static const uint8_t types[] = {[LT_F32] = RT_F32, [LT_F16] = RT_F16, [LT_BF16] = RT_BF16, [LT_TF32] = RT_F32};
+    const State *params = trained(p->schedule->groups->graph);
+    TensorList v = {0};
+    for (int i = 0; i < k->group->out.n; i++) {
+        const Node *n = k->group->out.v[i];
+        LType type = p->schedule->type[n->id];
+        bool flat = params && n->shape.rank == 1 && n->shape.dim[0] == params->shape.dim[0];
+        if (flat || !p->value[n->id].bytes || (type != LT_F32 && !ltype_is_stored(type))) continue;
+        RtTensor t = rt_tensor(w, n->name, RT_OUTPUT, DT_F32, n->shape, &p->schedule->value[n->id], &p->value[n->id]);
+        t.dtype = types[type];
+        vec_push(w->a, &v, t);
+    }
+    s->nwrites = (uint32_t)v.n;
+    s->writes = put(w, v.v, sizeof *v.v * (size_t)v.n);
+}
+
+static bool is_last(const Loops *l, int i)
+{
+    for (int k = i + 1; k < l->kernel.n; k++)
+        if (l->kernel.v[k].group == l->kernel.v[i].group) return false;
+    return l->kernel.v[i].group != NULL;
+}
+
 static RtRef put_steps(Writer *w, const BlobProgram *p, bool prep, uint32_t *count)
 {
     const Loops *l = p->loops;
@@ -298,6 +325,7 @@ static RtRef put_steps(Writer *w, const BlobProgram *p, bool prep, uint32_t *cou
         s.layers = put_str(w, k->layers);
         s.nest = put_str(w, k->nest);
         s.nowait = k->nowait;
+        if (p->phase == RT_TRAIN && p->variant == RT_FUSED && !prep && is_last(l, i)) put_writes(w, &s, k, l->plan);
         s.for_loss = k->for_loss;
         s.flops = k->flops;
         s.bytes = k->bytes;

@@ -9,7 +9,7 @@
 #define RUNTIME_ABI_H
 #include <stdint.h>
 
-#define RT_ABI_VERSION 4u
+#define RT_ABI_VERSION 5u
 #define RT_MAGIC 0x746e6973u /* the blob's first four bytes: "sint" */
 #define RT_MAX_RANK 5
 
@@ -20,7 +20,7 @@ typedef uint32_t RtRef;
 /* Runs tasks [begin, end). args[i] are the buffers' addresses, 64-byte aligned. */
 typedef void (*RtKernel)(void *const *args, int64_t begin, int64_t end);
 
-enum { RT_F32, RT_I32, RT_U8 };
+enum { RT_F32, RT_I32, RT_U8, RT_F16, RT_BF16 }; /* the last two: of what a step writes alone */
 
 /* Memory. Every arena is one allocation, zeroed once; sizes are in RtModel and RtProgram. A program of a GPU has them
  * on the device; the state's layout is the same for all programs, so that weights do not depend on the device. */
@@ -76,7 +76,8 @@ typedef struct RtStep { /* one kernel launch: all tasks, then a barrier; or one 
     uint32_t line;          /* YAML line of the first layer */
     uint32_t nowait;        /* 1: the next step does not depend on this one; no barrier is needed between them */
     double flops, bytes;    /* per run, as counted from the loops' specification */
-    RtRef writes;           /* RtArg-like list for --poison: uint32 count, then {arena, offset, bytes} triples; may be 0 */
+    uint32_t nwrites;       /* of a training step, fused: the values it leaves, for whoever looks for a NaN; but for those */
+    RtRef writes;           /* of all parameters end to end. RtTensor[nwrites]: name (a layer), dtype, arena, offset, layout */
     uint32_t grid[3], block[3]; /* of a GPU's program: blocks, threads of a block. The kernel's parameters are the */
     uint32_t shared;            /* arguments' addresses; shared: bytes of dynamic shared memory a block */
     uint32_t for_loss;          /* 1: nothing but the tensor "loss" needs it */

@@ -66,11 +66,23 @@ void rt_state_free(RtState *s)
     free(s);
 }
 
+void rt_state_reset(RtState *s)
+{
+    memset(rt_mirror_write(&s->state), 0, s->model->state_size);
+    memset(s->given, 0, s->model->nstates * sizeof *s->given);
+}
+
 static void give_first_values(RtState *s)
 {
     void (*first)(RtState *) = s->first;
     s->first = NULL;
     if (first) first(s);
+}
+
+char *rt_state_all(RtState *s)
+{
+    give_first_values(s);
+    return rt_mirror_write(&s->state);
 }
 
 const void *rt_state_read(RtState *s, const RtTensor *t)
@@ -280,6 +292,33 @@ void rt_exec_run_profile(RtExec *e, double *ns)
     after_run(e);
     for (uint32_t i = 0, launch = 0; i < e->program->nsteps; i++)
         if (is_run(e, &s[i])) ns[i] += e->ns[launch++];
+}
+
+void rt_exec_run_steps(RtExec *e, bool (*after)(void *to, RtExec *e, const RtStep *s), void *to)
+{
+    const RtModel *m = e->state->model;
+    RtDevice *d = e->state->device;
+    const RtProgram *p = e->program;
+    const RtStep *s = RT_AT(m, RtStep, p->steps);
+    void **args = e->args + count_args(m, p->prepare, p->nprepare);
+    bool go = true;
+    before_run(e);
+    for (uint32_t i = 0; i < p->nsteps && go; i++, s++) {
+        if (!is_run(e, s)) continue;
+        RtLaunch one = {s, args};
+        RtList *l = d->list(d, m, &one, 1);
+        d->run(l);
+        args += s->nargs;
+        go = after(to, e, s);
+        d->close_list(l);
+    }
+    after_run(e);
+}
+
+void rt_exec_peek(RtExec *e, uint32_t arena, uint64_t offset, void *to, size_t bytes)
+{
+    RtDevice *d = e->state->device;
+    d->download(d, to, e->arena[arena] + offset, bytes);
 }
 
 double rt_exec_time(RtExec *e)

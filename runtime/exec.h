@@ -21,6 +21,8 @@ typedef struct RtExec RtExec;
 
 RtState *rt_state_new(RtDevice *d, const RtModel *m);
 void rt_state_free(RtState *s);
+void rt_state_reset(RtState *s); /* zeros, as if it were new */
+char *rt_state_all(RtState *s);  /* the host's side of all of it, to be read and changed before the next run */
 /* A state tensor's storage: as the last run left it; to be changed before the next. */
 const void *rt_state_read(RtState *s, const RtTensor *t);
 void *rt_state_write(RtState *s, const RtTensor *t);
@@ -44,6 +46,9 @@ void rt_exec_without_loss(RtExec *e);
 void rt_exec_run(RtExec *e);
 /* As rt_exec_run; the nanoseconds of step i are added to ns[i]. */
 void rt_exec_run_profile(RtExec *e, double *ns);
+/* As rt_exec_run, one step after the other; `after` each may look at memory and end it with false. */
+void rt_exec_run_steps(RtExec *e, bool (*after)(void *to, RtExec *e, const RtStep *s), void *to);
+void rt_exec_peek(RtExec *e, uint32_t arena, uint64_t offset, void *to, size_t bytes);
 double rt_exec_time(RtExec *e); /* as rt_exec_run -> its seconds, by the device's clock */
 
 const RtTensor *rt_exec_tensor(const RtExec *e, const char *name); /* of the program; NULL: none */

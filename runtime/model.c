@@ -56,6 +56,7 @@ static void check_steps(const RtModel *m, uint32_t device, RtRef ref, uint32_t n
             need(a[k].arena < RT_NARENAS && a[k].offset <= size[a[k].arena] && a[k].offset % 4 == 0,
                  "argument");
         }
+        check_list(m, s->writes, s->nwrites, sizeof(RtTensor), "values of a step");
         check_str(m, s->layers, "layer names");
         check_str(m, s->nest, "nest name");
     }

@@ -127,20 +127,10 @@ static void keep_previous(const RtTrain *t)
     free(other);
 }
 
-static void check_finite(const RtTrain *t)
-{
-    const char *bad = rt_ckpt_nonfinite(t->s->state);
-    if (!bad) return;
-    char *good = t->saved_step < 0 ? rt_strdup("nothing was saved")
-                                   : rt_format("last good: step %lld", (long long)t->saved_step);
-    rt_fail(RT_EXIT_NONFINITE, "N001", "step %lld: '%s' is not finite; %s\na smaller --lr may help",
-            (long long)t->step, rt_esc(bad), good);
-}
-
 void rt_train_save(RtTrain *t, bool best)
 {
     Meta m = {0};
-    check_finite(t);
+    if (rt_ckpt_nonfinite(t->s->state)) rt_train_nonfinite(t, NAN);
     char *kept = t->saved_step < 0 ? NULL : rt_format("step %lld kept", (long long)t->saved_step);
     common_meta(t, &m);
     rt_ema_swap(t->s->state); /* users get the averages; the checkpoint has both */
@@ -302,6 +292,17 @@ bool rt_train_resume(RtTrain *t, const char *resume)
     }
     rt_st_free(f);
     return true;
+}
+
+void rt_train_rewind(RtTrain *t)
+{
+    free(t->history);
+    t->history = NULL;
+    const char *from = rt_option_str(&t->s->opt, "run.resume", "auto");
+    if (t->saved_step >= 0 && (rt_train_resume(t, "auto") || rt_train_resume(t, from))) return;
+    t->epoch = t->batch = t->step = t->seen = t->labelled = t->correct = 0;
+    t->loss_sum = 0;
+    rt_session_begin_again(t->s);
 }
 
 void rt_train_restore_best(RtTrain *t)

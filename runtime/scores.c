@@ -70,12 +70,13 @@ static void count_steps(RtScores *s, int truth, const double *p)
     }
 }
 
-void rt_scores_add(RtScores *s, int truth, const double *p)
+void rt_scores_add(RtScores *s, int truth, double *p)
 {
     int above = 0, top = 0;
     double brier = 0;
     if (truth < 0 || truth >= s->classes) return;
     for (int k = 0; k < s->classes; k++) {
+        if (!isfinite(p[k])) p[k] = 0; /* of an output that overflowed */
         double miss = p[k] - (k == truth);
         brier += miss * miss;
         above += p[k] > p[truth] || (p[k] == p[truth] && k < truth);

@@ -36,8 +36,8 @@ typedef struct RtScoreNumbers {
 /* pixels: keep counts of steps, not every item. */
 RtScores *rt_scores_new(int classes, bool pixels);
 void rt_scores_free(RtScores *s);
-/* p[classes] adds up to 1. A truth that is no class is not counted. */
-void rt_scores_add(RtScores *s, int truth, const double *p);
+/* p[classes] adds up to 1; what is not finite in it becomes 0. A truth that is no class is not counted. */
+void rt_scores_add(RtScores *s, int truth, double *p);
 /* The share of items with fewer than k classes above the truth; of equal probabilities the lower class comes first. */
 double rt_scores_topk(const RtScores *s, int k);
 void rt_scores_numbers(const RtScores *s, RtScoreNumbers *out);

@@ -139,6 +139,13 @@ void rt_session_begin_weights(RtSession *s)
         rt_st_free(load(s, first, fresh, true));
 }
 
+void rt_session_begin_again(RtSession *s)
+{
+    rt_state_reset(s->state);
+    rt_init_state(s->state, (uint64_t)rt_option_int(&s->opt, "train.seed", 0));
+    rt_session_begin_weights(s);
+}
+
 /* ---- data ---- */
 
 /* One number a channel; a single number stands for all of them. */

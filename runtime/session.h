@@ -32,6 +32,7 @@ RtSt *rt_session_weights(RtSession *s);
 /* What training begins with, if anything: --weights as they are, or --init (weights.load) without
  * the modules of weights.reinit. Says on stderr what was loaded. */
 void rt_session_begin_weights(RtSession *s);
+void rt_session_begin_again(RtSession *s); /* the state as it was when training began */
 
 /* The data block with the flags applied; the pointers live as long as the session. */
 void rt_session_data_config(RtSession *s, RtDataConfig *c);

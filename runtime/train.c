@@ -190,32 +190,8 @@ static const RtReporter *reporter(const RtTrain *t)
 
 /* ---- a step ---- */
 
-static const char *bad_gradient(RtExec *e)
-{
-    const RtProgram *p = rt_exec_program(e);
-    const RtModel *m = rt_exec_model(e);
-    const RtTensor *t = rt_program_tensors(m, p);
-    for (uint32_t i = 0; i < p->ntensors; i++, t++) {
-        const float *g = t->role == RT_GRAD ? rt_exec_read(e, t) : NULL;
-        for (int64_t k = 0; g && k < t->layout.count; k++) {
-            if (!isfinite(g[k])) return RT_STR(m, t->name);
-        }
-    }
-    return NULL;
-}
-
-static _Noreturn void not_finite(const RtTrain *t, double loss)
-{
-    const char *g = bad_gradient(t->train.exec);
-    char *grad = g ? rt_format("; gradient of '%s' is not finite", rt_esc(g)) : rt_strdup("");
-    char *good = t->saved_step < 0 ? rt_strdup("nothing was saved")
-                                   : rt_format("last good: step %lld", (long long)t->saved_step);
-    rt_fail(RT_EXIT_NONFINITE, "N001", "step %lld: loss is %s%s; %s\na smaller --lr may help",
-            (long long)t->step, isnan(loss) ? "NaN" : "infinite", grad, good);
-}
-
 /* A step on the batch that was put. A device may work on it while the next batch is read. */
-static void begin_step(RtTrain *t)
+void rt_train_begin_step(RtTrain *t)
 {
     if (rate_changes(t))
         rt_scalars_set(t->s->state, "lr", rt_schedule_lr(&t->schedule, t->epoch, t->step));
@@ -228,7 +204,7 @@ static void end_step(RtTrain *t, const int32_t *labels)
     RtFeed *f = &t->train;
     rt_feed_fetch(f);
     double loss = rt_feed_loss(f);
-    if (!isfinite(loss)) not_finite(t, loss);
+    if (!isfinite(loss)) rt_train_nonfinite(t, loss);
     t->loss_sum += loss * f->batch;
     t->seen += f->batch;
     for (int i = 0; i < f->batch; i++)
@@ -251,7 +227,7 @@ static bool must_stop(const RtTrain *t)
     return stop_signal || (most && t->step >= most);
 }
 
-static RtLoader *start_loader(RtTrain *t)
+RtLoader *rt_train_loader(RtTrain *t)
 {
     int64_t *order = rt_alloc((size_t)t->items, sizeof *order, "the order");
     for (int64_t i = 0; i < t->items; i++) order[i] = i;
@@ -270,12 +246,12 @@ static RtLoader *start_loader(RtTrain *t)
 static bool run_batches(RtTrain *t)
 {
     RtError e;
-    RtLoader *l = start_loader(t);
+    RtLoader *l = rt_train_loader(t);
     RtBatch *b = t->at;
     int now = 0, got = 1;
     if (!must_stop(t)) got = rt_feed_next(&t->train, l, &b[now], &e);
     for (; got == 1 && !must_stop(t); now = !now) {
-        begin_step(t);
+        rt_train_begin_step(t);
         got = rt_feed_next(&t->train, l, &b[!now], &e);
         end_step(t, b[now].labels);
         rt_progress_step(t->batch * t->train.batch, ratio(t->loss_sum, t->seen),

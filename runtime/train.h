@@ -54,5 +54,14 @@ extern const char *const rt_monitor_name[RT_NMONITORS];
 void rt_train_save(RtTrain *t, bool best); /* last, optim; best too */
 /* "auto" or a file; exits when it does not fit; false: auto, and there is nothing to go on with. */
 bool rt_train_resume(RtTrain *t, const char *resume);
+void rt_train_rewind(RtTrain *t); /* to the newest checkpoint, or to the beginning */
 void rt_train_restore_best(RtTrain *t); /* best weights -> state and last */
+
+/* train.c */
+RtLoader *rt_train_loader(RtTrain *t);    /* what is left of the epoch */
+void rt_train_begin_step(RtTrain *t);     /* on the batch that was put; counts it */
+
+/* nonfinite.c: a loss or a state is not finite. Runs again from the newest checkpoint, or from the beginning, to the step
+ * where that began, names what began it, and exits with 8. loss: of the last step. */
+_Noreturn void rt_train_nonfinite(RtTrain *t, double loss);
 #endif

@@ -109,6 +109,12 @@ static void nothing_counted(void **state)
     rt_scores_numbers_free(&x);
     rt_scores_add(s, 2, p);
     near(rt_scores_topk(s, 9), 1, 0);
+    double broken[] = {NAN, INFINITY, 1};
+    rt_scores_add(s, 2, broken);
+    rt_scores_numbers(s, &x);
+    near(x.average_precision[2], 1, 0);
+    near(x.average_precision[0], NAN, 0);
+    rt_scores_numbers_free(&x);
     rt_scores_free(s);
 }
 
