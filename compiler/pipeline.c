@@ -276,6 +276,8 @@ static uint64_t model_hash(Pipeline *p, const char *loss, const char *optimizer)
     Buf b = {0};
     Graph *g = spec_graph(p->perm, p->spec, false, 1);
     if (g) g->precision = PRECISION_FP32; /* weights do not depend on it */
+    if (g) spec_drop_features(p->spec, g);
+    for (int i = 0; g && i < g->node.n; i++) g->node.v[i]->loc.file = NULL; /* nor on where they were written */
     if (g) graph_print(&b, g);
     buf_printf(&b, "%s %s", loss ? loss : "", optimizer ? optimizer : "");
     uint64_t h = fnv1a(b.s);

@@ -23,6 +23,8 @@ typedef struct LayerNote {
 } LayerNote;
 typedef struct LayerList { VEC(LayerNote) layer; } LayerList;
 Graph *spec_graph_layers(Arena *a, const Spec *s, bool training, int64_t batch, LayerList *list);
+/* Takes the outputs off that are there to be looked at (report.tsne.layer): the model is the same without. */
+void spec_drop_features(const Spec *s, Graph *g);
 const char *spec_name(const Spec *s);
 const char *spec_file(const Spec *s, int i); /* of the files that it was read from, the i-th; NULL: there are no more */
 int64_t spec_batch(const Spec *s);                       /* train.batch_size */

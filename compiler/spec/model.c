@@ -295,6 +295,29 @@ static bool set_outputs(Build *b, Node *last, Node **main, Node **root, int *nro
     return n > 0 && diag_errors() == before;
 }
 
+/* Of evaluation, where a module is there: after all other outputs. */
+static bool set_features(Build *b)
+{
+    int before = diag_errors();
+    for (int i = 0; i < b->spec->feature.n; i++) {
+        const Yaml *y = b->spec->feature.v[i];
+        bool skipped;
+        Node *x = loss_module(b, y, "layer", &skipped);
+        if (x && !b->graph->training && !graph_find_output(b->graph, y->text)) graph_output(b->graph, y->text, x);
+    }
+    return diag_errors() == before;
+}
+
+void spec_drop_features(const Spec *s, Graph *g)
+{
+    for (int i = 0; i < s->feature.n; i++) {
+        const char *name = s->feature.v[i]->text;
+        bool declared = false;
+        for (int k = 1; k < s->output.n; k++) declared = declared || !strcmp(s->output.v[k]->text, name);
+        if (!declared && g->output.n && !strcmp(g->output.v[g->output.n - 1].name, name)) g->output.n--;
+    }
+}
+
 /* ---- states ---- */
 
 /* What the loss does not depend on has no gradient: it is not trained. */
@@ -373,6 +396,7 @@ static Graph *build(Build *b)
     if (!loss_build(b, main, input, &loss)) return NULL;
     if (loss) freeze_unread(g, b->arena, root + on, nroot - on);
     if (loss) graph_output(g, "loss", loss);
+    if (!set_features(b)) return NULL;
     return diag_errors() == before ? g : NULL;
 }
 

@@ -242,6 +242,27 @@ static void read_ocr(Spec *s)
     add_defaults(s, "ocr");
 }
 
+static void read_dims(Spec *s, const Yaml *y)
+{
+    const Yaml *list = y ? as_list(s, y) : NULL;
+    int seen = 0;
+    for (int i = 0; list && i < list->item.n; i++) {
+        const char *t = list->item.v[i]->kind == Y_SCALAR ? list->item.v[i]->text : "";
+        seen |= !strcmp(t, "2") ? 1 : !strcmp(t, "3") ? 2 : 4;
+    }
+    if (list && (!seen || seen >= 4)) diag_error(y->loc, "S014", "'dims' must be a list of 2, 3, or both");
+    if (list) options_add(s, "report.tsne.dims", seen == 1 ? "2" : seen == 2 ? "3" : "2,3");
+}
+
+static void read_tsne(Spec *s, const Yaml *tsne)
+{
+    const Yaml *layer = yaml_get(tsne, "layer");
+    if (!tsne) return;
+    options_add(s, "report.tsne", "yes");
+    read_dims(s, yaml_get(tsne, "dims"));
+    if (layer && layer->kind == Y_SCALAR) vec_push(s->arena, &s->feature, layer);
+}
+
 /* The report shows the description as it was written, and what --set changed. */
 static void read_report(Spec *s)
 {
@@ -250,6 +271,7 @@ static void read_report(Spec *s)
     if (!report) return;
     read_block(s, report, "report");
     const char *text = yaml_file_read(s->arena, s->file, s->file, &n);
+    read_tsne(s, yaml_get(report, "tsne"));
     options_add(s, "report", "yes");
     if (text) options_add(s, "report.description", text);
 }

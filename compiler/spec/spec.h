@@ -88,6 +88,7 @@ struct Spec {
     bool exact;       /* algorithm: exact */
     L2 l2;
     VEC(const Yaml *) output; /* `outputs:`, the first one is the main one; none: the last module */
+    VEC(const Yaml *) feature; /* modules whose output somebody wants to look at, in evaluation */
     VEC(const Yaml *) reinit;
     VEC(Pattern) freeze;
     VEC(Setting) option;

@@ -33,6 +33,8 @@ void rt_collect_first_weights(RtTrain *t); /* plots/weights-first.png */
 void rt_collect_weights(const RtCollect *x);
 /* collect_scores.c */
 void rt_collect_scores(const RtCollect *x);
+/* collect_tsne.c */
+void rt_collect_tsne(const RtCollect *x);
 /* collect_numbers.c */
 void rt_collect_brightness(const RtCollect *x);
 void rt_collect_programs(const RtCollect *x);

@@ -3,17 +3,23 @@
 # comparisons; plots; and what a browser makes of the pages, if chromium is here.
 . "$(dirname "$0")/lib.sh"
 spec=tests/e2e/mnist.yaml
-sed '$a report: {misclassified: {per_class: 2}}' $spec >"$work/asks.yaml"
+sed '$a report: {misclassified: {per_class: 2}, tsne: {layer: conv2, items: 60, perplexity: 10}}' $spec >"$work/mnist.yaml"
 
-must "a description with report: builds" "$sinter" build "$work/asks.yaml" -o "$work/asks"
+must "a description with report: builds" "$sinter" build "$work/mnist.yaml" -o "$work/asks"
 must "the same without" "$sinter" build $spec -o "$work/plain"
+hash_of() { "$1" info | grep -oE 'hash [0-9a-f]+'; }
+check "neither report: nor the file's place is part of the model" test "$(hash_of "$work/asks")" = "$(hash_of "$work/plain")"
+for bad in 'tsne: {layer: conv9}' 'tsne: {dims: [1]}' 'tsne: {items: 1}' 'tsnes: {}' 'misclassified: 3'; do
+    sed "\$ a report: {$bad}" $spec >"$work/bad.yaml"
+    refuses "report: {$bad}" 3 'bad.yaml:[0-9]+:[0-9]+: error\[S0' "$sinter" check "$work/bad.yaml"
+done
 [ -f "$fashion/train-images-idx3-ubyte.gz" ] || { skip "reports" "no Fashion-MNIST"; finish; }
 train() { "$1" train --data "$fashion" --epochs "$3" --limit 600 --lr "$4" --seed 1 --device cpu --output-dir "$2" "${@:5}"; }
 must "trains, and writes a report" train "$work/asks" "$work/a" 3 0.002
 cp "$work/said" "$work/printed"
 check "says so" grep -q 'report.html' "$work/printed"
 for f in report.html report.json plots/loss.svg plots/accuracy.svg plots/classes.svg plots/brightness.svg \
-    plots/confusion.svg plots/weights-first.png plots/weights-best.png; do
+    plots/confusion.svg plots/tsne-train.svg plots/tsne-val.svg plots/weights-first.png plots/weights-best.png; do
     check "$f is there" test -s "$work/a/$f"
 done
 cp "$work/a/report.html" "$work/by-program.html"
@@ -22,7 +28,7 @@ same "the same bytes by sinter and by the program" "$work/a/report.html" "$work/
 for f in loss accuracy classes brightness confusion; do
     check "plots/$f.png is a PNG" test "$(head -c 4 "$work/a/plots/$f.png" | tail -c 3)" = PNG
 done
-for id in curves data confusion classes pairs mistakes weights kernels environment settings description; do
+for id in curves data confusion classes pairs mistakes tsne space weights kernels environment settings description; do
     check "section $id" grep -q "<section id=\"$id\">" "$work/a/report.html"
 done
 check "the table is eval's" "$work/asks" eval --data "$fashion" --limit 600 --split test --output-dir "$work/a" --json "$work/eval.json"
@@ -89,7 +95,7 @@ for page in a/report.html b/report.html compare.html hostile/report.html; do
     for width in 390 1200; do
         probe "$work/$page" >"$work/probe.html"
         browse "$work/probe.html" $width >"$work/dom"
-        case $page in hostile/*) scripts=1 ;; *) scripts=0 ;; esac
+        scripts=$(grep -c '<script' "$work/$page")
         check "$page at $width: fits, no script but ours, no handler" grep -q "<title>wide,0,$scripts,0</title>" "$work/dom"
     done
 done
