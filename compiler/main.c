@@ -12,6 +12,7 @@
 #include "run.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
+#include "sweep.h"
 #include "support/file.h"
 #include "verify.h"
 #include <stdarg.h>
@@ -143,6 +144,7 @@ static void print_help(void)
         "  sinter data ls|split|check DIR|SPEC   what a data set holds, a split file, what is wrong\n"
         "  sinter data make KIND DIR  draws a data set: glyphs36, shapes, scenes; or a page of text\n"
         "  sinter report RUN...       report.html and plots from what training left in the folder; --png\n"
+        "  sinter sweep SPEC --grid train.lr=0.1,0.01 --seeds 3   many runs of one build, and a table\n"
         "  sinter compare RUN... -o F runs laid over each other, one page\n"
         "  sinter ops                 layers, losses and optimizers, with their arguments\n"
         "  sinter doctor              what this machine has and what is missing\n"
@@ -584,6 +586,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "data")) return data_main(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "report")) return report_main(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "compare")) return compare_main(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "sweep")) return sweep_main(argc - 2, argv + 2);
     parse(&a, argc, argv);
     if (a.verb && !strcmp(a.verb, "--version")) {
         printf("sinter %s (LLVM %s)\n", SINTER_VERSION, llvm_version());

@@ -161,6 +161,13 @@ static const Row *find_key(const RtOptions *o, const char *key)
     return any;
 }
 
+const char *rt_options_flag(const char *key, unsigned verb)
+{
+    for (const Row *r = table; r < table + NROWS; r++)
+        if (r->verbs & verb && !strcmp(r->key, key)) return r->flag;
+    return NULL;
+}
+
 /* ---- values ---- */
 
 static bool parse_num(const Row *r, const char *s, double *v)

@@ -44,6 +44,9 @@ char **rt_option_list(const char *text, int *n);
 /* Every option of the verb that has a value: for args.yaml. */
 void rt_options_print(const RtOptions *o, FILE *f);
 
+/* The flag of a value of the verb: "train.lr" -> "lr"; NULL: there is none. */
+const char *rt_options_flag(const char *key, unsigned verb);
+
 /* The nearest of n names within a third of the letters; NULL: none is near. */
 const char *rt_nearest(const char *word, const char *(*name)(int i), int n);
 #endif

@@ -447,6 +447,7 @@ static void write_json(const RtTrain *t, const char *path, double seconds, int64
         *strchr(key, '/') = '_';
         rt_json_num(&j, key, t->value[i]);
     }
+    rt_json_num(&j, "weight_norm2", rt_weight_norm2(t->s->state));
     rt_json_str(&j, "monitor", rt_monitor_name[t->monitor]);
     rt_json_num(&j, "best", t->best);
     rt_json_int(&j, "best_epoch", t->best_epoch);

@@ -12,6 +12,7 @@ compiler/main.c         | *
 compiler/pipeline*       | *
 compiler/run.*          | compiler/run.h compiler/pipeline.h compiler/link.h compiler/support/*
 compiler/verify*         | *
+compiler/sweep*         | compiler/sweep.h compiler/pipeline.h runtime/options.h runtime/err.h runtime/json.h compiler/support/* <jansson.h>
 compiler/manifest.*     | compiler/manifest.h compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/* <jansson.h>
 compiler/predict.*      | compiler/predict.h compiler/manifest.h compiler/gpu/* runtime/abi.h compiler/support/* <jansson.h>
 compiler/tune.*         | compiler/tune.h compiler/manifest.h compiler/blob.h compiler/images.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/*
