@@ -39,6 +39,7 @@ typedef enum FlagKind {
     FLAG_REAL,
     FLAG_SET,
     FLAG_PRECISION,
+    FLAG_KEEP,
     FLAG_TARGET,
     FLAG_EMIT,
     FLAG_PROVIDER,
@@ -72,6 +73,7 @@ static const Flag flags[] = {
      0},
     {"--precision", "X", "fp32, tf32, fp16 or bf16, as `precision: X` in the description",
      FLAG_PRECISION, 0},
+    {"--keep", "LAYER,..", "layers whose values the program can give, as `keep:` in the description", FLAG_KEEP, 0},
     {"--batch", "N", "batch size instead of train.batch_size", FLAG_INT, AT(batch)},
     {"--summary", NULL, "check: every layer with its output, parameters, multiply-adds, memory",
      FLAG_BOOL, AT(summary)},
@@ -312,6 +314,9 @@ static void apply_flag(Args *a, const Flag *f, char *value)
         break;
     case FLAG_PRECISION:
         set(a, "precision", value);
+        break;
+    case FLAG_KEEP:
+        set(a, "keep", value);
         break;
     case FLAG_TARGET:
         set_target(a, value);

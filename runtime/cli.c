@@ -27,6 +27,8 @@ static const struct {
     {"time", RT_VERB_TIME, rt_verb_time, "runs on demand, for measurements beside others", NULL,
      NULL},
     {"ocr", RT_VERB_OCR, NULL, "the text on pictures of pages: ocr IMG...", "ocr.ink", "dark"},
+    {"features", RT_VERB_FEATURES, NULL, "values of layers: features [IMG|DIR...]", "keep", "LAYER"},
+    {"tsne", RT_VERB_TSNE, NULL, "a layer's values as points: tsne [IMG|DIR...]", "keep", "LAYER"},
 };
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 

@@ -35,7 +35,9 @@ enum {
     S = RT_VERB_STEP,
     C = RT_VERB_TIME, /* a clock */
     O = RT_VERB_OCR,
-    ALL = T | E | P | B | R | S | C | O
+    F = RT_VERB_FEATURES,
+    N = RT_VERB_TSNE,
+    ALL = T | E | P | B | R | S | C | O | F | N
 };
 
 #define RT_FORMAT(word, masks, what) "|" #word
@@ -45,10 +47,10 @@ static const char formats[] = /* "|idx|image_folder..." */
 #undef RT_FORMAT
 
 static const Row table[] = {
-    {"data", "data.root", STR, 0, 0, "DIR", NULL, NULL, T | E | P, "where the data set lies"},
-    {"format", "data.format", WORD, 0, 0, "F", formats + 1, NULL, T | E | P,
+    {"data", "data.root", STR, 0, 0, "DIR", NULL, NULL, T | E | P | F | N, "where the data set lies"},
+    {"format", "data.format", WORD, 0, 0, "F", formats + 1, NULL, T | E | P | F | N,
      "how it lies there"},
-    {"limit", "data.limit", INT, 0, 1e12, "N", NULL, "0", T | E | P,
+    {"limit", "data.limit", INT, 0, 1e12, "N", NULL, "0", T | E | P | F | N,
      "first N items of each split; 0: all"},
     {"class-map", "data.class_map", STR, 0, 0, "MAP", NULL, NULL, T | E | P,
      "what a mask's numbers or colours mean: '7=road,#0000ff=sky'"},
@@ -60,7 +62,7 @@ static const Row table[] = {
      "damaged images that are skipped"},
     {"channels", "data.channels", WORD, 0, 0, "HOW", "strict|convert", "strict", T | E,
      "images with alpha: refuse them or lay them over white"},
-    {"split", "run.split", WORD, 0, 0, "S", "train|val|test", "test", E | P, "part of the data"},
+    {"split", "run.split", WORD, 0, 0, "S", "train|val|test", "test", E | P | F | N, "part of the data"},
     {"epochs", "train.epochs", INT, 1, 1e6, "N", NULL, "10", T, "passes over the training data"},
     {"max-steps", "train.max_steps", INT, 0, 1e12, "N", NULL, "0", T,
      "stop after step N as if interrupted; 0: never"},
@@ -78,7 +80,7 @@ static const Row table[] = {
      "decay of the average of the weights"},
     {"batch", "train.batch_size", INT, 1, 1e6, "N", NULL, NULL, T | E | S,
      "must be the batch of the build (-b N)"},
-    {"seed", "train.seed", INT, 0, 9007199254740992., "N", NULL, "0", T | B | S,
+    {"seed", "train.seed", INT, 0, 9007199254740992., "N", NULL, "0", T | B | S | N,
      "weights, order, augmentation, dropout"},
     {"patience", "train.early_stopping.patience", INT, 0, 1e6, "N", NULL, NULL, T,
      "epochs without a better value before stopping"},
@@ -99,7 +101,7 @@ static const Row table[] = {
      "modules that begin afresh all the same, or none"},
     {"strict", "run.strict", WORD, 0, 0, "W", "yes|no", "yes", ALL,
      "no: weights may lack tensors or hold more"},
-    {"output-dir", "run.dir", STR, 0, 0, "DIR", NULL, NULL, T | E | P | O,
+    {"output-dir", "run.dir", STR, 0, 0, "DIR", NULL, NULL, T | E | P | O | F | N,
      "folder of the run [runs/NAME]"},
     {"force", "run.force", FLAG, 0, 0, NULL, NULL, NULL, T, "write over a finished run"},
     {"report", "run.report", WORD, 0, 0, "W", "yes|no", "yes", T,
@@ -108,7 +110,7 @@ static const Row table[] = {
      "mistakes of each class that the report shows"},
     {"topk", "run.topk", INT, 1, 1e6, "K", NULL, "5", P, "classes to print"},
     {"idx", "run.idx", INT, 0, 1e12, "N", NULL, NULL, P, "item N of the data set instead of files"},
-    {"variant", "run.variant", WORD, 0, 0, "V", "fused|unfused", "fused", T | E | P | R | S | C | O,
+    {"variant", "run.variant", WORD, 0, 0, "V", "fused|unfused", "fused", T | E | P | R | S | C | O | F | N,
      "kernels to use"},
     {"variants", "run.variants", LIST, 0, 0, "LIST", "fused|unfused", "fused,unfused", B,
      "kernels to compare"},
@@ -122,9 +124,15 @@ static const Row table[] = {
     {"profile", "run.profile", FLAG, 0, 0, NULL, NULL, NULL, B, "time of every kernel too"},
     {"input", "run.input", STR, 0, 0, "F", NULL, NULL, R | S | C, "tensor `input` (.safetensors)"},
     {"target", "run.target", STR, 0, 0, "F", NULL, NULL, R | S | C, "tensor `target`"},
-    {"output", "run.output", STR, 0, 0, "F", NULL, NULL, R, "file for the outputs"},
+    {"output", "run.output", STR, 0, 0, "F", NULL, NULL, R | F, "file for the outputs"},
+    {"output", "run.output", STR, 0, 0, "PREFIX", NULL, NULL, N, "PREFIX-2d.csv and so on [RUN/tsne-SPLIT]"},
     {"layer", "run.layer", LIST, 0, 0, "LIST", NULL, NULL, R,
      "other tensors of the program to write too"},
+    {"layer", "run.layer", LIST, 0, 0, "LIST", NULL, NULL, F | N, "layers, of those that were kept"},
+    {"items", "report.tsne.items", INT, 4, 20000, "N", NULL, NULL, F | N,
+     "at most N of the split, evenly spread; features: all of them, tsne: 2000"},
+    {"dims", "report.tsne.dims", LIST, 0, 0, "LIST", "2|3", NULL, N, "2, 3, or both [2]"},
+    {"perplexity", "report.tsne.perplexity", NUM, 1, 1000, "X", NULL, "30", N, "neighbours that count"},
     {"steps", "run.steps", INT, 1, 1e9, "N", NULL, "1", S, "optimizer steps"},
     {"save-grads", "run.save_grads", STR, 0, 0, "F", NULL, NULL, S, "gradients of the last step"},
     {"save-weights", "run.save_weights", STR, 0, 0, "F", NULL, NULL, S,
@@ -348,7 +356,7 @@ void rt_options_parse(RtOptions *o, const RtModel *m, unsigned verb, int argc, c
             only_rest = true;
             i++;
         } else if (only_rest || argv[i][0] != '-' || !argv[i][1]) {
-            if (!(verb & (P | O))) {
+            if (!(verb & (P | O | F | N))) {
                 rt_fail(RT_EXIT_USAGE, "C001", "extra argument '%s'", rt_esc(argv[i]));
             }
             o->rest[o->nrest++] = argv[i++];

@@ -14,7 +14,9 @@ enum { /* verbs, as bits */
        RT_VERB_RUN = 32,
        RT_VERB_STEP = 64,
        RT_VERB_TIME = 128,
-       RT_VERB_OCR = 256
+       RT_VERB_OCR = 256,
+       RT_VERB_FEATURES = 512,
+       RT_VERB_TSNE = 1024
 };
 
 enum { RT_OPTIONS_MAX = 96 };

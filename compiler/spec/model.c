@@ -302,7 +302,7 @@ static bool set_features(Build *b)
     for (int i = 0; i < b->spec->feature.n; i++) {
         const Yaml *y = b->spec->feature.v[i];
         bool skipped;
-        Node *x = loss_module(b, y, "layer", &skipped);
+        Node *x = loss_module(b, y, "keep", &skipped);
         if (x && !b->graph->training && !graph_find_output(b->graph, y->text)) graph_output(b->graph, y->text, x);
     }
     return diag_errors() == before;
@@ -310,7 +310,7 @@ static bool set_features(Build *b)
 
 void spec_drop_features(const Spec *s, Graph *g)
 {
-    for (int i = 0; i < s->feature.n; i++) {
+    for (int i = s->feature.n - 1; i >= 0; i--) { /* the last one first: they lie behind all others */
         const char *name = s->feature.v[i]->text;
         bool declared = false;
         for (int k = 1; k < s->output.n; k++) declared = declared || !strcmp(s->output.v[k]->text, name);

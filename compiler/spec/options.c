@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CLASSES = 65536 };
+enum { MAX_CLASSES = 65536, MAX_KEPT = 16 };
 
 void options_add(Spec *s, const char *key, const char *value)
 {
@@ -263,6 +263,38 @@ static void read_tsne(Spec *s, const Yaml *tsne)
     if (layer && layer->kind == Y_SCALAR) vec_push(s->arena, &s->feature, layer);
 }
 
+static void add_feature(Spec *s, const char *name, size_t n, Loc loc)
+{
+    const char *text = arena_printf(s->arena, "%.*s", (int)n, name);
+    for (int i = 0; i < s->feature.n; i++)
+        if (!strcmp(s->feature.v[i]->text, text)) return;
+    if (s->feature.n == MAX_KEPT) diag_error(loc, "S014", "'keep' must be a list of at most %d modules", MAX_KEPT);
+    if (s->feature.n < MAX_KEPT) vec_push(s->arena, &s->feature, yaml_scalar(s->arena, text, loc));
+}
+
+/* A list, or as --keep and --set give it: "a,b", "[a, b]". The program knows which layers it can give. */
+static void read_keep(Spec *s)
+{
+    const Yaml *y = yaml_get(s->root, "keep");
+    if (y && y->kind == Y_MAP) diag_error(y->loc, "S014", "'keep' must be a list of modules");
+    for (int i = 0; y && y->kind == Y_LIST && i < y->item.n; i++) {
+        const Yaml *name = y->item.v[i];
+        if (name->kind == Y_SCALAR)
+            add_feature(s, name->text, strlen(name->text), name->loc);
+        else
+            diag_error(name->loc, "S014", "what is kept is the name of a module");
+    }
+    for (const char *at = y && y->kind == Y_SCALAR ? y->text : ""; *at;) {
+        size_t n = strcspn(at, "[], ");
+        if (n) add_feature(s, at, n, y->loc);
+        at += n + (at[n] != 0);
+    }
+    const char *all = NULL;
+    for (int i = 0; i < s->feature.n; i++)
+        all = all ? arena_printf(s->arena, "%s,%s", all, s->feature.v[i]->text) : s->feature.v[i]->text;
+    if (all) options_add(s, "keep", all);
+}
+
 /* The report shows the description as it was written, and what --set changed. */
 static void read_report(Spec *s)
 {
@@ -290,4 +322,5 @@ void options_read(Spec *s)
     lists_read_metrics(s);
     read_ocr(s);
     read_report(s);
+    read_keep(s);
 }

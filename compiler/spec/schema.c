@@ -41,6 +41,7 @@ const KeyDef schema_keys[] = {
     {"ocr", "ink", KEY_WORD, 0, 0, inks, "dark", "dark characters on light ground, or light ones on dark"},
     {"ocr", "fill", KEY_FLOAT, 0.2, 1, NULL, "0.73", "part of the image's side that a character's longer side takes"},
     {"ocr", "words", KEY_BOOL, 0, 1, NULL, "true", "what looks like a letter and like a digit goes by its word"},
+    {"", "keep", KEY_OWN, 0, 0, NULL, NULL, "modules whose values the program can give: `OUT features`, `OUT tsne`"},
     {"", "outputs", KEY_OWN, 0, 0, NULL, NULL,
      "modules that are outputs; the first is the main one"},
     {"", "precision", KEY_OWN, 0, 0, precision_names, NULL,
