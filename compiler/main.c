@@ -6,6 +6,7 @@
 #include "gpu/gpu.h"
 #include "init.h"
 #include "link.h"
+#include "load.h"
 #include "pipeline.h"
 #include "predict.h"
 #include "report/report.h"
@@ -83,8 +84,8 @@ static const Flag flags[] = {
     {"--algorithm", "fast|exact", "convolutions: Winograd where that pays, or the sums themselves",
      FLAG_ALGORITHM, 0},
     {"--infer-only", NULL, "no training step, smaller program", FLAG_BOOL, AT(infer_only)},
-    {"--tune", NULL, "tries tiles of the GPU's contractions and takes those that are predicted to be fastest", FLAG_BOOL,
-     AT(tune)},
+    {"--tune", NULL, "takes what is fastest for each contraction: by measuring it here; with --target=cuda by prediction",
+     FLAG_BOOL, AT(tune)},
     {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
      AT(explain)},
     {"--no-variants", NULL, "leave out the unfused programs that `bench` compares with", FLAG_BOOL,
@@ -453,11 +454,18 @@ static void take_nothing(const Args *a)
 }
 
 /* --tune goes by the time on boards of the architectures that were asked for. */
+/* What is measured has to run here, what is predicted needs numbers. */
 static void check_tune(const Args *a)
 {
     bool any = false;
+    Arena *tmp = arena_new();
+    const Machine *m = a->o.tune && !a->o.narch ? machine_find(tmp, a->o.machine) : NULL;
     for (int i = 0; i < a->o.narch; i++) any = any || gpu_board(a->o.arch[i]);
-    if (a->o.tune && !any) usage("C001", NULL, "--tune needs --target=cuda:ARCH of a board that it knows: sm_80, sm_90");
+    if (a->o.tune && a->o.narch && !any)
+        usage("C001", NULL, "--tune for GPUs needs one of a board that it knows: --target=cuda:sm_80, sm_90");
+    if (m && !load_runs_here(tmp, m))
+        usage("C001", NULL, "--tune measures: kernels for %s do not run on this computer", m->name);
+    arena_free(tmp);
 }
 
 static int verb_build(Args *a)

@@ -12,6 +12,7 @@
 #include "../runtime/abi.h"
 #include "blob.h"
 #include "link.h"
+#include "measure.h"
 #include "parts.h"
 #include "pipeline_report.h"
 #include "predict.h"
@@ -181,6 +182,19 @@ static bool check_memory(const Pipeline *p, const ProgramKind *k, int64_t batch,
     return false;
 }
 
+/* What the contractions of a CPU's program are computed by, measured here. */
+static const Algorithm *measure_program(Pipeline *p, const ProgramKind *k, int64_t batch, const Groups *gs)
+{
+    Buf text = {0};
+    Measuring *t = measure_begin(p->perm, gs, p->m, !p->o->no_cache);
+    for (const Algorithm *by; (by = measure_next(t));)
+        measure_take(t, lower(p->perm, plan(p->perm, schedule_by(p->perm, gs, p->m, by), true), p->m));
+    const Algorithm *by = measure_end(t, &text);
+    if (explains(p, k)) printf("%s, batch %lld: %s\n", phase_name(k->phase), (long long)batch, text.s);
+    buf_free(&text);
+    return by;
+}
+
 /* -> NULL when errors were reported or the stage asked for was reached (*stopped). */
 static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool *stopped)
 {
@@ -212,7 +226,8 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
     groups_verify(gs);
     if (after(p, "fuse", print_groups, gs)) return NULL;
 
-    Schedule *s = schedule(a, gs, p->m);
+    const Algorithm *by = p->o->tune && !p->o->narch ? measure_program(p, k, batch, gs) : NULL;
+    Schedule *s = schedule_by(a, gs, p->m, by);
     explain(p, k, batch, s);
     explain_provider(p, k, s);
     if (after(p, "schedule", print_schedule, s)) return NULL;

@@ -267,6 +267,11 @@ static void schedule_reduce(const Schedule *s, GroupSchedule *gs)
 
 Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
 {
+    return schedule_by(a, gs, m, NULL);
+}
+
+Schedule *schedule_by(Arena *a, const Groups *gs, const Machine *m, const Algorithm *by)
+{
     Schedule *s = NEW(a, Schedule);
     s->groups = gs;
     s->machine = m;
@@ -278,7 +283,7 @@ Schedule *schedule(Arena *a, const Groups *gs, const Machine *m)
     choose_layouts(a, s);
     for (int i = 0; i < gs->group.n; i++)
         if (gs->group.v[i]->nest == NEST_CONTRACT)
-            s->group[i].winograd = schedule_winograd(a, s, gs->group.v[i]);
+            s->group[i].winograd = schedule_winograd(a, s, gs->group.v[i], by ? by[i] : BY_MODEL);
     schedule_libraries(a, s);
     for (int i = 0; i < gs->group.n; i++) {
         Group *g = gs->group.v[i];

@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "graph/layout.h"
 #include "groups.h"
+#include "stages.h"
 
 enum { CON_MAX_LOOPS = 2 * CON_MAX_AXES };
 
@@ -200,8 +201,8 @@ int schedule_columns(const ConSchedule *c);       /* the loop over blocks of col
 int64_t schedule_sum_count(const ConSchedule *c); /* partial sums that a phase leaves for every channel */
 int schedule_anchors(const Schedule *s, const Group *g);
 
-/* schedule_winograd.c: NULL where the direct sum is faster, or the only one that fits. */
-Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g);
+/* schedule_winograd.c: NULL where the direct sum is faster or wanted, or the only one that fits. */
+Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by);
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);
 /* The direct sum's loops, with the tiles that the epilogue sees. */

@@ -12,7 +12,6 @@
  *   - inputs and outputs of the program.
  * Not here: arithmetic, which is f32 throughout; layouts (schedule.c). */
 #include "schedule.h"
-#include "stages.h"
 #include <string.h>
 
 typedef struct Storage {

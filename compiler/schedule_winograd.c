@@ -306,12 +306,24 @@ static bool constant_weights(const Schedule *s, const Node *b)
     return !s->groups->graph->training && (g ? g->prep : op_is(b, "State"));
 }
 
-Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g)
+/* Everything that was asked for beats a time that nobody reaches. */
+static double time_to_beat(const Choice *q, Algorithm by)
+{
+    return by == BY_MODEL ? 0.9 * direct_time(q) : INFINITY;
+}
+
+/* Does `by` leave the choice to F(m x m)? A gradient by weights has one size, the larger one. */
+static bool may_be(Algorithm by, int m)
+{
+    return by == BY_MODEL || by == (m == 4 ? BY_WINOGRAD4 : BY_WINOGRAD2);
+}
+
+Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by)
 {
     const Node *n = g->anchor;
     Contract c, second;
     Choice q = {.s = s, .c = &c};
-    if (s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return NULL;
+    if (by == BY_SUM || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return NULL;
     n->op->contract(n, 0, &c);
     if (n->op->contract(n, 1, &second)) return NULL;
     q.best.dilation[0] = q.best.dilation[1] = 1;
@@ -321,10 +333,10 @@ Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g)
     q.k = (double)c.axis[q.best.k].extent;
     q.channels = (double)c.axis[q.best.c].extent;
     q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
-    q.least = 0.9 * direct_time(&q);
-    if (q.best.gradient) try_gradient(&q);
+    q.least = time_to_beat(&q, by);
+    if (q.best.gradient && may_be(by, 4)) try_gradient(&q);
     for (int m = 4; m >= 2 && !q.best.gradient; m -= 2)
-        if (pools_fit(g, &q.best, m)) try_all(&q, m);
+        if (may_be(by, m) && pools_fit(g, &q.best, m)) try_all(&q, m);
     if (!q.best.m) return NULL;
     Winograd *out = NEW(a, Winograd);
     *out = q.best;

@@ -58,9 +58,12 @@ Groups *fuse(Arena *a, const Graph *g, bool enable, const char *disabled_rule, c
 void groups_print(Buf *b, const Groups *g);
 void groups_verify(const Groups *g);
 
-/* schedule.c: layouts of tensors; per group algorithm, tile, order, tasks: all data. */
+/* schedule.c: layouts of tensors; per group algorithm, tile, order, tasks: all data. `by`: what contractions are to be
+ * computed by, by group id, where they can; NULL: what the model of time prefers. */
+typedef enum Algorithm { BY_MODEL, BY_SUM, BY_WINOGRAD2, BY_WINOGRAD4, NALGORITHMS } Algorithm;
 typedef struct Schedule Schedule;
 Schedule *schedule(Arena *a, const Groups *g, const Machine *m);
+Schedule *schedule_by(Arena *a, const Groups *g, const Machine *m, const Algorithm *by);
 void schedule_print(Buf *b, const Schedule *s);
 void schedule_explain(Buf *b, const Schedule *s); /* --explain-fusion; in explain.c */
 void schedule_explain_library(Buf *b, const Schedule *s); /* --explain-fusion: what a library computes, and why not more */

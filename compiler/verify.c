@@ -1,43 +1,16 @@
 /* The verb `sinter verify`: builds the programs of a description as a build does, loads their
  * kernels into this process, and checks them; see verify.h. */
 #include "verify.h"
-#include "link.h"
-#include "support/file.h"
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* ---- kernels in this process ---- */
-
-static void *load(Arena *a, const Compiled *c)
-{
-    char *dir = file_temp_dir(a), *path = link_shared(a, c->obj, c->nobj, dir);
-    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const char *why = lib ? NULL : arena_strdup(a, dlerror());
-    file_remove_tree(dir);
-    if (!lib) fatal(EXIT_TOOL, "cannot load the kernels: %s", why);
-    return lib;
-}
-
-/* Every feature that the kernels use must be one of this computer. */
 static void check_machine(Arena *a, const Machine *m)
 {
-    const Machine *here = machine_find(a, "native");
-    bool arm = !strncmp(m->triple, "aarch64", 7), here_arm = !strncmp(here->triple, "aarch64", 7);
-    bool runs = arm == here_arm;
-    for (const char *p = m->isa; runs && *p;) {
-        size_t n = strcspn(p, " ");
-        char *word = arena_strndup(a, p, n);
-        const char *found = strstr(here->isa, word);
-        runs = found && (found[n] == 0 || found[n] == ' ');
-        runs = runs || (!strcmp(word, "sse4.2") && !here_arm);
-        p += n + (p[n] == ' ');
-    }
-    if (runs) return;
+    if (load_runs_here(a, m)) return;
     diag_error((Loc){0}, "C001", "kernels for %s do not run on this computer, %s", m->name,
-               here->name);
+               machine_find(a, "native")->name);
     diag_help("leave out --target, or name a smaller one");
     diag_exit_with(EXIT_USAGE);
     exit(diag_flush());
@@ -54,13 +27,13 @@ static char *save_states(const VerifyRun *r)
     return p;
 }
 
-static void check_program(Arena *a, const Compiled *c, int i, const VerifyKernel *table,
+static void check_program(Arena *a, const Compiled *c, int i, const LoadedKernel *table,
                           VerifyReport *out)
 {
     int noption;
     const Setting *option = spec_options(c->spec, &noption);
     VerifyRun r = {.loops = c->program[i].loops, .seed = out->seed};
-    VerifyKernel *fn = NEWN(a, VerifyKernel, r.loops->kernel.n + 1);
+    LoadedKernel *fn = NEWN(a, LoadedKernel, r.loops->kernel.n + 1);
     for (int k = 0; k < r.loops->kernel.n; k++) fn[k] = table[c->program[i].kernel[k]];
     r.fn = fn;
     r.naive = 2e8; /* a second or two */
@@ -78,20 +51,18 @@ static void check_program(Arena *a, const Compiled *c, int i, const VerifyKernel
 static void check_all(Arena *a, const Compiled *c, VerifyReport *out, bool json)
 {
     check_machine(a, c->machine);
-    void *lib = load(a, c);
-    const VerifyKernel *table = dlsym(lib, "rt_kernels");
-    if (!table) fatal(EXIT_TOOL, "cannot find the kernels: %s", dlerror());
+    Loaded lib = load_kernels(a, c->obj, c->nobj);
     if (!json)
         printf("%s, batch %lld, %s, seed %llu; tolerance %.0e (rel L2), %d times that for one "
                "element\n",
                out->name, (long long)out->batch, out->target, (unsigned long long)out->seed,
                out->tolerance, VERIFY_ELEMENT);
     for (int i = 0; i < c->nprogram; i++) {
-        check_program(a, c, i, table, out);
+        check_program(a, c, i, lib.kernel, out);
         if (!json) verify_print_program(&out->program[out->nprogram - 1]);
         fflush(stdout);
     }
-    dlclose(lib);
+    load_close(&lib);
 }
 
 int verify(const CompileOptions *o)

@@ -9,6 +9,7 @@
  * finite differences verify_report.c    tables and JSON */
 #ifndef VERIFY_H
 #define VERIFY_H
+#include "load.h"
 #include "loops.h"
 #include "pipeline.h"
 
@@ -46,12 +47,11 @@ void verify_parallel(int threads, int64_t n, void (*fn)(void *, int64_t begin, i
                      void *arg);
 
 /* ---- one program in memory ---- */
-typedef void (*VerifyKernel)(void *const *args, int64_t begin, int64_t end);
 typedef struct VerifyRun {
     const Loops *loops;
     const Plan *plan;
     const Graph *g;
-    const VerifyKernel *fn; /* by launch */
+    const LoadedKernel *fn; /* by launch */
     char *arena[PLAN_NARENAS];
     uint64_t seed;
     int threads;

@@ -321,7 +321,7 @@ void verify_close(VerifyRun *r)
 /* ---- launches ---- */
 
 typedef struct Launch {
-    VerifyKernel fn;
+    LoadedKernel fn;
     void *arg[MOST_ARGS];
 } Launch;
 

@@ -315,7 +315,7 @@ static int run_cases(Case *c, int n, int *unfair)
     Func **f = NEWN(a, Func *, MOST_KERNELS), **g = NEWN(a, Func *, MOST_KERNELS);
     for (int i = 0; i < n; i++) legs += begin_case(&c[i], leg + legs);
     int nf = collect_kernels(a, leg, legs, false, f), ng = collect_kernels(a, leg, legs, true, g);
-    KernelFn *fn = nf ? kernels_load(f, nf, machine_find(a, compiled_machine(c->seed))) : NULL;
+    const KernelFn *fn = nf ? kernels_load(f, nf, machine_find(a, compiled_machine(c->seed))) : NULL;
     KernelFn *grid = ng ? simt_load(g, ng, !simt_missing(true)) : NULL;
     for (int i = 0; i < legs; i++) run_leg(&leg[i], (leg[i].simt ? grid : fn) + leg[i].first);
     for (int i = 0; i < n; i++) failed += c[i].failed;

@@ -15,6 +15,8 @@ compiler/verify*         | *
 compiler/sweep*         | compiler/sweep.h compiler/pipeline.h runtime/options.h runtime/err.h runtime/json.h compiler/support/* <jansson.h>
 compiler/manifest.*     | compiler/manifest.h compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/* <jansson.h>
 compiler/predict.*      | compiler/predict.h compiler/manifest.h compiler/gpu/* runtime/abi.h compiler/support/* <jansson.h>
+compiler/load.*          | compiler/load.h compiler/link.h compiler/backend.h compiler/support/*
+compiler/measure.*       | compiler/measure.h compiler/load.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/tune.*         | compiler/tune.h compiler/manifest.h compiler/blob.h compiler/images.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/gpu/* compiler/nvrtc/stats.h compiler/support/*
 compiler/stages.h       | compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.h      | compiler/loop/* compiler/support/*

@@ -310,7 +310,7 @@ static double **run_on_device(Run *r)
 double **run_graph(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mode)
 {
     Run *r = run_plan(a, g, env, mode, NULL);
-    KernelFn *fn = NULL;
+    const KernelFn *fn = NULL;
     if (mode->device) return run_on_device(r);
     if (mode->ptx) return compile_and_run_ptx(r);
     if (mode->compiled || mode->simt) {

@@ -87,7 +87,7 @@ static void equals_interpreter(void **state)
         func_verify(f[i], "test");
     }
     for (int k = machines(m) - 1; k >= 0; k--) {
-        KernelFn *fn = kernels_load(f, KERNELS, m[k]);
+        const KernelFn *fn = kernels_load(f, KERNELS, m[k]);
         for (int i = 0; i < KERNELS; i++) {
             Data want = new_data(), got = new_data();
             func_interp(f[i], want.arg, 0, 4);
@@ -168,7 +168,7 @@ static void functions_are_close(void **state)
     const Machine *m[3];
     Func *f[4];
     for (int i = 0; i < 4; i++) f[i] = call_kernel(names[i], fns[i]);
-    KernelFn *fn = kernels_load(f, 4, m[machines(m) - 1]);
+    const KernelFn *fn = kernels_load(f, 4, m[machines(m) - 1]);
     float *x = NEWN(arena, float, POINTS), *y = NEWN(arena, float, POINTS);
     for (int i = 0; i < 4; i++) {
         double worst = 0;
@@ -386,7 +386,7 @@ static void prints_speed(void **state)
                                                            : 2,
             blocks = m[i]->lanes == 16 ? 2 : 1;
         Func *f[2] = {gemm("k00", rows, blocks), peak_kernel(m[i]->lanes)};
-        KernelFn *fn = kernels_load(f, 2, m[i]);
+        const KernelFn *fn = kernels_load(f, 2, m[i]);
         double speed = rate(fn[0], (void *[]){A, B, C}, 2.0 * rows * blocks * L * K);
         double peak = rate(fn[1], (void *[]){C}, 2.0 * 12 * m[i]->lanes * 4096);
         printf("  %s: tile %dx%d %.0f GFLOP/s, multiply-adds alone %.0f\n", m[i]->name, rows,
@@ -404,7 +404,7 @@ static void tiles_are_right(void **state)
     (void)state;
     const Machine *m[3];
     Func *f[2] = {gemm("k00", 3, 2), conv("k01", 5, 1)};
-    KernelFn *fn = kernels_load(f, 2, m[machines(m) - 1]);
+    const KernelFn *fn = kernels_load(f, 2, m[machines(m) - 1]);
     for (int i = 0; i < 2; i++) {
         void *want[3], *got[3];
         for (int k = 0; k < 3; k++) {

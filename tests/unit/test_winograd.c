@@ -94,6 +94,31 @@ static void choice(void **state)
     arena_free(a);
 }
 
+/* What is asked for is taken where it applies, and nowhere else. */
+static void asked_for(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    static const struct {
+        const char *layer;
+        Algorithm by;
+        int m;
+    } want[] = {{"plain", BY_SUM, 0},         {"plain", BY_WINOGRAD2, 2},   {"plain", BY_WINOGRAD4, 4},
+                {"strided", BY_WINOGRAD4, 0}, {"grouped", BY_WINOGRAD2, 0}, {"dilated", BY_WINOGRAD2, 2}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        Graph *g = graph_new(a);
+        Node *w, *y = convolution(g, want[i].layer, &w);
+        graph_output(g, "output", y);
+        Groups *gs = fuse(a, g, true, NULL, NULL);
+        Algorithm *by = NEWN(a, Algorithm, gs->group.n + 1);
+        by[gs->of[y->id]->id] = want[i].by;
+        const Schedule *s = schedule_by(a, gs, machine_find(a, "x86-64-v3"), by);
+        const Winograd *q = s->group[gs->of[y->id]->id].winograd;
+        assert_int_equal(q ? q->m : 0, want[i].m);
+    }
+    arena_free(a);
+}
+
 /* The same of its gradient by weights. */
 static void gradient(void **state)
 {
@@ -119,6 +144,6 @@ static void gradient(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(filters), cmocka_unit_test(operations),
-                                       cmocka_unit_test(choice), cmocka_unit_test(gradient)};
+                                       cmocka_unit_test(choice), cmocka_unit_test(asked_for), cmocka_unit_test(gradient)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
