@@ -38,7 +38,7 @@ static void print_head(const Eval *x, bool pixels)
 {
     const RtScore *s = &x->score;
     printf("%s: %lld items", split_name(x), (long long)s->n);
-    if (!isnan(s->loss)) printf(", loss %.4f", s->loss);
+    if (!isnan(s->loss)) printf(", loss %.4f%s", s->loss, rt_feed_in_bits(&x->feed) ? " bits" : "");
     if (!isnan(s->accuracy)) printf(", %s %.2f%%", pixels ? "pixel accuracy" : "accuracy", 100 * s->accuracy);
     if (s->confusion && pixels)
         printf(", mean IoU %.4f, mean Dice %.4f (over %d classes)", x->m.iou_macro, x->m.f1_macro, x->m.n - x->m.absent);
@@ -70,6 +70,7 @@ static void write_json(const Eval *x, const char *weights)
     rt_json_str(&j, "split", split_name(x));
     rt_json_int(&j, "items", x->score.n);
     rt_json_num(&j, "loss", x->score.loss);
+    if (rt_feed_in_bits(&x->feed)) rt_json_str(&j, "loss_unit", "bits");
     if (x->score.confusion) {
         rt_json_members(&j);
         rt_metrics_json(j.f, x->score.confusion, &x->m, x->names);

@@ -161,6 +161,12 @@ void rt_feed_run(RtFeed *f)
     rt_feed_fetch(f);
 }
 
+bool rt_feed_in_bits(const RtFeed *f)
+{
+    const RtModel *m = rt_exec_model(f->exec);
+    return m->loss && strstr(RT_STR(m, m->loss), "log_base=2");
+}
+
 float rt_feed_loss(const RtFeed *f)
 {
     float loss = 0;

@@ -47,6 +47,7 @@ int rt_feed_next(RtFeed *f, RtLoader *l, RtBatch *b, RtError *e);
 void rt_feed_start(RtFeed *f);                        /* a run of what was put */
 void rt_feed_fetch(RtFeed *f);                        /* its output */
 void rt_feed_run(RtFeed *f);                          /* both */
+bool rt_feed_in_bits(const RtFeed *f); /* the description's losses have log_base=2 */
 float rt_feed_loss(const RtFeed *f);                  /* 0 if there is none */
 /* The most likely class of an output row, or of each of its pixels -> [label_size], valid until the next call. Of equal
  * ones the first. */

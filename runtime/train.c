@@ -107,6 +107,7 @@ static bool rate_changes(const RtTrain *t)
 static void say_penalty(const RtTrain *t)
 {
     const RtOptions *o = &t->s->opt;
+    if (rt_feed_in_bits(&t->train)) rt_progress_line("the loss is in bits (log_base=2), and so is its gradient");
     if (!rt_option_known(o, "train.l2.lambda")) return;
     const char *over = rt_option_str(o, "train.l2.over", "");
     bool half = !strcmp(rt_option_str(o, "train.l2.scale", "half"), "half");

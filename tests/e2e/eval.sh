@@ -33,7 +33,14 @@ csv_agrees() {
 }
 check "predictions.csv has a row an item and the same accuracy" csv_agrees
 
-# Names with commas and quotes.
+# The same weights, the loss to the base of 2.
+sed 's/CrossEntropyLoss()/CrossEntropyLoss(log_base=2)/' "$work/softmax.yaml" >"$work/bits.yaml"
+must "builds with log_base=2" "$sinter" build "$work/bits.yaml" -o "$work/bits" --no-variants
+"$work/bits" eval --data "$fashion" --limit 1000 --weights "$work/run/weights/best.safetensors" --json "$work/b.json" >"$work/btext" 2>"$work/err"
+check "says bits" grep -qE '^test: 1000 items, loss [0-9.]+ bits, ' "$work/btext"
+bits() { awk -v a="$(number "$work/e.json" loss)" -v b="$(number "$work/b.json" loss)" 'BEGIN { d = b * log(2) / a - 1; print a, b; exit !(d < 1e-5 && d > -1e-5) }'; }
+check "a nat is 1.4427 bits" bits
+
 mkdir -p "$work/flat" && cp "$work/run/weights/best.safetensors" "$work/flat/best.safetensors"
 check "no run, no predictions" "$work/softmax" eval --data "$fashion" --limit 100 --weights "$work/flat/best.safetensors"
 check "nothing is written there" test ! -e "$work/flat/predictions.csv" -a ! -e "$work/predictions.csv"
