@@ -4,7 +4,7 @@
  * Rule: only the names of folders, the head of one file and the labels are looked at. Not here:
  * whether the data are sound (runtime). */
 #include "init.h"
-#include "../runtime/data/internal.h"
+#include "data/set.h"
 #include "spec/unit.h"
 #include "support/buf.h"
 #include "support/diag.h"
@@ -23,7 +23,8 @@ const char *const init_kinds[] = {"cnn",           "mlp", "autoencoder", "resnet
 
 typedef struct Looked {
     const char *root;
-    bool idx, has_train; /* has_train: root/train/CLASS instead of root/CLASS */
+    const char *format;
+    bool whole, masks, has_train; /* whole: images of one size; has_train: root/train/CLASS instead of root/CLASS */
     int classes, channels, height, width;
 } Looked;
 
@@ -123,16 +124,36 @@ static bool look_idx(Arena *a, Looked *l)
               number(head) == 0x803;
     rt_source_close(s);
     if (!ok) return false;
-    *l = (Looked){.root = l->root, .idx = true, .channels = 1};
+    *l = (Looked){.root = l->root, .format = "idx", .whole = true, .channels = 1};
     l->height = number(head + 8);
     l->width = number(head + 12);
     l->classes = count_labels(a, l->root);
     return true;
 }
 
+/* The other formats are opened: what is in them is known only then. */
+static bool look_set(Arena *a, Looked *l)
+{
+    DataSet s = {.arena = a};
+    rt_data_config_init(&s.config);
+    s.config.root = l->root;
+    s.config.format = l->format;
+    RtData *d = set_open(&s);
+    if (d->nitems) l->channels = set_item_size(d, 0, &l->height, &l->width) < 3 ? 1 : 3;
+    l->classes = d->nclasses;
+    l->masks = d->masks;
+    l->whole = !d->files;
+    l->has_train = is_folder(arena_printf(a, "%s/train", l->root));
+    bool any = d->nitems > 0;
+    rt_data_close(d);
+    return any;
+}
+
 static bool look(Arena *a, Looked *l)
 {
     if (look_idx(a, l)) return true;
+    l->format = set_guess(l->root);
+    if (strcmp(l->format, "image_folder") != 0) return look_set(a, l);
     const char *train = arena_printf(a, "%s/train", l->root);
     l->has_train = is_folder(train);
     l->classes = count_folders(a, l->has_train ? train : l->root);
@@ -144,14 +165,14 @@ static bool look(Arena *a, Looked *l)
 /* Photographs come in all sizes: those are brought to one that a small network can take. */
 static void choose_size(Looked *l)
 {
-    if (l->idx || (l->height <= 64 && l->width <= 64)) return;
+    if (l->whole || (l->height <= 64 && l->width <= 64)) return;
     l->height = l->width = 128;
 }
 
 static const char *data_block(Arena *a, const char *kind, const Looked *l)
 {
     const char *root = l->root, *quote = "", *normal = "";
-    bool tuned = strstr(kind, "-ft") != NULL, rebuilt = strcmp(kind, "autoencoder") == 0;
+    bool tuned = strstr(kind, "-ft") || l->masks, rebuilt = strcmp(kind, "autoencoder") == 0;
     for (const char *c = root; *c; c++)
         if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-", *c))
             quote = "'";
@@ -161,20 +182,22 @@ static const char *data_block(Arena *a, const char *kind, const Looked *l)
     else if (!rebuilt)
         normal = "  normalize: {mean: 0.5, std: 0.5}\n";
     int h = l->height, w = l->width;
-    const char *fit = arena_printf(a, "Resize((%d, %d))", h, w);
+    const char *fit = arena_printf(a, "'Resize((%d, %d))'", h, w);
     if (h == w) fit = arena_printf(a, "Resize(%d), CenterCrop(%d)", h, h);
     if (tuned) fit = "Resize(256), CenterCrop(224)";
+    if (l->masks) fit = "'Resize((256, 256))'"; /* what the template takes */
     const char *flip = tuned ? ", RandomHorizontalFlip()" : "";
     const char *change = "";
-    if (tuned || !l->idx)
+    if (tuned || !l->whole)
         change =
             arena_printf(a, "  transforms:\n    train: [%s%s]\n    eval: [%s]\n", fit, flip, fit);
-    const char *split = l->idx         ? "  split: {val: 0.1}\n"
-                        : l->has_train ? ""
+    bool dealt = !strcmp(l->format, "image_folder") || !strcmp(l->format, "csv") || !strcmp(l->format, "mask_folder");
+    const char *split = l->whole                 ? "  split: {val: 0.1}\n"
+                        : l->has_train || !dealt ? ""
                                        : "  split: {train: 0.8, val: 0.1, test: 0.1, "
                                          "stratify: true, seed: 0}\n";
     return arena_printf(a, "data:\n  format: %s\n  root: %s%s%s\n%s%s%s%s",
-                        l->idx ? "idx" : "image_folder", quote, root, quote, count, split, change,
+                        l->format, quote, root, quote, count, split, change,
                         normal);
 }
 
@@ -214,9 +237,9 @@ static bool may_write(const char *out, bool force)
     return false;
 }
 
-static bool find_data(Arena *a, const char *data, Looked *l)
+static bool find_data(Arena *a, const char *kind, const char *data, Looked *l)
 {
-    *l = (Looked){.root = "/usr/share/datasets/fashion-mnist", .idx = true};
+    *l = (Looked){.root = "/usr/share/datasets/fashion-mnist", .format = "idx", .whole = true};
     l->classes = 10, l->channels = 1, l->height = l->width = 28;
     if (!data) return true;
     *l = (Looked){.root = data};
@@ -225,7 +248,13 @@ static bool find_data(Arena *a, const char *data, Looked *l)
         diag_exit_with(EXIT_USAGE);
         return false;
     }
-    if (look(a, l)) return true;
+    if (look(a, l)) {
+        if (l->masks == (strcmp(kind, "fcn") == 0)) return true;
+        diag_error((Loc){0}, "C002", "--data: '%s' holds %s (%s)", data, l->masks ? "masks" : "no masks", l->format);
+        diag_help(l->masks ? "sinter init fcn" : "sinter init cnn, or another kind");
+        diag_exit_with(EXIT_USAGE);
+        return false;
+    }
     diag_error((Loc){0}, "D001", "no images found under '%s'", data);
     diag_help("expected %s/CLASS/*.png, %s/train/CLASS/*.jpg, or %s/train-images-idx3-ubyte[.gz]",
               data, data, data);
@@ -237,7 +266,7 @@ int init_write(const char *kind, const char *data, const char *out, bool force)
 {
     Arena *a = arena_new();
     Looked l;
-    if (may_write(out, force) && find_data(a, data, &l)) {
+    if (may_write(out, force) && find_data(a, kind, data, &l)) {
         const char *seen = arena_printf(a, "%d classes, %dx%d %s", l.classes, l.height, l.width,
                                         l.channels == 1 ? "grey" : "colour");
         choose_size(&l);
@@ -247,7 +276,7 @@ int init_write(const char *kind, const char *data, const char *out, bool force)
                         {"@height@", arena_printf(a, "%d", l.height)},
                         {"@width@", arena_printf(a, "%d", l.width)},
                         {"@file@", out ? out : "SPEC.yaml"},
-                        {"@data@", data_block(a, kind, &l)},
+                        {"@data@", masks ? "" : data_block(a, kind, &l)},
                         {NULL, NULL}};
         const char *text = fill(a, template_text(a, kind), names);
         if (!out)

@@ -44,7 +44,7 @@ compiler/cost*          | compiler/cost.h compiler/groups.h compiler/schedule.h 
 compiler/winograd.*      | compiler/winograd.h compiler/support/*
 compiler/schedule*      | compiler/winograd.h compiler/schedule*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/doctor.*       | compiler/doctor.h compiler/link.h compiler/backend.h compiler/nvrtc/cubin.h cuda/cudnn.h compiler/support/*
-compiler/init.*         | compiler/init.h compiler/spec/unit.h runtime/data/internal.h compiler/support/*
+compiler/init.*         | compiler/init.h compiler/data/set.h compiler/spec/unit.h runtime/data/internal.h compiler/support/*
 compiler/summary.*      | compiler/summary.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/plan*          | compiler/plan*.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 cuda/cudnn*             | cuda/cudnn*

@@ -150,6 +150,13 @@ data: {format: mask_folder, root: scenes, num_classes: 8}
 train: {target: mask, loss: CrossEntropyLoss(ignore_index=255), optimizer: Adam(lr=0.01), epochs: 2, batch_size: 8}
 E2
 must "a description of masks" "$sinter" build scenes.yaml -o scenes.exe
+check "init looks at masks" sh -c "'$sinter' init fcn --data scenes -o fcn.yaml | grep -qx 'looked at scenes: 8 classes, 48x48 colour; wrote fcn.yaml'"
+check "and its description is one" sh -c "'$sinter' check fcn.yaml && grep -qx '  format: mask_folder' fcn.yaml"
+refuses "a classifier for masks" 2 "error\[C002\].*holds masks \(mask_folder\)" "$sinter" init cnn --data scenes
+refuses "masks for none" 2 "error\[C002\].*holds no masks" "$sinter" init fcn --data wild
+must "init looks at a list" sh -c "mkdir list && cp wild/cat/0*.png list && (echo file,label; for i in 0 1 2 3 4 5 6 7 8 9; do echo 0\$i.png,c\$((i % 2)); done) >list/labels.csv && '$sinter' init mlp --data list -o list.yaml && '$sinter' check list.yaml"
+check "and names its format" grep -qx '  format: csv' list.yaml
+must "init looks at images that are not square" sh -c "python3 -B tool.py png wide/a/1.png 1 12 8 && python3 -B tool.py png wide/b/1.png 2 12 8 && '$sinter' init cnn --data wide -o wide.yaml && '$sinter' check wide.yaml"
 must "learns them" ./scenes.exe train --output-dir scenes_run
 check "and is evaluated" ./scenes.exe eval --output-dir scenes_run --split test
 check "its split names images" grep -q '^train,train/images/.*,,$' scenes_run/split.csv
