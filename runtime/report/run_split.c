@@ -1,7 +1,7 @@
 /* split.csv of a run's folder: how many items of each class are in each split.
  *
  * In: "split,item,label,class", fields with commas in quotes. Out: counts and class names of RtRun.
- * Rule: a label below 0 is none (items whose truth is a mask). */
+ * Rule: an empty label is none (items whose truth is a mask). */
 #include "../err.h"
 #include "read.h"
 #include <stdlib.h>
@@ -42,10 +42,10 @@ static void count(RtRun *r, char *const *f)
     char *end;
     int s = split_of(f[0]);
     long label = strtol(f[2], &end, 10);
-    if (s < 0 || *f[2] == 0 || *end || label >= RT_RUN_CLASSES)
+    if (s < 0 || *f[1] == 0 || *end || label < 0 || label >= RT_RUN_CLASSES)
         rt_run_damaged(r, "split.csv", "a line is not split,item,label,class");
     r->items[s]++;
-    if (label < 0) return;
+    if (*f[2] == 0) return;
     rt_run_classes(r, (int)label + 1);
     r->count[s][label]++;
     if (!r->class_name[label]) r->class_name[label] = rt_strdup(f[3]);

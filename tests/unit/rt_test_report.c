@@ -64,7 +64,8 @@ static const double bad[3][4] = {{1, 1.1, .5, .5}, {.5, .6, .8, .78}, {.1, .9, .
 
 static void put_hostile(void)
 {
-    put("run/split.csv", "split,item,label,class\ntrain,a.png,0,x\ntrain,\"b,\"\".png\",1,\"<b>,\"\"q\"\"\"\nval,c,1,y\n");
+    put("run/split.csv", "split,item,label,class\ntrain,a.png,0,x\ntrain,\"b,\"\".png\",1,\"<b>,\"\"q\"\"\"\nval,c,1,y\n"
+        "test,mask.png,,\n");
     put("run/args.yaml", "# c\ndata.root: \"</pre><script>alert(4)</script>\"\ntrain.lr: \"0.1\"\n");
     put("run/env.json", "{\"model\": \"</title><script>alert(5)</script>\", \"cpu\": \"<script>\\u0001\"}");
     put("run/report.json",
@@ -93,6 +94,8 @@ static void hostile_names_are_text(void **state)
     assert_string_equal(r->name, "run");
     assert_int_equal(r->best, 2);
     assert_int_equal(r->count[RT_SPLIT_TRAIN][1], 1);
+    assert_int_equal(r->items[RT_SPLIT_TEST], 1); /* its label is a mask */
+    assert_int_equal(r->count[RT_SPLIT_TEST][0], 0);
     assert_string_equal(rt_class_name(r, 0), HOSTILE);
     rt_report_write(r);
     char *html = get("run/report.html"), *svg = get("run/plots/confusion.svg");
@@ -165,6 +168,7 @@ static void damage_is_an_error(void **state)
         {"run/metrics.jsonl", "{\"epoch\": 1}\nnot json\n"},
         {"run/split.csv", "split,item,label,class\ntrain,a,x,b\n"},
         {"run/split.csv", "split,item,label,class\nnone,a,1,b\n"},
+        {"run/split.csv", "split,item,label,class\ntrain,a,-1,b\n"},
         {"run/split.csv", "split,item,label,class\ntrain,a,99999999,b\n"},
         {"run/args.yaml", "a: b\n"},
         {"run/env.json", "{\"a\": }"},
