@@ -174,6 +174,13 @@ static void early_stopping(void **state)
     run_must(0, "train --data data --epochs 50 --lr 0 --patience 2 --output-dir es");
     assert_non_null(strstr(cli_out, "fake: 3 epochs"));
     assert_non_null(strstr(cli_out, "in epoch 1\n"));
+    run_must(0, "train --data data --epochs 50 --patience 2 --monitor val/f1_macro --min-delta 2 --output-dir es-f1");
+    assert_non_null(strstr(cli_out, "fake: 3 epochs")); /* a share never grows by 2 */
+    assert_non_null(strstr(cli_out, "best val/f1_macro "));
+    run_must(2, "train --data data --monitor val/iou --output-dir es-iou");
+    assert_non_null(strstr(cli_err, "error[C003]: val/iou cannot be monitored: the model does not classify pixels"));
+    run_must(2, "train --data data --ema 0.9 --output-dir es-ema");
+    assert_non_null(strstr(cli_err, "error[C003]: --ema: this program was built without"));
 }
 
 static void diverges(void **state)
