@@ -88,6 +88,8 @@ static const Flag flags[] = {
      FLAG_BOOL, AT(tune)},
     {"--explain-fusion", NULL, "which layers share a kernel, and why others do not", FLAG_BOOL,
      AT(explain)},
+    {"--explain", NULL, "of every contraction: work, what bounds it, the time that each algorithm would take", FLAG_BOOL,
+     AT(explain_choice)},
     {"--no-variants", NULL, "leave out the unfused programs that `bench` compares with", FLAG_BOOL,
      AT(no_variants)},
     {"--force", NULL, "replace OUT even if sinter did not write it", FLAG_BOOL, AT(force)},

@@ -150,6 +150,15 @@ static bool explains(const Pipeline *p, const ProgramKind *k)
     return p->o->explain && k->variant == RT_FUSED && !k->single;
 }
 
+static void explain_choice(const Pipeline *p, const ProgramKind *k, int64_t batch, const Schedule *s)
+{
+    if (!p->o->explain_choice || k->variant != RT_FUSED || k->single) return;
+    Buf b = {0};
+    schedule_explain_choice(&b, s);
+    printf("%s, batch %lld:\n%s\n", phase_name(k->phase), (long long)batch, b.s);
+    buf_free(&b);
+}
+
 static void explain_provider(const Pipeline *p, const ProgramKind *k, const Schedule *s)
 {
     if (!explains(p, k) || p->m->provider == PROVIDER_SINTER) return;
@@ -229,6 +238,7 @@ static Plan *plan_program(Pipeline *p, const ProgramKind *k, int64_t batch, bool
     const Algorithm *by = p->o->tune && !p->o->narch ? measure_program(p, k, batch, gs) : NULL;
     Schedule *s = schedule_by(a, gs, p->m, by);
     explain(p, k, batch, s);
+    explain_choice(p, k, batch, s);
     explain_provider(p, k, s);
     if (after(p, "schedule", print_schedule, s)) return NULL;
 

@@ -28,7 +28,7 @@ typedef struct CompileOptions {
     const char *no_fuse_rule; /* --no-fuse=RULE */
     const char *algorithm;    /* "fast", "exact"; NULL: the description's */
     bool tune; /* tiles of GPUs' contractions by predicted time */
-    bool explain, time, force, save_temps, verbose, no_cache;
+    bool explain, explain_choice, time, force, save_temps, verbose, no_cache;
     const char *dump;       /* "graph,fuse", "all" or NULL */
     const char *dump_dir;   /* NULL: stdout */
     const char *stop_after; /* stage name or NULL */

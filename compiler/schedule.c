@@ -283,7 +283,7 @@ Schedule *schedule_by(Arena *a, const Groups *gs, const Machine *m, const Algori
     choose_layouts(a, s);
     for (int i = 0; i < gs->group.n; i++)
         if (gs->group.v[i]->nest == NEST_CONTRACT)
-            s->group[i].winograd = schedule_winograd(a, s, gs->group.v[i], by ? by[i] : BY_MODEL);
+            schedule_winograd(a, s, gs->group.v[i], by ? by[i] : BY_MODEL, &s->group[i]);
     schedule_libraries(a, s);
     for (int i = 0; i < gs->group.n; i++) {
         Group *g = gs->group.v[i];
@@ -308,7 +308,8 @@ static void print_winograd(Buf *b, const Winograd *w)
                (long long)w->group);
     if (w->gradient)
         buf_printf(b, " by %lld in %lld chunks", (long long)w->cgroup, (long long)w->chunks);
-    buf_printf(b, " in %lld parts; product %dx%dx%d; %s\n", (long long)w->parts, w->rows, w->cols, BLOCK,
+    buf_printf(b, " in %lld parts%s; product %dx%dx%d; %s\n", (long long)w->parts,
+               w->shared ? " that share inputs" : "", w->rows, w->cols, BLOCK,
                w->gradient   ? "both operands transformed"
                : w->prepared ? "weights prepared"
                              : "weights transformed at every run");

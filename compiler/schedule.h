@@ -100,6 +100,7 @@ typedef struct Winograd {
     int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */
     int64_t group, groups;           /* blocks of output channels that are kept at a time, and how many times */
     int64_t parts;                   /* divides groups */
+    bool shared;                     /* the parts of a block share its transformed inputs, which a kernel of their own makes */
     int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels */
     int64_t stride;                  /* floats from one tile's transformed inputs to the next one's */
     int64_t kstride;                 /* gradient: the same of B's */
@@ -132,6 +133,7 @@ typedef struct GroupSchedule {
     int64_t split, chunk;
     const Winograd *winograd; /* NULL: the sum as it stands */
     const Dot *dot;           /* NULL: lanes are results */
+    double cycles[NALGORITHMS]; /* the model's time, of one core; 0: it was no candidate */
     /* reduction */
     int64_t red_split, red_chunk;    /* partial sums in all; length of the chunks of axis 0 */
     int64_t red_rows, red_row_chunk; /* axis 2 is cut into red_rows chunks of that length; 1: it is not */
@@ -201,8 +203,11 @@ int schedule_columns(const ConSchedule *c);       /* the loop over blocks of col
 int64_t schedule_sum_count(const ConSchedule *c); /* partial sums that a phase leaves for every channel */
 int schedule_anchors(const Schedule *s, const Group *g);
 
-/* schedule_winograd.c: NULL where the direct sum is faster or wanted, or the only one that fits. */
-Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by);
+/* schedule_winograd.c: gs->winograd stays NULL where the direct sum is faster or wanted, or the only one that fits. */
+void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by, GroupSchedule *gs);
+Algorithm schedule_algorithm(const GroupSchedule *gs); /* not BY_MODEL */
+/* Transformed inputs of all blocks, in floats: where they are shared, behind weights that are not kept. */
+int64_t winograd_inputs(const Winograd *w);
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);
 /* The direct sum's loops, with the tiles that the epilogue sees. */

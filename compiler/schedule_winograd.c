@@ -147,7 +147,7 @@ static double time_of(const Choice *q, const Winograd *w)
     const Machine *m = q->s->machine;
     double products = w->n * w->n, weights = (double)w->weights, scratch = inputs_bytes(w) + results_bytes(w);
     double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / gemm;
-    work += tiles * (q->channels * q->in * (double)w->parts + q->k * q->out);
+    work += tiles * (q->channels * q->in * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
     if (!w->prepared) work += 4 * weights;
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
@@ -168,11 +168,19 @@ static double direct_time(const Choice *q)
 
 /* ---- sizes ---- */
 
-/* Few blocks: the output channels are shared out too, and each task transforms the input again. */
+/* Few blocks: the output channels are shared out too, and each task transforms the input again, or takes what is shared. */
 static void choose_parts(Winograd *w)
 {
     w->parts = 1;
     while (w->blocks * w->parts < LEAST_TASKS && w->groups % (w->parts * 2) == 0) w->parts *= 2;
+}
+
+/* Is transforming the input for each part more than another kernel costs, of which all threads wait for the last? */
+static void choose_shared(const Choice *q, Winograd *w)
+{
+    const double kernel = 1 << 18; /* a few microseconds */
+    double twice = (double)(w->blocks * w->block) * q->channels * q->in * (double)(w->parts - 1);
+    w->shared = twice / 2 > kernel;
 }
 
 /* Blocks of `block` tiles, groups of `group` channel blocks. */
@@ -190,6 +198,7 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
     w.group = group;
     w.groups = up(q->kblocks, group);
     choose_parts(&w);
+    choose_shared(q, &w);
     double time = time_of(q, &w);
     if (inputs_bytes(&w) + results_bytes(&w) > SCRATCH_BYTES || time >= q->least) return;
     q->least = time;
@@ -312,35 +321,64 @@ static double time_to_beat(const Choice *q, Algorithm by)
     return by == BY_MODEL ? 0.9 * direct_time(q) : INFINITY;
 }
 
-/* Does `by` leave the choice to F(m x m)? A gradient by weights has one size, the larger one. */
-static bool may_be(Algorithm by, int m)
+/* Does `by` leave the choice to this one? */
+static bool may_be(Algorithm by, Algorithm way)
 {
-    return by == BY_MODEL || by == (m == 4 ? BY_WINOGRAD4 : BY_WINOGRAD2);
+    return by == BY_MODEL || by == way;
 }
 
-Winograd *schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by)
+Algorithm schedule_algorithm(const GroupSchedule *gs)
+{
+    const Winograd *w = gs->winograd;
+    return !w ? BY_SUM : w->m == 4 ? BY_WINOGRAD4 : BY_WINOGRAD2;
+}
+
+/* Tries one algorithm: notes the best time that it could have; keeps it if that is the best of all, and it may be. A
+ * gradient by weights has one size, the larger one. */
+static void try_algorithm(Choice *q, GroupSchedule *gs, Algorithm by, Algorithm way)
+{
+    Winograd so_far = q->best;
+    double least = q->least, rate = q->s->machine->lanes * q->s->machine->fma_ports;
+    q->least = INFINITY;
+    if (q->best.gradient)
+        try_gradient(q);
+    else
+        try_all(q, way == BY_WINOGRAD4 ? 4 : 2);
+    if (q->least < INFINITY) gs->cycles[way] = q->least / rate;
+    if (q->least < least && may_be(by, way)) return;
+    q->least = least;
+    q->best = so_far;
+}
+
+void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by, GroupSchedule *gs)
 {
     const Node *n = g->anchor;
     Contract c, second;
     Choice q = {.s = s, .c = &c};
-    if (by == BY_SUM || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return NULL;
+    if (by == BY_SUM || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return;
     n->op->contract(n, 0, &c);
-    if (n->op->contract(n, 1, &second)) return NULL;
+    if (n->op->contract(n, 1, &second)) return;
     q.best.dilation[0] = q.best.dilation[1] = 1;
     q.best.gradient = c.out.view.dim[2] == TAPS && !find_axes(&c, &q.best);
-    if (!find_axes(&c, &q.best) || !lies_well(s, n, q.best.gradient)) return NULL;
+    if (!find_axes(&c, &q.best) || !lies_well(s, n, q.best.gradient)) return;
     q.best.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.best.k].extent;
     q.channels = (double)c.axis[q.best.c].extent;
     q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
     q.least = time_to_beat(&q, by);
-    if (q.best.gradient && may_be(by, 4)) try_gradient(&q);
-    for (int m = 4; m >= 2 && !q.best.gradient; m -= 2)
-        if (may_be(by, m) && pools_fit(g, &q.best, m)) try_all(&q, m);
-    if (!q.best.m) return NULL;
+    gs->cycles[BY_SUM] = direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
+    if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
+    for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.best.gradient; way--)
+        if (pools_fit(g, &q.best, way == BY_WINOGRAD4 ? 4 : 2)) try_algorithm(&q, gs, by, way);
+    if (!q.best.m) return;
     Winograd *out = NEW(a, Winograd);
     *out = q.best;
-    return out;
+    gs->winograd = out;
+}
+
+int64_t winograd_inputs(const Winograd *w)
+{
+    return w->blocks * w->n * w->n * w->block * w->stride;
 }
 
 void winograd_widen(const Winograd *w, Contract *c)

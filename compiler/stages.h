@@ -66,6 +66,7 @@ Schedule *schedule(Arena *a, const Groups *g, const Machine *m);
 Schedule *schedule_by(Arena *a, const Groups *g, const Machine *m, const Algorithm *by);
 void schedule_print(Buf *b, const Schedule *s);
 void schedule_explain(Buf *b, const Schedule *s); /* --explain-fusion; in explain.c */
+void schedule_explain_choice(Buf *b, const Schedule *s); /* --explain: by which algorithm, and what the others need */
 void schedule_explain_library(Buf *b, const Schedule *s); /* --explain-fusion: what a library computes, and why not more */
 
 /* plan.c: run order, lifetimes, offsets. */

@@ -5,7 +5,8 @@
  *   Y = A^T M A, m x m results of each tile, which the group's epilogue takes from registers
  *
  * U are the transformed weights (winograd_weights.c). Tiles are numbered through all images; those that reach over
- * the edge read the halo and store only what exists. Sources: winograd.h; blocking as in Z. Jia et al., Optimizing
+ * the edge read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of
+ * its own; and V, if it is much, which a kernel before them makes. Sources: winograd.h; blocking as in Z. Jia et al., Optimizing
  * N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
 #include "nests/wino.h"
 
@@ -13,30 +14,47 @@ typedef struct Block {
     Wino w;
     LBuf *u, *m;
     Expr *first; /* its first tile */
+    Expr *at;    /* where its transformed inputs begin */
 } Block;
 
 /* ---- V ---- */
 
-/* The last block may have places for more tiles than there are: they take the last one's inputs once more. */
-static void transform_inputs(Block *k)
+/* Of block number `block`: shared ones lie in the workspace, behind weights that are not kept. */
+static void begin_block(Block *k, Expr *block)
+{
+    LB *b = k->w.c.n.b;
+    const Winograd *q = k->w.w;
+    int64_t size = q->n * q->n * q->block * q->stride;
+    k->first = lb_let(b, x_muli(b, block, q->block), "f");
+    k->at = q->shared ? x_muli(b, block, size) : x_i64(b, 0);
+    k->w.v = q->shared ? nest_workspace(&k->w.c.n, q->prepared ? 0 : q->weights * (int64_t)sizeof(float), LT_F32, q->blocks * size)
+                       : lb_alloc(b, BUF_LOCAL, LT_F32, size);
+}
+
+/* Of the tiles of the block, 16 channels. The last block may have places for more tiles than there are: they take the last one's inputs once more. */
+static void transform_inputs(Block *k, Expr *c)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
     const ConLoop *l = w->c.s->loop;
     int64_t plane = w->w->block * w->w->stride;
-    Expr *c = lb_for_n(b, FOR_SERIAL, (w->channels + BLOCK - 1) / BLOCK, "c"); /* outside: tiles lie side by side */
     Expr *t = lb_for_n(b, FOR_SERIAL, w->w->block, "t");
     Expr *number = x_bin(b, B_MIN, x_add(b, k->first, t), x_i64(b, w->tiles - 1));
     TilePlace p = wino_place(w, lb_let(b, number, "t"));
     Expr *at = lb_let(b, wino_address(w, &p, 0), "a");
     Transform x = {.matrix = w->x.bt, .rows = w->x.n, .cols = w->x.n, .from = w->c.abuf, .to = w->v};
     x.x = lb_let(b, x_add(b, at, x_muli(b, c, l[wino_loop(w, w->w->c, PART_BLK)].sa)), "a");
-    x.y = lb_let(b, x_add(b, x_muli(b, t, w->w->stride), x_muli(b, c, BLOCK)), "v");
+    x.y = lb_let(b, x_add(b, k->at, x_add(b, x_muli(b, t, w->w->stride), x_muli(b, c, BLOCK))), "v");
     wino_strides(w, 0, x.xs);
     x.ys[0] = w->x.n * plane;
     x.ys[1] = plane;
     wino_transform(&w->c.n, &x);
-    nest_close(&w->c.n, 2);
+    nest_close(&w->c.n, 1);
+}
+
+static int64_t channel_blocks(const Wino *w)
+{
+    return (w->channels + BLOCK - 1) / BLOCK;
 }
 
 /* ---- M ---- */
@@ -57,7 +75,7 @@ static void product_rows(Block *k, Expr *xi, Expr *kb, Expr *g, Expr *t0)
     Expr *tile = x_add(b, x_muli(b, xi, w->w->block), t0);
     Expr *panel = x_add(b, x_muli(b, xi, w->kblocks), x_add(b, kb, g));
     p.u = lb_let(b, x_muli(b, panel, w->channels * BLOCK), "u");
-    p.v = lb_let(b, x_muli(b, tile, w->w->stride), "v");
+    p.v = lb_let(b, x_add(b, k->at, x_muli(b, tile, w->w->stride)), "v");
     p.m = lb_let(b, x_muli(b, x_add(b, x_muli(b, tile, w->w->group), g), BLOCK), "m");
     p.steps = w->channels;
     p.u_step = p.m_col = BLOCK;
@@ -184,6 +202,20 @@ static void all_channels(Block *k, Expr *part)
     lb_end(b);
 }
 
+/* The kernel of inputs that parts share. */
+static void shared_inputs(Arena *a, Loops *out, const Group *g)
+{
+    Block k = {.first = NULL};
+    wino_begin(&k.w, a, out, g, "winograd pack inputs");
+    k.w.c.abuf = nest_buf(&k.w.c.n, g->anchor->in[0]);
+    NestLoop l[] = {{"b", k.w.w->blocks, k.w.w->blocks > 1, NULL}, {"c", channel_blocks(&k.w), true, NULL}};
+    int opened = nest_open(&k.w.c.n, l, 2);
+    begin_block(&k, l[0].var);
+    transform_inputs(&k, l[1].var);
+    nest_close(&k.w.c.n, opened);
+    nest_end(&k.w.c.n, k.w.w->blocks * channel_blocks(&k.w));
+}
+
 static void whole_block(Arena *a, Loops *out, const Group *g)
 {
     Block k = {.first = NULL};
@@ -194,10 +226,12 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     k.u = wino_weights_buffer(&k.w);
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
-    k.first = lb_let(b, x_muli(b, l[0].var, q->block), "f");
-    k.w.v = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->block * q->stride);
+    begin_block(&k, l[0].var);
     k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->block * q->group * BLOCK);
-    transform_inputs(&k);
+    if (!q->shared) {
+        transform_inputs(&k, lb_for_n(b, FOR_SERIAL, channel_blocks(&k.w), "c")); /* outside: tiles lie side by side */
+        lb_end(b);
+    }
     all_channels(&k, l[1].var);
     nest_close(&k.w.c.n, opened);
     nest_end(&k.w.c.n, q->blocks * q->parts);
@@ -211,5 +245,6 @@ void nest_winograd(Arena *a, Loops *out, const Group *g)
         return;
     }
     if (!w->prepared) nest_winograd_weights(a, out, g);
+    if (w->shared) shared_inputs(a, out, g);
     whole_block(a, out, g);
 }

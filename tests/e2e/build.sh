@@ -8,6 +8,12 @@ must "builds" "$sinter" build $spec -o "$work/a"
 must "builds again" "$sinter" build $spec -o "$work/b"
 same "compiling twice gives the same bytes" "$work/a" "$work/b"
 
+"$sinter" build models/cnn.yaml --explain --stop-after=schedule >"$work/explained"
+check "explains its choice" grep -qE 'arithmetic +direct [0-9]+k  F\(4x4\) [0-9]+k\*  F\(2x2\) [0-9]+k  conv2' "$work/explained"
+check "and of gradients" grep -qE "direct [0-9]+k  F\(3x3, 4x4\) [0-9]+k\*  conv2'" "$work/explained"
+"$sinter" build models/cnn.yaml --explain --algorithm exact --stop-after=schedule >"$work/explained"
+check "exact has no choice" sh -c "grep -q 'direct [0-9]*k\*  conv2' '$work/explained' && ! grep -q 'F(' '$work/explained'"
+
 libraries() { ldd "$1" | awk '!/linux-vdso|ld-linux|lib(c|m|pthread)\.so/ { print; bad = 1 } END { exit bad }'; }
 small() { test "$(stat -c %s "$1")" -lt 500000; }
 hardened() { # position independent, RELRO, immediate binding, no executable stack, no text relocations

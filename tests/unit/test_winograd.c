@@ -45,18 +45,19 @@ static void operations(void **state)
     assert_int_equal(winograd_operations(m, 2, 3), 1 + 2);
 }
 
-/* Conv2d of 32 channels in and out on a 14x16 plane; the first letter of `layer` says what is special about it. */
+/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one); the first letter of `layer` says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
-    AttrVal attr[MAX_ATTR] = {{.i = {32}}, {.i = {32}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
+    int64_t channels = layer[0] == 'w' ? 128 : 32, images = layer[0] == 'w' ? 1 : 4;
+    AttrVal attr[MAX_ATTR] = {{.i = {channels}}, {.i = {channels}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
     if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
     if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
     if (layer[0] == '3') attr[4] = attr[5] = (AttrVal){.i = {3, 3}};
     if (layer[0] == 'g') attr[6] = (AttrVal){.i = {2}}; /* groups */
-    int64_t per_group = 32 / attr[6].i[0];
-    State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, 32l, per_group, 3l, 3l), (Init){0});
+    int64_t per_group = channels / attr[6].i[0];
+    State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, channels, per_group, 3l, 3l), (Init){0});
     *weights = graph_read(g, w);
-    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, 4l, 32l, 14l, 16l)), *weights);
+    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, images, channels, 14l, 16l)), *weights);
 }
 
 /* What the schedule makes of it. */
@@ -69,7 +70,10 @@ static const Winograd *chosen(Arena *a, const char *machine, const char *layer, 
     graph_output(g, "output", y);
     Groups *gs = fuse(a, g, true, NULL, NULL);
     const Schedule *s = schedule(a, gs, machine_find(a, machine));
-    return s->group[gs->of[y->id]->id].winograd;
+    const GroupSchedule *of = &s->group[gs->of[y->id]->id];
+    for (int k = 0; k < NALGORITHMS && of->winograd; k++) /* nothing is slower than direct, by the model */
+        assert_true(!of->cycles[k] || of->cycles[schedule_algorithm(of)] <= of->cycles[k]);
+    return of->winograd;
 }
 
 static void choice(void **state)
@@ -88,6 +92,11 @@ static void choice(void **state)
     w = chosen(a, "x86-64-v3", "dilated", false, false);
     assert_non_null(w);
     assert_int_equal(w->tiles[0], 2 * 2); /* rows 0, 2, .. 12 and 1, 3, .. 13 */
+    w = chosen(a, "x86-64-v3", "wide", false, false);
+    assert_true(w->parts > 1 && w->shared && w->groups % w->parts == 0);
+    assert_int_equal(winograd_inputs(w), w->blocks * w->block * w->n * w->n * w->stride);
+    w = chosen(a, "x86-64-v3", "plain", false, false);
+    assert_true(w->parts == 1 || !w->shared); /* too little to share */
     assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
     assert_null(chosen(a, "x86-64-v3", "grouped", false, false));
     assert_null(chosen(a, "sm_80", "plain", false, false));
