@@ -42,7 +42,7 @@ LIBS         = $(LLVM_LIBS) -lyaml -ljansson -lcairo -lfontconfig -ldl -lm -pthr
 RT_UNWIND    = $(if $(SAN),,-fno-asynchronous-unwind-tables)
 # The runtime is small before it is fast, but for what touches every pixel and every task.
 RT_OPT       = $(if $(SAN),,-Os)
-$(addprefix $(BUILD)/obj/runtime/,image.o image_resize.o image_png.o image_jpeg.o image_jpeg_scan.o tensor.o thread.o exec.o crc32.o \
+$(addprefix $(BUILD)/obj/runtime/,image_resize.o image_png.o image_jpeg.o image_jpeg_scan.o tensor.o thread.o exec.o crc32.o \
     data/transform.o tsne.o safetensors_values.o): RT_OPT = $(if $(SAN),,-O2)
 
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

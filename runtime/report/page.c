@@ -32,6 +32,7 @@ static const char style[] =
     "overflow-wrap:anywhere;min-width:110px}"
     "td.h{min-width:120px}td.h i{display:block;height:10px;background:var(--0)}"
     ".q{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:0 32px}"
+    ".q2{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}"
     ".g{display:flex;flex-wrap:wrap;gap:14px 16px}figure{margin:0;width:148px}figure.n{width:auto}"
     "figure img,.a img{display:block;image-rendering:pixelated;background:var(--g)}figure img{width:112px;max-width:100%}"
     "figure.n img{width:auto}figcaption{line-height:1.35;margin-top:4px;overflow-wrap:anywhere}"

@@ -61,7 +61,7 @@ void rt_write_per_class(FILE *f, const RtRun *r)
             iou ? "Dice" : "F1", iou ? "<th>IoU</th>" : "", iou ? "pixels" : "items");
     for (int k = 0; k < m->n && k < MOST_ROWS; k++) class_row(f, r, &m->per_class[k], k, iou);
     average_row(f, "macro average", m->precision_macro, m->recall_macro, m->f1_macro, m->iou_macro, iou);
-    average_row(f, "weighted by items", m->precision_weighted, m->recall_weighted, m->f1_weighted, -1, iou);
+    average_row(f, iou ? "weighted by pixels" : "weighted by items", m->precision_weighted, m->recall_weighted, m->f1_weighted, -1, iou);
     fputs("</table></div>\n", f);
     if (m->absent)
         fprintf(f, "<p class=\"s\">The macro average runs over the %d classes that occur.</p>\n", m->n - m->absent);

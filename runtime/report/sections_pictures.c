@@ -132,7 +132,8 @@ static void legend(FILE *f, const RtRun *r, const json_t *colours)
 }
 
 /* Rows of figures that share their captions. */
-static void rows(FILE *f, const json_t *list, const char *const *key, const char *const *caption, int n, const char *value)
+static void rows(FILE *f, const json_t *list, const char *const *key, const char *const *caption, int n, const char *value,
+                 bool percent)
 {
     size_t i;
     json_t *x;
@@ -140,19 +141,21 @@ static void rows(FILE *f, const json_t *list, const char *const *key, const char
     json_array_foreach(list, i, x) {
         double v = rt_json_of(x, value);
         if (strcmp(group, rt_json_text_of(x, "group")) != 0) {
+            fprintf(f, "%s<h3>%s</h3>\n<div class=\"q%s\">\n", *group ? "</div>\n" : "",
+                    strcmp(rt_json_text_of(x, "group"), "worst") ? "The first" : "The worst", n < 3 ? " q2" : "");
             group = rt_json_text_of(x, "group");
-            fputs(!strcmp(group, "worst") ? "<p>The worst:</p>\n" : "<p>The first:</p>\n", f);
         }
-        rt_page_text(f, "<h3>", rt_json_text_of(x, "item"), "");
-        if (isfinite(v)) fprintf(f, " <span class=\"s\">%s %.2f</span>", value, v);
+        rt_page_text(f, "<div><h3 class=\"s\">", rt_json_text_of(x, "item"), "");
+        if (isfinite(v)) fprintf(f, percent ? ", %.1f%%" : ", %.2f dB", percent ? 100 * v : v);
         fputs("</h3><div class=\"g\">\n", f);
         for (int k = 0; k < n; k++) {
             fputs("<figure>", f);
             picture(f, json_object_get(x, key[k]));
             fprintf(f, "<figcaption>%s</figcaption></figure>\n", caption[k]);
         }
-        fputs("</div>\n", f);
+        fputs("</div></div>\n", f);
     }
+    if (*group) fputs("</div>\n", f);
 }
 
 void rt_write_masks(FILE *f, const RtRun *r)
@@ -161,7 +164,7 @@ void rt_write_masks(FILE *f, const RtRun *r)
     fprintf(f, "<p class=\"s\">%s split: the first items and the worst, with the share of pixels that are right. Black over truth: left out.</p>\n",
             rt_split_name[r->scored[0].split]);
     legend(f, r, of_score(r, "colours"));
-    rows(f, of_score(r, "masks"), key, caption, 3, "accuracy");
+    rows(f, of_score(r, "masks"), key, caption, 3, "accuracy", true);
 }
 
 /* ---- reconstructions ---- */
@@ -175,7 +178,7 @@ void rt_write_rebuilt(FILE *f, const RtRun *r)
 {
     static const char *const key[] = {"image", "answer"}, *const caption[] = {"original", "rebuilt"};
     fprintf(f, "<p class=\"s\">%s split; PSNR in dB, higher is nearer.</p>\n", rt_split_name[r->scored[0].split]);
-    rows(f, of_score(r, "rebuilt"), key, caption, 2, "psnr");
+    rows(f, of_score(r, "rebuilt"), key, caption, 2, "psnr", false);
 }
 
 /* ---- points in space ---- */
