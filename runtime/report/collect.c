@@ -57,6 +57,7 @@ static const struct {
     {"scores", rt_collect_scores},
     {"augmented samples", rt_collect_augmented},
     {"brightness", rt_collect_brightness},
+    {"masks", rt_collect_pixels},
     {"t-SNE", rt_collect_tsne},
     {"weights", rt_collect_weights},
     {"kernels", rt_collect_programs}, /* the last: it trains a few steps */

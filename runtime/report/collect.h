@@ -37,5 +37,6 @@ void rt_collect_scores(const RtCollect *x);
 void rt_collect_tsne(const RtCollect *x);
 /* collect_numbers.c */
 void rt_collect_brightness(const RtCollect *x);
+void rt_collect_pixels(const RtCollect *x); /* of each class, where labels are masks */
 void rt_collect_programs(const RtCollect *x);
 #endif

@@ -1,7 +1,7 @@
-/* Numbers for the report that are no scores: brightness of images, times of kernels.
+/* Numbers for the report that are no scores: brightness of images, classes of masks, times of kernels.
  *
- * In: images of the splits, the programs. Out: "brightness" and "programs" of report.json.
- * Rule: at most 1000 images of a split are looked at, evenly spread; a program is timed for at most a third of a
+ * In: images of the splits, the programs. Out: "brightness", "pixels" and "programs" of report.json.
+ * Rule: at most 1000 images and 200 masks of a split are looked at, evenly spread; a program is timed for at most a third of a
  * second. */
 #include "../err.h"
 #include "../model.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_IMAGES = 1000, LEAST_RUNS = 3, MOST_RUNS = 20 };
+enum { MOST_IMAGES = 1000, MOST_MASKS = 200, LEAST_RUNS = 3, MOST_RUNS = 20 };
 
 /* ---- brightness ---- */
 
@@ -81,6 +81,41 @@ void rt_collect_brightness(const RtCollect *x)
     rt_json_object(x->j, "brightness");
     split_brightness(x, "train", RT_SPLIT_TRAIN);
     split_brightness(x, "val", RT_SPLIT_VAL);
+    rt_json_end_object(x->j);
+}
+
+/* ---- classes of masks ---- */
+
+static void split_pixels(const RtCollect *x, const char *key, enum RtSplit split)
+{
+    RtData *d = x->t->data;
+    int64_t items = rt_data_count(d, split), n = items < MOST_MASKS ? items : MOST_MASKS, size = rt_data_label_size(d);
+    int classes = rt_data_nclasses(d);
+    float *chw = rt_alloc((size_t)x->feed->input_size, sizeof *chw, "an image");
+    int32_t *label = rt_alloc((size_t)size, sizeof *label, "a mask");
+    int64_t *count = rt_alloc((size_t)classes + 1, sizeof *count, "classes");
+    for (int64_t i = 0; i < n; i++) {
+        RtError e;
+        int64_t index = i * items / n;
+        if (!rt_data_batch(d, split, &index, 1, false, 0, 0, chw, label, &e)) rt_fail(e.exit, e.id, "%s", e.text);
+        for (int64_t k = 0; k < size; k++)
+            if (label[k] >= 0 && label[k] < classes) count[label[k]]++;
+    }
+    rt_json_array(x->j, key);
+    for (int k = 0; k < classes && n; k++) rt_json_int(x->j, NULL, count[k]);
+    rt_json_end_array(x->j);
+    free(chw);
+    free(label);
+    free(count);
+}
+
+void rt_collect_pixels(const RtCollect *x)
+{
+    if (rt_data_label_size(x->t->data) == 1) return;
+    rt_json_object(x->j, "pixels");
+    split_pixels(x, "train", RT_SPLIT_TRAIN);
+    split_pixels(x, "val", RT_SPLIT_VAL);
+    split_pixels(x, "test", RT_SPLIT_TEST);
     rt_json_end_object(x->j);
 }
 

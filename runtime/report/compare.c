@@ -12,7 +12,7 @@
 
 enum { CURVES = 64 };
 
-static void chart(FILE *f, RtRun *const *run, int n, RtSeries s, const char *title, bool percent)
+static void chart(FILE *f, RtRun *const *run, int n, RtSeries s, const char *title, const char *y_label, bool percent)
 {
     RtCurve c[CURVES];
     RtSvg svg;
@@ -26,7 +26,7 @@ static void chart(FILE *f, RtRun *const *run, int n, RtSeries s, const char *tit
     if (!k) return;
     rt_svg_init(&svg, f, 0);
     fputs("<div class=\"w\">", f);
-    rt_chart_lines(&svg.paint, &(RtLines){title, "epoch", percent ? "share of items" : "mean of items", percent, c, k});
+    rt_chart_lines(&svg.paint, &(RtLines){title, "epoch", y_label, percent, c, k});
     fputs("</div>\n", f);
 }
 
@@ -71,6 +71,14 @@ static const RtScored *test(const RtRun *r)
 {
     return r->nscored && r->scored[0].split == RT_SPLIT_TEST ? &r->scored[0] : NULL;
 }
+static double val_iou(const RtRun *r)
+{
+    return at_best(r, RT_IOU);
+}
+static double norm(const RtRun *r)
+{
+    return at_best(r, RT_NORM);
+}
 static double test_loss(const RtRun *r)
 {
     return test(r) ? test(r)->loss : NAN;
@@ -106,6 +114,8 @@ static const Column columns[] = {
     {"val loss", "%.4f", 1, -1, val_loss},
     {"train accuracy", "%.2f%%", 100, 1, train_accuracy},
     {"val accuracy", "%.2f%%", 100, 1, val_accuracy},
+    {"val IoU", "%.4f", 1, 1, val_iou},
+    {"||w||\xc2\xb2", "%.4g", 1, 0, norm},
     {"test loss", "%.4f", 1, -1, test_loss},
     {"test accuracy", "%.2f%%", 100, 1, test_accuracy},
     {"test F1, weighted", "%.4f", 1, 1, test_f1},
@@ -119,11 +129,13 @@ enum { NCOLUMNS = sizeof columns / sizeof *columns };
 static double best_of(const Column *c, RtRun *const *run, int n)
 {
     double best = NAN;
+    int known = 0;
     for (int i = 0; i < n && c->better; i++) {
         double v = c->value(run[i]);
+        known += isfinite(v) != 0;
         if (isfinite(v) && (isnan(best) || c->better * v > c->better * best)) best = v;
     }
-    return n > 1 ? best : NAN;
+    return known > 1 ? best : NAN;
 }
 
 static bool any_value(const Column *c, RtRun *const *run, int n)
@@ -222,10 +234,12 @@ void rt_compare_write(RtRun *const *run, int n, const char *path)
     figures(f, run, n);
     rt_page_section(f, "curves", "Curves");
     fputs("<div class=\"p\">\n", f);
-    chart(f, run, n, RT_LOSS_VAL, "Val loss", false);
-    chart(f, run, n, RT_ACC_VAL, "Val accuracy", true);
-    chart(f, run, n, RT_LOSS_TRAIN, "Train loss", false);
-    chart(f, run, n, RT_ACC_TRAIN, "Train accuracy", true);
+    chart(f, run, n, RT_LOSS_VAL, "Val loss", "mean of items", false);
+    chart(f, run, n, RT_ACC_VAL, "Val accuracy", "share of items", true);
+    chart(f, run, n, RT_LOSS_TRAIN, "Train loss", "mean of items", false);
+    chart(f, run, n, RT_ACC_TRAIN, "Train accuracy", "share of items", true);
+    chart(f, run, n, RT_IOU, "Val IoU", "mean of classes", false);
+    chart(f, run, n, RT_NORM, "Squared norm of the weights", "sum of squares", false);
     fputs("</div></section>\n", f);
     settings(f, run, n);
     rt_page_end(f, false);

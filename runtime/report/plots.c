@@ -81,11 +81,34 @@ static void draw_rate(RtPaint *p, const RtRun *r)
     rt_chart_lines(p, &(RtLines){"Learning rate", "epoch", "at the end of the epoch", false, &c, 1});
 }
 
+static bool has_iou(const RtRun *r)
+{
+    return any(r, RT_IOU, RT_IOU);
+}
+
+static void draw_iou(RtPaint *p, const RtRun *r)
+{
+    RtCurve c = {"val, mean of classes", r->series[RT_IOU], r->nepochs, RT_INK_SERIES + 1, false, NAN, NULL};
+    rt_chart_lines(p, &(RtLines){"IoU", "epoch", "intersection over union", false, &c, 1});
+}
+
+static bool has_norm(const RtRun *r)
+{
+    return any(r, RT_NORM, RT_NORM);
+}
+
+static void draw_norm(RtPaint *p, const RtRun *r)
+{
+    RtCurve c = {"all weights", r->series[RT_NORM], r->nepochs, RT_INK_SERIES + 3, false, NAN, NULL};
+    rt_chart_lines(p, &(RtLines){"Squared norm of the weights", "epoch", "sum of squares", false, &c, 1});
+}
+
 /* ---- classes ---- */
 
 typedef struct Splits { /* those that hold anything */
     const RtRun *r;
     int n, split[RT_NSPLITS];
+    int64_t sum[RT_NSPLITS];
     const char *name[RT_NSPLITS];
 } Splits;
 
@@ -96,6 +119,7 @@ static Splits splits(const RtRun *r)
         int64_t sum = 0;
         for (int c = 0; c < r->nclasses; c++) sum += r->count[k][c];
         if (!sum) continue;
+        s.sum[s.n] = sum;
         s.split[s.n] = k;
         s.name[s.n++] = rt_split_name[k];
     }
@@ -110,16 +134,15 @@ static const char *split_class(const void *of, int k)
 static double class_share(const void *of, int series, int row)
 {
     const Splits *s = of;
-    int k = s->split[series];
-    return s->r->items[k] ? (double)s->r->count[k][row] / (double)s->r->items[k] : 0;
+    return (double)s->r->count[s->split[series]][row] / (double)s->sum[series];
 }
 
 static const char *class_tip(const void *of, int series, int row, char *buf, size_t n)
 {
     const Splits *s = of;
     char name[80];
-    snprintf(buf, n, "%s in %s: %" PRId64 " items (%.1f%%)", rt_short(rt_class_name(s->r, row), 24, name, sizeof name),
-             s->name[series], s->r->count[s->split[series]][row], 100 * class_share(of, series, row));
+    snprintf(buf, n, "%s in %s: %" PRId64 " %s (%.1f%%)", rt_short(rt_class_name(s->r, row), 24, name, sizeof name),
+             s->name[series], s->r->count[s->split[series]][row], s->r->pixels ? "pixels" : "items", 100 * class_share(of, series, row));
     return buf;
 }
 
@@ -131,7 +154,7 @@ static bool has_classes(const RtRun *r)
 static void draw_classes(RtPaint *p, const RtRun *r)
 {
     Splits s = splits(r);
-    rt_chart_bars(p, &(RtRows){.title = "Items of each class", .x_label = "share of the split", .name = split_class,
+    rt_chart_bars(p, &(RtRows){.title = r->pixels ? "Pixels of each class" : "Items of each class", .x_label = "share of the split", .name = split_class,
                                .value = class_share, .tip = class_tip, .of = &s, .nrows = r->nclasses,
                                .nseries = s.n, .series = s.name, .percent = true});
 }
@@ -249,7 +272,9 @@ static void draw_tsne_test(RtPaint *p, const RtRun *r)
 const RtPlot rt_plots[] = {
     {"loss", has_loss, draw_loss},
     {"accuracy", has_accuracy, draw_accuracy},
+    {"iou", has_iou, draw_iou},
     {"learning-rate", has_rate, draw_rate},
+    {"weight-norm", has_norm, draw_norm},
     {"classes", has_classes, draw_classes},
     {"brightness", has_brightness, draw_brightness},
     {"confusion", has_confusion, draw_confusion},

@@ -23,7 +23,9 @@ static void write_curves(FILE *f, const RtRun *r)
     fputs("<div class=\"p\">\n", f);
     rt_page_plot(f, r, "loss");
     rt_page_plot(f, r, "accuracy");
+    rt_page_plot(f, r, "iou");
     rt_page_plot(f, r, "learning-rate");
+    rt_page_plot(f, r, "weight-norm");
     fputs("</div>\n", f);
 }
 

@@ -19,7 +19,8 @@ enum { MOST_EPOCHS = 1000000, MOST_SIDE = 4096 };
 const char *const rt_split_name[RT_NSPLITS] = {"train", "val", "test"};
 static const char *const series_key[RT_NSERIES] = {"train/loss",     "val/loss", "train/accuracy",
                                                    "val/accuracy",   "lr",       "seconds",
-                                                   "images_per_second"};
+                                                   "images_per_second", "weight_norm2", "val/iou",
+                                                   "val/f1_macro", "val/f1_weighted"};
 
 double rt_json_at(const json_t *array, size_t k)
 {
@@ -120,10 +121,10 @@ static void find_best(RtRun *r)
 {
     const char *asked = rt_run_setting(r, "train.early_stopping.monitor");
     RtSeries k = known(r, RT_ACC_VAL) ? RT_ACC_VAL : known(r, RT_LOSS_VAL) ? RT_LOSS_VAL : RT_LOSS_TRAIN;
-    for (int i = 0; i <= RT_ACC_VAL && asked; i++) {
+    for (int i = 0; i < RT_NSERIES && asked; i++) {
         if (!strcmp(asked, series_key[i])) k = (RtSeries)i;
     }
-    bool up = k == RT_ACC_VAL || k == RT_ACC_TRAIN;
+    bool up = k != RT_LOSS_VAL && k != RT_LOSS_TRAIN;
     r->best = -1;
     r->monitor = series_key[k];
     for (int i = 0; i < r->nepochs; i++) {
@@ -172,6 +173,20 @@ static void read_classes(RtRun *r)
         if (!name) rt_run_damaged(r, "report.json", "a class has no name");
         free(r->class_name[k]);
         r->class_name[k] = rt_strdup(name);
+    }
+}
+
+/* Classes of masks, which split.csv does not count. */
+static void read_pixels(RtRun *r)
+{
+    const json_t *all = json_object_get(r->report, "pixels");
+    for (int s = 0; s < RT_NSPLITS; s++) {
+        const json_t *list = json_object_get(all, rt_split_name[s]);
+        for (size_t k = 0; k < json_array_size(list) && k < (size_t)r->nclasses; k++) {
+            double v = rt_json_at(list, k);
+            if (v >= 0 && v < 1e15) r->count[s][k] = (int64_t)v;
+            r->pixels = true;
+        }
     }
 }
 
@@ -265,6 +280,7 @@ RtRun *rt_run_read(const char *path)
     rt_run_split(r);
     read_classes(r);
     read_scores(r);
+    read_pixels(r);
     name_the_rest(r);
     return r;
 }

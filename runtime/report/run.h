@@ -16,6 +16,10 @@ typedef enum RtSeries { /* of an epoch each; NaN: not known */
     RT_RATE,
     RT_SECONDS,
     RT_SPEED,
+    RT_NORM, /* squared, of the weights */
+    RT_IOU,
+    RT_F1_MACRO,
+    RT_F1_WEIGHTED,
     RT_NSERIES
 } RtSeries;
 
@@ -44,6 +48,7 @@ typedef struct RtRun {
     char **class_name;
     int64_t *count[RT_NSPLITS]; /* [nclasses] items of each class; of an absent split all 0 */
     int64_t items[RT_NSPLITS];
+    bool pixels; /* counts are of pixels, of some items' masks */
     int nscored;
     RtScored scored[RT_NSPLITS]; /* the first is the one that the report is about: test, else val, else train */
 } RtRun;

@@ -38,7 +38,8 @@ bool rt_verdict(const RtRun *r, RtVerdict *v)
     v->word = harmful || apart ? (strong ? "It overfits strongly" : "It overfits")
               : low == last    ? "It does not overfit, and still improves"
                                : "It does not overfit";
-    int k = snprintf(v->reason, sizeof v->reason,
+    int k = low == last ? snprintf(v->reason, sizeof v->reason, "The val loss is lowest in the last epoch, %d (%.4g)", low + 1, val[low])
+                        : snprintf(v->reason, sizeof v->reason,
                      "The val loss is lowest in epoch %d (%.4g) and ends at %.4g, %.3g%% %s; the train loss went from %.4g "
                      "to %.4g in that time",
                      low + 1, val[low], val[last], fabs(100 * rise), rise < 0 ? "lower" : "higher", train[low],
