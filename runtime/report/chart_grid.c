@@ -32,16 +32,27 @@ static void cell(RtPaint *p, const RtHeat *c, int i, int k, double x, double y, 
     p->text(p, x + side / 2, y + side / 2 + 4.5, RT_MIDDLE, share > 0.45 ? RT_INK_PAPER : RT_INK_TEXT, number);
 }
 
+/* Over a column: its class where all names are that short, else its number, every second or fifth where they are dense. */
+static const char *column_name(const RtHeat *c, int k, double side, bool names, char *buf, size_t n)
+{
+    int every = side >= 24 || c->n <= 9 ? 1 : side >= 14 ? 2 : 5;
+    if (names) return side >= 14 || k % 2 == 0 ? c->name(c->of, k) : "";
+    snprintf(buf, n, "%d", k);
+    return k % every == 0 ? buf : "";
+}
+
 void rt_chart_heat(RtPaint *p, const RtHeat *c)
 {
-    double side = c->n <= 12 ? 40 : c->n <= NUMBERS_UP_TO ? 34 : c->n <= 48 ? 18 : 10, left = 60, top = 84;
+    double side = c->n <= 12 ? 40 : c->n <= NUMBERS_UP_TO ? 34 : c->n <= 48 ? 18 : 10, left = 66, top = 84;
     char name[96], number[16];
+    bool names = true;
+    for (int i = 0; i < c->n; i++) names = names && rt_letters(c->name(c->of, i)) <= 2;
     for (int i = 0; i < c->n; i++)
         left = fmax(left, 52 + 7.2 * rt_letters(rt_short(c->name(c->of, i), NAME, name, sizeof name)));
     p->begin(p, left + side * c->n + 10, top + side * c->n + 10, c->title);
     p->strong(p, 8, 18, RT_LEFT, RT_INK_TEXT, c->title);
     snprintf(name, sizeof name, "%s \xe2\x86\x93", c->row_label);
-    p->text(p, left - 52, top - 32, RT_RIGHT, RT_INK_MUTED, name);
+    p->text(p, 8, top - 10, RT_LEFT, RT_INK_MUTED, name);
     snprintf(name, sizeof name, "%s \xe2\x86\x92", c->column_label);
     p->text(p, left, top - 32, RT_LEFT, RT_INK_MUTED, name);
     p->rect(p, left - 1, top - 1, side * c->n + 1, side * c->n + 1, RT_INK_GRID, 0.35, NULL);
@@ -49,11 +60,13 @@ void rt_chart_heat(RtPaint *p, const RtHeat *c)
         uint64_t sum = row_sum(c, i);
         double y = top + side * i;
         snprintf(number, sizeof number, "%d", i);
+        if (names) *number = 0;
         p->text(p, left - 8, y + side / 2 + 4.5, RT_RIGHT, RT_INK_MUTED, side >= 14 || i % 5 == 0 ? number : "");
         if (side >= 14)
-            p->text(p, left - 36, y + side / 2 + 4.5, RT_RIGHT, RT_INK_TEXT,
+            p->text(p, left - (names ? 10 : 36), y + side / 2 + 4.5, RT_RIGHT, RT_INK_TEXT,
                     rt_short(c->name(c->of, i), NAME, name, sizeof name));
-        p->text(p, left + side * (i + 0.5), top - 10, RT_MIDDLE, RT_INK_MUTED, side >= 18 || i % 5 == 0 ? number : "");
+        p->text(p, left + side * (i + 0.5), top - 10, RT_MIDDLE, RT_INK_MUTED,
+                column_name(c, i, side, names, name, sizeof name));
         for (int k = 0; k < c->n; k++) cell(p, c, i, k, left + side * k, y, side, sum);
     }
     p->end(p);
