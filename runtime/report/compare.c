@@ -224,6 +224,32 @@ static void settings(FILE *f, RtRun *const *run, int n)
     fputs("</section>\n", f);
 }
 
+/* ---- weights of the first layer ---- */
+
+static const json_t *last_weights(const RtRun *r)
+{
+    const json_t *all = json_object_get(json_object_get(r->report, "weights"), "images");
+    size_t n = json_array_size(all);
+    return n ? json_array_get(all, n - 1) : NULL;
+}
+
+static void weights(FILE *f, RtRun *const *run, int n)
+{
+    int shown = 0;
+    for (int i = 0; i < n; i++) {
+        const json_t *w = last_weights(run[i]);
+        if (!w) continue;
+        if (!shown++) {
+            rt_page_section(f, "weights", "Weights of the first layer");
+            fputs("<p class=\"s\">Each field is one output; grey is 0, white its largest weight.</p>\n<div class=\"g\">\n", f);
+        }
+        rt_page_text(f, "<figure class=\"n\"><img alt=\"\" src=\"data:image/png;base64,", rt_json_text_of(w, "png"), "\">");
+        rt_page_text(f, "<figcaption>", run[i]->name, "");
+        rt_page_text(f, ", ", rt_json_text_of(w, "when"), "</figcaption></figure>\n");
+    }
+    if (shown) fputs("</div></section>\n", f);
+}
+
 void rt_compare_write(RtRun *const *run, int n, const char *path)
 {
     char *text = NULL;
@@ -241,6 +267,7 @@ void rt_compare_write(RtRun *const *run, int n, const char *path)
     chart(f, run, n, RT_IOU, "Val IoU", "mean of classes", false);
     chart(f, run, n, RT_NORM, "Squared norm of the weights", "sum of squares", false);
     fputs("</div></section>\n", f);
+    weights(f, run, n);
     settings(f, run, n);
     rt_page_end(f, false);
     rt_text_save(f, &text, &size, path);
