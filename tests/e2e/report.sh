@@ -55,6 +55,31 @@ refuses "a run that is not there" 4 'error\[D001\]' "$sinter" report "$work/none
 refuses "an unknown option" 2 'error\[C001\]' "$sinter" report --pngs "$work/a"
 refuses "no run" 2 'error\[C001\]' "$sinter" compare -o "$work/x.html"
 
+# ---- masks and reconstructions ----
+
+check "scenes are drawn" "$sinter" data make scenes "$work/scenes" --count 16 --size 48
+cat >"$work/masks.yaml" <<YAML
+spec: 1
+input: {image: [3, 48, 48]}
+model:
+  conv: Conv2d(_, 8, 3, padding=1)
+  relu: ReLU()
+  head: Conv2d(_, 8, 1)
+data: {format: mask_folder, root: $work/scenes, num_classes: 8}
+train: {loss: CrossEntropyLoss(), optimizer: Adam(lr=0.01), epochs: 2, batch_size: 4, target: mask}
+report: {}
+YAML
+must "a model of masks builds" "$sinter" build "$work/masks.yaml" -o "$work/masks"
+check "trains, and writes a report" "$work/masks" train --device cpu --output-dir "$work/m"
+must "an autoencoder builds" "$sinter" build models/autoencoder.yaml -o "$work/auto"
+check "trains, and writes a report of its pictures" "$work/auto" train --data "$fashion" --epochs 1 --limit 200 --device cpu \
+    --output-dir "$work/e"
+check "masks over images, with a legend" grep -q '<section id="masks">' "$work/m/report.html"
+check "pixels of each class" grep -q 'Pixels of each class' "$work/m/plots/classes.svg"
+check "IoU" grep -q '<dt>test mean IoU</dt>' "$work/m/report.html"
+check "originals beside what was rebuilt" grep -q '<section id="rebuilt">' "$work/e/report.html"
+check "PSNR" grep -qE '<dt>test PSNR</dt><dd>[0-9.]+ dB' "$work/e/report.html"
+
 # ---- a browser ----
 
 mkdir "$work/hostile"
@@ -94,7 +119,7 @@ probe() { # FILE
     found+='document.querySelectorAll("[onerror],[onload]").length].join()'
     sed -e '/<meta http-equiv/d' -e "s|</main>|</main><script>addEventListener('load',()=>{document.title=$found})</script>|" "$1"
 }
-for page in a/report.html b/report.html compare.html hostile/report.html; do
+for page in a/report.html b/report.html m/report.html e/report.html compare.html hostile/report.html; do
     check "$page loads" browse "$work/$page" 1200
     browse "$work/$page" 1200 >"$work/dom"
     check "$page: the console is quiet" quiet
