@@ -44,6 +44,7 @@ RT_UNWIND    = $(if $(SAN),,-fno-asynchronous-unwind-tables)
 RT_OPT       = $(if $(SAN),,-Os)
 $(addprefix $(BUILD)/obj/runtime/,image_resize.o image_png.o image_jpeg.o image_jpeg_scan.o tensor.o thread.o exec.o crc32.o \
     data/transform.o tsne.o safetensors_values.o): RT_OPT = $(if $(SAN),,-O2)
+$(addprefix $(BUILD)/obj/runtime/data/transform_,canvas.o warp.o color.o blur.o): RT_OPT = $(if $(SAN),,-O2)
 
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMPILER    := $(call objects,$(wildcard compiler/*.c compiler/*/*.c))

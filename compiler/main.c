@@ -13,6 +13,7 @@
 #include "run.h"
 #include "spec/args.h"
 #include "spec/fmt.h"
+#include "spec/transforms.h"
 #include "sweep.h"
 #include "support/file.h"
 #include "verify.h"
@@ -151,7 +152,7 @@ static void print_help(void)
         "  sinter report RUN...       report.html and plots from what training left in the folder; --png\n"
         "  sinter sweep SPEC --grid train.lr=0.1,0.01 --seeds 3   many runs of one build, and a table\n"
         "  sinter compare RUN... -o F runs laid over each other, one page\n"
-        "  sinter ops                 layers, losses and optimizers, with their arguments\n"
+        "  sinter ops                 layers, losses, optimizers and transforms, with their arguments\n"
         "  sinter doctor              what this machine has and what is missing\n"
         "  sinter --version\n\n",
         SINTER_VERSION);
@@ -574,6 +575,8 @@ static int verb_ops(Args *a)
         printf("%-9s %s  %s\n", use_name(op), use_signature(arena, op->name, op->attrs),
                op->doc ? op->doc : "");
     }
+    const char *transform;
+    for (int i = 0; (transform = transforms_signature(arena, i)); i++) printf("%-9s %s\n", "transform", transform);
     arena_free(arena);
     return EXIT_OK;
 }

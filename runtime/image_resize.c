@@ -133,17 +133,28 @@ bool rt_image_resize(const RtImage *in, int h, int w, RtImage *out)
     return ok;
 }
 
+/* Pillow adds up the step, so that its rounding decides where a middle falls between two pixels. */
+static void middles(int *at, int in, int out)
+{
+    double step = (double)in / out, x = step * 0.5;
+    for (int i = 0; i < out; i++, x += step) at[i] = (int)x < in ? (int)x : in - 1;
+}
+
 bool rt_image_resize_nearest(const RtImage *in, int h, int w, RtImage *out)
 {
     size_t c = (size_t)in->c;
-    if (!image_new(out, in->c, h, w)) return false;
-    for (int y = 0; y < h; y++) {
-        int sy = (int)((y + 0.5) * in->h / h);
-        for (int x = 0; x < w; x++) {
-            int sx = (int)((x + 0.5) * in->w / w);
-            memcpy(out->px + ((size_t)y * (size_t)w + (size_t)x) * c,
-                   in->px + ((size_t)sy * (size_t)in->w + (size_t)sx) * c, c);
-        }
+    int *at = malloc(((size_t)h + (size_t)w) * sizeof *at), *column = at ? at + h : NULL;
+    *out = (RtImage){0};
+    bool ok = at && image_new(out, in->c, h, w);
+    if (ok) {
+        middles(at, in->h, h);
+        middles(column, in->w, w);
     }
-    return true;
+    for (int y = 0; ok && y < h; y++) {
+        const uint8_t *row = in->px + (size_t)at[y] * (size_t)in->w * c;
+        uint8_t *dst = out->px + (size_t)y * (size_t)w * c;
+        for (int x = 0; x < w; x++, dst += c) memcpy(dst, row + (size_t)column[x] * c, c);
+    }
+    free(at);
+    return ok;
 }

@@ -27,7 +27,7 @@ compiler/loops.h        | compiler/plan.h compiler/schedule.h compiler/groups.h 
 compiler/images.*       | compiler/images.h compiler/backend.h compiler/support/*
 compiler/blob.*         | compiler/blob.h compiler/images.h runtime/abi.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/support/*
 compiler/link.*         | compiler/link.h compiler/backend.h runtime/abi.h compiler/support/*
-compiler/parts.*        | compiler/parts.h runtime/parts.def compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/parts.*        | compiler/parts.h runtime/parts.def runtime/data/transforms.def compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/backend.c      | compiler/backend.h compiler/support/*
 compiler/machine.c      | compiler/backend.h compiler/support/*
 compiler/lower*         | compiler/lower*.h compiler/stages.h compiler/backend.h compiler/groups.h compiler/schedule.h compiler/plan.h compiler/loops.h compiler/graph/* compiler/ops/op.h compiler/loop/* compiler/nests/* compiler/support/*
@@ -52,7 +52,8 @@ runtime/*               | runtime/* <zlib.h> <jansson.h> <stb/*>
 cuda/virtual/*          | cuda/virtual/*
 cuda/*                  | cuda/cudnn.h cuda/cuda_api.h cuda/internal.h cuda/api.def runtime/*.h
 '
-# Rows of the folders of compiler/.
+# Rows of the folders of compiler/. transforms.def is one table for the language and for the programs, so that neither
+# knows a transform that the other does not; attr.h has the words that it is written in and nothing else.
 folders='
 compiler/support/cache.c | compiler/support/* runtime/sha256.h
 compiler/support/*      | compiler/support/*
@@ -61,6 +62,8 @@ compiler/loop/*         | compiler/loop/* compiler/support/*
 compiler/ops/*          | compiler/ops/*.h compiler/ops/ops.def compiler/graph/* compiler/loop/* compiler/support/*
 compiler/nests/*        | compiler/nests/*.h compiler/winograd.h compiler/loops.h compiler/plan.h compiler/schedule.h compiler/groups.h compiler/ops/op.h compiler/graph/* compiler/loop/* compiler/support/*
 compiler/spec/schema.c  | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/* runtime/data/formats.def
+compiler/spec/transforms.c | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/* runtime/data/transforms.def runtime/data/attr.h
+compiler/spec/numbers.c | compiler/spec/*.h compiler/graph/* compiler/ops/op.h compiler/support/* runtime/data/attr.h
 compiler/spec/yaml.c    | compiler/spec/*.h compiler/support/* <yaml.h>
 compiler/spec/*         | compiler/spec/*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/llvm/*         | compiler/llvm/*.h compiler/loop/* compiler/backend.h compiler/support/* <llvm-c/*>

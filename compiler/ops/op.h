@@ -32,7 +32,8 @@ typedef enum NestKind {
 typedef enum AttrKind {
     ATTR_INT, ATTR_FLOAT, ATTR_BOOL, ATTR_PAIR /* (h, w) or one int for both */, ATTR_CHOICE,
     ATTR_FPAIR /* two floats: AttrVal f, f2 */, ATTR_SHAPE /* [2,3,7,5], or one int for rank 1 */,
-    ATTR_QUAD /* four ints, or one for all */, ATTR_FLOATS /* [0.2,0.8] */
+    ATTR_QUAD /* four ints, or one for all */, ATTR_FLOATS /* [0.2,0.8] */,
+    ATTR_NUMBERS /* of a transform: one number or a few, as counts and rules say */
 } AttrKind;
 typedef struct AttrDef {
     const char *name;          /* PyTorch's argument name, in PyTorch's order; NULL ends the table */
@@ -46,6 +47,8 @@ typedef struct AttrDef {
     bool by_other;             /* the default is another attribute's value (MaxPool2d: stride = kernel_size) */
     const char *other;         /* (0 in the AttrVal says the same: the rules take the other's value) */
     double def2;               /* FPAIR: default of the second */
+    unsigned counts, rules;    /* NUMBERS: bits as in runtime/data/attr.h */
+    const char *text;          /* NUMBERS: the default */
     bool hidden;               /* not part of the language: set by the layer or by a gradient rule */
 } AttrDef;
 

@@ -116,6 +116,7 @@ static bool attr_eq(const AttrDef *d, const AttrVal *x, const AttrVal *y)
     case ATTR_CHOICE:
         return x->s == y->s || (x->s && y->s && !strcmp(x->s, y->s));
     case ATTR_FLOATS:
+    case ATTR_NUMBERS:
         return x->nlist == y->nlist &&
                (!x->nlist || !memcmp(x->list, y->list, sizeof *x->list * (size_t)x->nlist));
     default:
@@ -159,6 +160,7 @@ static void print_value(Buf *b, const AttrDef *d, const AttrVal *v)
         buf_printf(b, "(%lld,%lld,%lld,%lld)", (long long)v->i[0], (long long)v->i[1],
                    (long long)v->i[2], (long long)v->i[3]);
         break;
+    case ATTR_NUMBERS: /* of no operator */
     case ATTR_FLOATS:
         for (int k = 0; k < v->nlist; k++) buf_printf(b, k ? ",%.17g" : "[%.17g", v->list[k]);
         buf_puts(b, v->nlist ? "]" : "[]");

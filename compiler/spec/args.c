@@ -3,6 +3,7 @@
  * Rule: every error is under the argument that is wrong; nothing is said twice. Not here: what
  * attributes mean. */
 #include "spec/args.h"
+#include "spec/numbers.h"
 #include <math.h>
 #include <string.h>
 
@@ -74,6 +75,7 @@ static int count_defs(const AttrDef *defs)
 static const char *default_text(Arena *a, const AttrDef *d)
 {
     if (d->by_other) return d->other;
+    if (d->kind == ATTR_NUMBERS) return d->text;
     if (d->kind == ATTR_CHOICE) return d->words[(int)d->def];
     if (d->none) return "None";
     if (d->kind == ATTR_FPAIR)
@@ -170,6 +172,8 @@ static const char *wanted_text(Arena *a, const AttrDef *d)
         return "an integer or four such as (1,1,2,2)";
     case ATTR_FLOATS:
         return "a list of numbers such as [0.2,0.8]";
+    case ATTR_NUMBERS:
+        return numbers_wanted(a, d);
     case ATTR_CHOICE:
         break;
     }
@@ -261,6 +265,10 @@ static bool set_value(Arena *a, const Use *u, const AttrDef *d, const Val *v, At
         return false;
     }
     if (d->kind == ATTR_CHOICE) return set_choice(a, u, d, v, out);
+    if (d->kind == ATTR_NUMBERS) {
+        NumbersFault fault = numbers_set(a, d, v, out);
+        return fault == NUMBERS_FINE || (fault == NUMBERS_KIND && bad_kind(a, u, d, v));
+    }
     if (d->kind == ATTR_SHAPE || d->kind == ATTR_QUAD || d->kind == ATTR_FLOATS)
         return set_list(a, u, d, v, out);
     if (d->kind == ATTR_BOOL && v->kind == VAL_BOOL) {
@@ -303,7 +311,7 @@ static void set_default(const AttrDef *d, AttrVal *out)
         out->s = d->words[(int)d->def];
     else if (is_float(d))
         out->f = d->def, out->f2 = d->def2;
-    else if (d->kind != ATTR_SHAPE && d->kind != ATTR_FLOATS)
+    else if (d->kind != ATTR_SHAPE && d->kind != ATTR_FLOATS && d->kind != ATTR_NUMBERS)
         out->i[0] = out->i[1] = (int64_t)d->def;
 }
 
@@ -407,6 +415,8 @@ static const char *value_text(Arena *a, const AttrDef *d, const AttrVal *v)
     case ATTR_QUAD:
     case ATTR_FLOATS:
         return list_text(a, d, v);
+    case ATTR_NUMBERS:
+        return numbers_text(a, v);
     case ATTR_FPAIR:
         return arena_printf(a, "(%s,%s)", val_number(a, v->f), val_number(a, v->f2));
     default:

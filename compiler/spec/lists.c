@@ -1,35 +1,9 @@
-/* Transforms, normalisation, metrics: named things with arguments that only the runtime knows how
- * to do. In: the tree. Out: options such as "data.transforms.train" =
- * "RandomCrop(28,padding=2);RandomHorizontalFlip()". Rule: each is a table of attributes like an
- * operator's, so that the errors are the same. */
+/* Normalisation, metrics: named things with arguments that only the runtime knows how to do, and
+ * what lists of such things share. In: the tree. Out: options such as "metrics" =
+ * "accuracy,f1(average=macro)". Rule: each is a table of attributes like an operator's, so that the
+ * errors are the same. Not here: transforms (transforms.c). */
 #include "spec/lists.h"
 #include <string.h>
-
-typedef struct ListDef {
-    const char *name;
-    const AttrDef *attrs;
-    bool later; /* known to the language, not done by this version */
-} ListDef;
-
-#define SIZE                                                                                       \
-    {                                                                                              \
-        .name = "size", .kind = ATTR_PAIR, .required = true, .min = 1, .max = 16384                \
-    }
-static const AttrDef size_attrs[] = {SIZE, {0}};
-static const AttrDef crop_attrs[] = {
-    SIZE, {.name = "padding", .kind = ATTR_PAIR, .min = 0, .max = 16384}, {0}};
-static const AttrDef flip_attrs[] = {
-    {.name = "p", .kind = ATTR_FLOAT, .def = 0.5, .min = 0, .max = 1}, {0}};
-
-static const ListDef transforms[] = {
-    {"Resize", size_attrs, false},      {"CenterCrop", size_attrs, false},
-    {"RandomCrop", crop_attrs, false},  {"RandomHorizontalFlip", flip_attrs, false},
-    {"RandomVerticalFlip", NULL, true}, {"RandomPerspective", NULL, true},
-    {"RandomRotation", NULL, true},     {"RandomAffine", NULL, true},
-    {"RandomResizedCrop", NULL, true},  {"RandomErasing", NULL, true},
-    {"ColorJitter", NULL, true},        {"GaussianBlur", NULL, true},
-    {"Grayscale", NULL, true},          {NULL, NULL, false},
-};
 
 static const char *const averages[] = {"weighted", "macro", NULL};
 static const AttrDef average_attrs[] = {{.name = "average", .kind = ATTR_CHOICE, .words = averages},
@@ -56,11 +30,9 @@ static const ListDef metrics[] = {
     {NULL, NULL, false},
 };
 
-enum { MAX_LIST = 64 };
-
-static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const char *what)
+const ListDef *lists_find(Spec *s, const Use *u, const ListDef *defs, const char *what)
 {
-    const char *names[MAX_LIST + 1];
+    const char *names[LISTS_MOST + 1];
     int n = 0;
     const ListDef *d = defs;
     for (; d->name && strcmp(d->name, u->name) != 0; d++)
@@ -84,53 +56,42 @@ static const ListDef *find(Spec *s, const Use *u, const ListDef *defs, const cha
 }
 
 /* One item as normalised text; NULL after an error. */
-static const char *item_text(Spec *s, const Yaml *y, const ListDef *defs, const char *what)
+static const char *metric_text(Spec *s, const Yaml *y)
 {
-    bool metric = defs == metrics;
     AttrVal attr[MAX_ATTR];
     unsigned given;
-    Use *u = use_read(s->arena, y, s->scope, metric, NULL);
-    const ListDef *d = u ? find(s, u, defs, what) : NULL;
+    Use *u = use_read(s->arena, y, s->scope, true, NULL);
+    const ListDef *d = u ? lists_find(s, u, metrics, "metric") : NULL;
     if (!d || !use_bind(s->arena, u, d->name, d->attrs, attr, &given)) return NULL;
-    if (metric && (d->attrs == average_attrs || d->attrs == topk_attrs)) given = 1; /* always said */
-    if (metric && given == 0) return d->name;
-    return use_text(s->arena, d->name, d->attrs, attr, given, ",");
+    if (d->attrs == average_attrs || d->attrs == topk_attrs) given = 1; /* always said */
+    return given ? use_text(s->arena, d->name, d->attrs, attr, given, ",") : d->name;
 }
 
-static void read_list(Spec *s, const Yaml *y, const ListDef *defs, const char *what,
-                      const char *key, const char *sep)
+bool lists_is(const Yaml *y, const char *what)
 {
-    if (!y || yaml_is_null(y)) return;
-    if (y->kind != Y_LIST || y->item.n > MAX_LIST) {
-        diag_error(y->loc, "S014", "expected a list of at most %d %ss", MAX_LIST, what);
-        return;
-    }
-    const char *all = "";
-    for (int i = 0; i < y->item.n; i++) {
-        const char *t = item_text(s, y->item.v[i], defs, what);
-        if (t) all = arena_printf(s->arena, "%s%s%s", all, i ? sep : "", t);
-    }
-    options_add(s, key, all);
-}
-
-void lists_read_transforms(Spec *s, const Yaml *data)
-{
-    const Yaml *t = yaml_get(data, "transforms");
-    read_list(s, yaml_get(t, "train"), transforms, "transform", "data.transforms.train", ";");
-    read_list(s, yaml_get(t, "eval"), transforms, "transform", "data.transforms.eval", ";");
+    if (!y || yaml_is_null(y)) return false;
+    if (y->kind == Y_LIST && y->item.n <= LISTS_MOST) return true;
+    diag_error(y->loc, "S014", "expected a list of at most %d %ss", LISTS_MOST, what);
+    return false;
 }
 
 void lists_read_metrics(Spec *s)
 {
     const Yaml *y = yaml_get(s->root, "metrics");
     if (!y && s->target == TARGET_LABEL) options_add(s, "metrics", "accuracy");
-    read_list(s, y, metrics, "metric", "metrics", ",");
+    if (!lists_is(y, "metric")) return;
+    const char *all = "";
+    for (int i = 0; i < y->item.n; i++) {
+        const char *t = metric_text(s, y->item.v[i]);
+        if (t) all = arena_printf(s->arena, "%s%s%s", all, i ? "," : "", t);
+    }
+    options_add(s, "metrics", all);
 }
 
 /* ---- normalisation ---- */
 
 /* A number or a list of one per channel, as text; NULL after an error. */
-static const char *numbers_text(Spec *s, const Yaml *y, const char *name, bool positive)
+static const char *channel_numbers(Spec *s, const Yaml *y, const char *name, bool positive)
 {
     Val v = expr_eval_yaml(s->arena, y, s->scope);
     if (v.kind == VAL_NOTHING) return NULL;
@@ -176,7 +137,7 @@ static void read_mean_std(Spec *s, const Yaml *y)
                        near ? near : "", near ? "'?" : "");
             continue;
         }
-        const char *t = numbers_text(s, y->item.v[i], key->text, std);
+        const char *t = channel_numbers(s, y->item.v[i], key->text, std);
         if (t) options_add(s, std ? "data.normalize.std" : "data.normalize.mean", t);
     }
     for (int i = 0; names[i]; i++)

@@ -317,7 +317,7 @@ void options_read(Spec *s)
     read_classes(s, data);
     read_class_map(s, data);
     lists_read_normalize(s, data);
-    lists_read_transforms(s, data);
+    transforms_read(s, data);
     read_train(s);
     lists_read_metrics(s);
     read_ocr(s);

@@ -81,6 +81,7 @@ const KeyDef schema_keys[] = {
     {"data.split", "seed", KEY_INT, 0, BIG, NULL, NULL, "which random split"},
     {"data.transforms", "train", KEY_OWN, 0, 0, NULL, NULL, "list of transforms"},
     {"data.transforms", "eval", KEY_OWN, 0, 0, NULL, NULL, "list of transforms"},
+    {"data.transforms", "batch", KEY_OWN, 0, 0, NULL, NULL, "MixUp, CutMix; one is drawn for each batch"},
     {"data.transforms", "normalize", KEY_OWN, 0, 0, NULL, NULL, "as data.normalize"},
     {"train", "loss", KEY_OWN, 0, 0, NULL, NULL, "CrossEntropyLoss() and others"},
     {"train", "optimizer", KEY_OWN, 0, 0, NULL, NULL, "Adam(lr=0.001) and others"},

@@ -340,10 +340,8 @@ static bool image_through(RtData *d, RtImage *img, const char *path, float *chw,
         return rt_data_fail(e, RT_EXIT_DATA, "D017", "'%s': %dx%d is too small for %s",
                             rt_esc(path), h, w, op);
     }
-    if (h != d->h || w != d->w) { /* the description gives no way: the last word is the model's */
-        d->eval.n = 1;
-        d->eval.op[0] = (RtTransform){.kind = RT_TF_RESIZE, .h = d->h, .w = d->w};
-    }
+    if (h != d->h || w != d->w) /* the description gives no way: the last word is the model's */
+        rt_pipe_resize(&d->eval, d->h, d->w);
     RtPixels px = {img->px, img->c, img->h, img->w};
     return rt_pipe_run(&d->eval, 0, px, NULL, (RtDraw){0, 0, 0}, d->c, d->lut, chw, NULL) ||
            rt_data_no_memory(e, "an image", (uint64_t)img->h * (uint64_t)img->w);

@@ -5,47 +5,7 @@
 #include "../err.h"
 #include "../image.h"
 #include "data.h"
-
-/* ---- transform.c ---- */
-enum { RT_TF_MAX = 16, RT_MASK_OUTSIDE = 255 /* of a mask, where there is no image */ };
-enum RtTransformKind { RT_TF_RESIZE, RT_TF_CENTER_CROP, RT_TF_RANDOM_CROP, RT_TF_HFLIP };
-
-typedef struct RtTransform {
-    enum RtTransformKind kind;
-    int h, w; /* Resize: w = 0 means that the shorter side becomes h */
-    int padding;
-    double p;
-} RtTransform;
-
-typedef struct RtPipe {
-    int n;
-    RtTransform op[RT_TF_MAX];
-} RtPipe;
-
-typedef struct RtPixels { /* borrowed 8-bit pixels [h][w][c] */
-    const uint8_t *px;
-    int c, h, w;
-} RtPixels;
-
-/* Counter-based randomness of one item: the same for every thread and order. */
-typedef struct RtDraw {
-    uint64_t seed, epoch, item;
-} RtDraw;
-
-bool rt_pipe_parse(RtPipe *p, const char *text, const char *what, RtError *e);
-/* How many leading operators two pipes share that need no randomness. */
-int rt_pipe_shared(const RtPipe *a, const RtPipe *b);
-/* Size after operators [from, n). False, with *bad = the operator, if one cannot be applied. */
-bool rt_pipe_size(const RtPipe *p, int from, int *h, int *w, const RtTransform **bad);
-/* Operators [from, n), then out[c][y][x] = lut[c*256 + pixel] for `channels` channels (of grey
- * pixels: all the same). A mask of the image's size goes the same way into mask_out[y][x]; both may
- * be NULL. False: out of memory. */
-bool rt_pipe_run(const RtPipe *p, int from, RtPixels in, const RtPixels *mask, RtDraw draw,
-                 int channels, const float *lut, float *out, int32_t *mask_out);
-/* Deterministic operators [0, n) on an image and its mask (may be NULL), in place. False: out of
- * memory, nothing changed. */
-bool rt_pipe_prefix(const RtPipe *p, int n, RtImage *img, RtImage *mask);
-void rt_transform_name(const RtTransform *t, char *buf, size_t n);
+#include "transform.h"
 
 /* ---- shuffle.c ---- */
 uint64_t rt_random(uint64_t seed, uint64_t epoch, uint64_t item, uint64_t counter);

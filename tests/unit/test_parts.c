@@ -18,10 +18,14 @@ static void only_what_is_asked_for(void **state)
 {
     (void)state;
     Arena *a = arena_new();
-    const Setting option[] = {{"data.format", "idx"}, {"train.epochs", "10"}, {"target", "no"}};
+    const Setting option[] = {{"data.root", "idx"}, {"train.epochs", "10"}, {"target", "no"}};
     assert_null(*parts_wanted(a, option, 3, NULL));
     assert_null(*parts_wanted(a, option, 0, "cpu"));
     assert_true(has(parts_wanted(a, option, 3, "cuda"), "rt_driver_cuda"));
+    const Setting list[] = {{"data.transforms.train", "Resize(28);ColorJitter(hue=0.1)"},
+                            {"data.transforms.eval", "GaussianBlurred(3)"}};
+    assert_true(has(parts_wanted(a, list, 2, NULL), "rt_tf_color_jitter"));
+    assert_false(has(parts_wanted(a, list, 2, NULL), "rt_tf_gaussian_blur"));
     arena_free(a);
 }
 
