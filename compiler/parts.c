@@ -11,7 +11,7 @@ static const struct {
 } parts[] = {
 #include "../runtime/parts.def"
 #define TRANSFORM(name, function, size, random) {"rt_tf_" #function, "data.transforms.", #name},
-#define BATCH(name, function) TRANSFORM(name, function, 0, 0)
+#define BATCH(name, function) {"rt_mix_" #function, "data.transforms.", #name},
 #define NUMBERS(...)
 #define WORDS(...)
 #define END

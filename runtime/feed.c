@@ -14,7 +14,9 @@ static RtTargetKind target_kind(const RtTensor *target, const RtOptions *o)
 {
     if (!strcmp(rt_option_str(o, "train.target", "label"), "input")) return RT_TARGET_INPUT;
     if (!target) return RT_TARGET_NONE;
-    return target->dtype == RT_I32 ? RT_TARGET_CLASS : RT_TARGET_VALUE;
+    if (target->dtype == RT_I32) return RT_TARGET_CLASS;
+    bool mixed = *rt_option_str(o, "data.transforms.batch", "") && target->rank == 2 && target->dim[1] > 1;
+    return mixed ? RT_TARGET_SHARES : RT_TARGET_VALUE;
 }
 
 /* "CrossEntropyLoss(ignore_index=255)" -> 255; PyTorch's default else. */
@@ -29,7 +31,7 @@ static void open_labels(RtFeed *f, const RtTensor *target, const RtTensor *out, 
 {
     bool mask = !strcmp(rt_option_str(o, "train.target", "label"), "mask");
     f->label_size = 1;
-    if (f->target != RT_TARGET_NONE && f->target != RT_TARGET_INPUT) f->label_size = rt_tensor_count(target) / f->batch;
+    if (f->target == RT_TARGET_CLASS || f->target == RT_TARGET_VALUE) f->label_size = rt_tensor_count(target) / f->batch;
     if (!mask && f->label_size != 1) {
         rt_fail(RT_EXIT_SPEC, "H007", "the loss wants %lld numbers for an item; class labels give one",
                 (long long)f->label_size);
@@ -37,6 +39,8 @@ static void open_labels(RtFeed *f, const RtTensor *target, const RtTensor *out, 
     bool rows = f->target != RT_TARGET_INPUT && (mask ? out->rank == 4 : out->rank == 2);
     int64_t wide = f->output_size / f->label_size;
     f->classes = !rows ? 0 : wide == 1 ? 2 : (int)wide;
+    if (f->target == RT_TARGET_SHARES)
+        f->shares = rt_alloc((size_t)f->classes, sizeof *f->shares, "labels");
     f->ignore = ignored(rt_exec_model(f->exec));
     f->found = rt_alloc((size_t)f->label_size, sizeof *f->found, "labels");
     if (mask) f->best = rt_alloc((size_t)f->label_size, sizeof *f->best, "labels");
@@ -60,7 +64,7 @@ void rt_feed_init(RtFeed *f, RtExec *e, const RtOptions *o)
 
 void rt_feed_check(const RtFeed *f, const RtData *d)
 {
-    bool labels = f->target == RT_TARGET_CLASS || f->target == RT_TARGET_VALUE;
+    bool labels = f->target != RT_TARGET_NONE && f->target != RT_TARGET_INPUT;
     int64_t size = rt_data_label_size(d);
     if (!labels || size == f->label_size) return;
     rt_fail(RT_EXIT_SPEC, "S044", "the data give %s, but the loss compares with %s",
@@ -73,6 +77,7 @@ void rt_feed_free(RtFeed *f)
     free(f->output);
     free(f->best);
     free(f->found);
+    free(f->shares);
 }
 
 /* Labels as numbers, for losses that compare values. */
@@ -93,7 +98,21 @@ static const int32_t *classes_of(RtFeed *f, const int32_t *row)
     return f->found;
 }
 
-static void put_labels(RtFeed *f, const int32_t *labels, int n)
+/* Row i is `share` of itself and else of the row before it (data.h, rt_loader_share). */
+static const float *shares_of(RtFeed *f, const int32_t *row, const int32_t *other, double share)
+{
+    for (int k = 0; k < f->classes; k++)
+        f->shares[k] = (float)((k == *row ? share : 0) + (k == *other ? 1 - share : 0));
+    return f->shares;
+}
+
+static const float *mixed_value(float *value, int32_t label, int32_t other, double share)
+{
+    *value = (float)(label * share + other * (1 - share));
+    return value;
+}
+
+static void put_labels(RtFeed *f, const int32_t *labels, int n, double share)
 {
     int64_t size = f->label_size;
     float one, *value = f->best ? f->best : &one;
@@ -102,7 +121,12 @@ static void put_labels(RtFeed *f, const int32_t *labels, int n)
         const int32_t *row = labels ? labels + (i < n ? i : 0) * size : f->best ? f->found : &none;
         if (!labels && f->best) memset(f->found, 0, (size_t)size * sizeof *f->found);
         const void *put = row;
-        if (f->target == RT_TARGET_VALUE)
+        const int32_t *other = labels && n > 1 ? labels + (i % n ? i % n - 1 : n - 1) * size : row;
+        if (f->target == RT_TARGET_SHARES)
+            put = shares_of(f, row, i < n ? other : row, share);
+        else if (f->target == RT_TARGET_VALUE && share < 1 && !f->best)
+            put = mixed_value(&one, *row, *other, share);
+        else if (f->target == RT_TARGET_VALUE)
             put = values_of(f, row, value);
         else if (f->best)
             put = classes_of(f, i < n ? row : NULL);
@@ -110,13 +134,17 @@ static void put_labels(RtFeed *f, const int32_t *labels, int n)
     }
 }
 
-void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n)
+static void put(RtFeed *f, const float *input, const int32_t *labels, int n, double share)
 {
     rt_exec_set_rows(f->exec, "input", input, 0, n);
     for (int i = n; i < f->batch; i++) rt_exec_set_rows(f->exec, "input", input, i, i + 1);
-    if (f->target == RT_TARGET_CLASS || f->target == RT_TARGET_VALUE)
-        put_labels(f, labels, n);
+    if (f->target != RT_TARGET_NONE && f->target != RT_TARGET_INPUT) put_labels(f, labels, n, share);
     rt_exec_send(f->exec);
+}
+
+void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n)
+{
+    put(f, input, labels, n, 1);
 }
 
 void rt_batch_init(RtBatch *b, const RtFeed *f)
@@ -141,7 +169,10 @@ int rt_feed_next(RtFeed *f, RtLoader *l, RtBatch *b, RtError *e)
     b->input = input;
     memcpy(b->labels, labels, (size_t)(b->n * f->label_size) * sizeof *labels);
     if (b->copy) memcpy(b->copy, input, (size_t)(b->n * f->input_size) * sizeof *input);
-    rt_feed_put(f, input, labels, b->n);
+    double share = rt_loader_share(l);
+    put(f, input, labels, b->n, share);
+    for (int i = 0; i < b->n && share < 0.5 && f->label_size == 1; i++)
+        b->labels[i] = labels[i ? i - 1 : b->n - 1];
     return 1;
 }
 

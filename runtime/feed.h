@@ -11,6 +11,7 @@ typedef enum RtTargetKind {
     RT_TARGET_NONE,
     RT_TARGET_CLASS, /* i32 class numbers, of an item or of each of its pixels */
     RT_TARGET_VALUE, /* the class number as a float (binary problems) */
+    RT_TARGET_SHARES, /* of each class, where batches are mixed */
     RT_TARGET_INPUT  /* the input itself (autoencoders): the program has no target */
 } RtTargetKind;
 
@@ -25,6 +26,7 @@ typedef struct RtFeed {
     bool has_loss;
     float *output;  /* [batch][output_size] after rt_feed_run */
     float *best;    /* [label_size], scratch; NULL for items */
+    float *shares;  /* [classes], scratch of RT_TARGET_SHARES */
     int32_t *found; /* [label_size]: what rt_feed_classes found */
 } RtFeed;
 
@@ -37,7 +39,7 @@ void rt_feed_put(RtFeed *f, const float *input, const int32_t *labels, int n);
 /* The same with a loader's next batch, which `b` describes. -> 1; 0: there is none; -1: *e says why. */
 typedef struct RtBatch {
     const float *input; /* the loader's, until its next batch */
-    int32_t *labels;    /* a copy */
+    int32_t *labels;    /* a copy; of what was mixed the larger share's */
     float *copy;        /* of the input, where that is what the output is held against; else NULL */
     int n;
 } RtBatch;

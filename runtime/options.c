@@ -63,6 +63,8 @@ static const Row table[] = {
     {"channels", "data.channels", WORD, 0, 0, "HOW", "strict|convert", "strict", T | E,
      "images with alpha: refuse them or lay them over white"},
     {"split", "run.split", WORD, 0, 0, "S", "train|val|test", "test", E | P | F | N, "part of the data"},
+    {"workers", "data.workers", INT, 1, 256, "N", NULL, NULL, T | E | F | N,
+     "threads that read and transform images [half of --threads]"},
     {"epochs", "train.epochs", INT, 1, 1e6, "N", NULL, "10", T, "passes over the training data"},
     {"max-steps", "train.max_steps", INT, 0, 1e12, "N", NULL, "0", T,
      "stop after step N as if interrupted; 0: never"},

@@ -196,6 +196,9 @@ void rt_session_data_config(RtSession *s, RtDataConfig *c)
     c->convert_channels = !strcmp(rt_option_str(o, "data.channels", "strict"), "convert");
     c->train_transforms = rt_option_str(o, "data.transforms.train", NULL);
     c->eval_transforms = rt_option_str(o, "data.transforms.eval", NULL);
+    c->batch_transforms = rt_option_str(o, "data.transforms.batch", NULL);
+    int threads = (int)rt_option_int(o, "run.threads", rt_cpus());
+    c->workers = (int)rt_option_int(o, "data.workers", threads > 2 ? threads / 2 : 1);
     c->num_classes = output_classes(s->model, o);
     c->ignore_index = (int)rt_option_int(o, "data.ignore_index", RT_LABEL_IGNORE);
     c->class_map = rt_option_str(o, "data.class_map", NULL);

@@ -1,7 +1,8 @@
 /* CrossEntropyLoss: mean over the labelled places of -log softmax(prediction)[target], each
- * weighted by its class. With a label smoothing s the target is (1 - s) of its class and s spread
- * evenly. Stable: log softmax = z - log sum exp z with z = x - max x. The gradient is (softmax *
- * mass - share) / count; what it shares with the loss CSE finds again. */
+ * weighted by its class; or of the sum over shares of the classes, which MixUp makes. With a label
+ * smoothing s the target is (1 - s) of its class and s spread evenly. Stable: log softmax = z - log
+ * sum exp z with z = x - max x. The gradient is (softmax * mass - share) / count; what it shares
+ * with the loss CSE finds again. */
 #include "ops/loss.h"
 #include <math.h>
 #include <stdlib.h>
@@ -36,12 +37,26 @@ static Node *expand(Graph *g, const Node *n)
     return in_base(g, n, g_op(g, "Neg", 1, l.count ? g_div(g, total, l.count) : total));
 }
 
+/* By the shares that were given: -log softmax, weighted and smoothed as they were. */
+static Node *of_shares(Graph *g, const Node *n, const Parts *p, Node *count, Node *dy)
+{
+    const AttrVal *weight = &n->attr[0], *smoothing = &n->attr[3];
+    Node *d = g_sub(g, g_op(g, "Log", 1, p->sum), p->z);
+    if (weight->nlist) {
+        AttrVal values[MAX_ATTR] = {*weight};
+        d = g_mul(g, d, g_op_attr(g, "Constants", values, 0));
+    }
+    if (smoothing->f > 0) d = g_scale(g, d, 1 - smoothing->f);
+    dy = in_base(g, n, dy);
+    return g_mul(g, d, count ? g_div(g, dy, count) : dy);
+}
+
 static bool grad(Graph *g, Node *n, Node *dy, Node **dx)
 {
-    dx[1] = NULL;
-    if (!dx[0]) return true;
     Parts p = parts(g, n->in[0]);
     Labels l = labels_of(g, n);
+    dx[1] = dx[1] && n->in[1]->dtype == DT_F32 ? of_shares(g, n, &p, l.count, dy) : NULL;
+    if (!dx[0]) return true;
     Node *prob = g_mul(g, g_div(g, p.e, p.sum), l.mass);
     dy = in_base(g, n, dy);
     dx[0] = g_mul(g, g_sub(g, prob, l.share), l.count ? g_div(g, dy, l.count) : dy);
@@ -86,6 +101,10 @@ static const Sample samples[] = {
     {"f[2,3,5,3] i4[2,1,5,3]", "weight=[0.5,2,1] ignore_index=3 label_smoothing=0.2"},
     {"f[5,10] i10[5,1]", "reduction=sum log_base=2"},
     {"f[2,3,5,3] i4[2,1,5,3]", "weight=[0.5,2,1] ignore_index=3 reduction=sum label_smoothing=0.2"},
+    {"f[5,10] u[5,10]", ""},
+    {"f[2,5,7,3] u[2,5,7,3]", "label_smoothing=0.1"},
+    {"f[5,3] u[5,3]", "weight=[0.5,2,1] label_smoothing=0.2"},
+    {"f[4,3] u[4,3]", "weight=[0.5,2,1] reduction=sum log_base=2"},
     {0}};
 
 const OpDef op_cross_entropy = {.name = "CrossEntropyLoss",

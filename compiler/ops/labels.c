@@ -1,6 +1,6 @@
 /* Class numbers as losses see them: the share of each class at every place, with class weights,
  * label smoothing and what has no label. A negative class means "no label here", as ignore_index
- * does. As in PyTorch a mean divides by the sum of the targets' weights; without any label it is 0.
+ * does. Shares of classes may be given instead of numbers. As in PyTorch a mean divides by the sum of the targets' weights; without any label it is 0.
  */
 #include "ops/loss.h"
 #include <string.h>
@@ -23,6 +23,19 @@ static const AttrVal *attr_of(const Node *n, const char *name)
     return &n->attr[attr_index(n->op, name)];
 }
 
+/* Targets may be shares of the classes instead, [N,C,..] as the output is: MixUp's. */
+static bool is_shares(const Node *n)
+{
+    return n->in[1]->dtype == DT_F32;
+}
+
+static bool takes_shares(const Node *n)
+{
+    for (const AttrDef *d = n->op->attrs; d->name; d++)
+        if (!strcmp(d->name, "label_smoothing")) return true;
+    return false;
+}
+
 static bool weights_differ(const Node *n, int64_t classes)
 {
     int count = attr_of(n, "weight")->nlist;
@@ -37,6 +50,8 @@ bool labels_shape(Node *n)
 {
     Shape x = n->in[0]->shape, t = n->in[1]->shape;
     if (!shape_want_rank(n, 0, 2, 4)) return false;
+    if (is_shares(n) && takes_shares(n) && shape_eq(x, t))
+        return !weights_differ(n, x.dim[1]) && shape_scalar(n);
     if (t.rank != x.rank || t.dim[1] != 1 || n->in[1]->dtype != DT_I32) {
         diag_error(n->loc, "H007",
                    "%s '%s': output %s, but the targets are %s %s, not class numbers", n->op->name,
@@ -78,8 +93,26 @@ static void smooth(Graph *g, Labels *l, Node *valid, Node *weights, const Node *
     l->mass = g_add(g, g_scale(g, l->mass, 1 - s), rest);
 }
 
+/* As in PyTorch the shares are smoothed, then weighted; a mean divides by the number of places. */
+static Labels shares_of(Graph *g, const Node *n)
+{
+    Shape x = n->in[0]->shape;
+    double s = smoothing_of(n), classes = (double)x.dim[1];
+    const AttrVal *weight = attr_of(n, "weight");
+    Labels l = {.share = n->in[1]};
+    if (s > 0) l.share = g_add(g, g_scale(g, l.share, 1 - s), g_const(g, s / classes));
+    if (weight->nlist) {
+        AttrVal values[MAX_ATTR] = {*weight};
+        l.share = g_mul(g, l.share, g_op_attr(g, "Constants", values, 0));
+    }
+    l.mass = g_sum(g, l.share, CHANNELS);
+    if (!attr_is(n, "reduction", "sum")) l.count = g_const(g, (double)shape_count(x) / classes);
+    return l;
+}
+
 Labels labels_of(Graph *g, const Node *n)
 {
+    if (is_shares(n)) return shares_of(g, n);
     Node *t = n->in[1];
     const AttrVal *weight = attr_of(n, "weight"), *ignore = attr_of(n, "ignore_index");
     int64_t classes = n->in[0]->shape.dim[1];
@@ -104,8 +137,22 @@ Labels labels_of(Graph *g, const Node *n)
     return l;
 }
 
+static double shares_ref(const Node *n, const double *target, int64_t i, double *share)
+{
+    Shape x = n->in[0]->shape;
+    int64_t classes = x.dim[1], plane = shape_count(x) / (x.dim[0] * classes);
+    const AttrVal *weight = attr_of(n, "weight");
+    double s = smoothing_of(n);
+    target += i / plane * classes * plane + i % plane;
+    for (int64_t c = 0; c < classes; c++)
+        share[c] = (target[c * plane] * (1 - s) + s / (double)classes) *
+                   (weight->nlist ? (float)weight->list[c] : 1);
+    return 1;
+}
+
 double labels_ref(const Node *n, const double *target, int64_t i, double *share)
 {
+    if (is_shares(n)) return shares_ref(n, target, i, share);
     const AttrVal *weight = attr_of(n, "weight");
     int64_t classes = n->in[0]->shape.dim[1], t = (int64_t)target[i];
     double s = smoothing_of(n);

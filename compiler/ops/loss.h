@@ -14,7 +14,8 @@ Node *loss_reduce(Graph *g, const Node *n, Node *terms); /* their mean or sum */
 /* terms * dy / count: the gradient of loss_reduce, where `terms` is each element's own. */
 Node *loss_share(Graph *g, const Node *n, Node *terms, Node *dy);
 
-/* ---- class numbers: prediction [N,C] or [N,C,H,W], target i32 [N,1] or [N,1,H,W]. The attributes
+/* ---- class numbers: prediction [N,C] or [N,C,H,W], target i32 [N,1] or [N,1,H,W]; with
+ * label_smoothing also f32 as the prediction, shares of the classes. The attributes
  * weight, ignore_index, reduction and, where there is one, label_smoothing. ---- */
 typedef struct Labels {
     Node *share; /* [N,C,..] of the classes in the target; 0 where there is no label */

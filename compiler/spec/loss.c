@@ -65,11 +65,30 @@ static bool check_classes(const Spec *s, const LossTerm *t, const Node *on)
     return false;
 }
 
+/* Batches are mixed: in training the target is the share of each class, as PyTorch's
+ * CrossEntropyLoss takes it. Evaluation mixes nothing and compares with class numbers. */
+static bool check_mixing(const Build *b, const LossTerm *t, const Node *on)
+{
+    const Spec *s = b->spec;
+    bool entropy = strcmp(t->c.op->name, "CrossEntropyLoss") == 0;
+    if (!losses_has_labels(t->c.op) || (entropy && s->target == TARGET_LABEL && on->shape.rank == 2))
+        return true;
+    if (s->target == TARGET_MASK)
+        diag_error(s->mixes_loc, "S044", "%s mixes labels of images, not masks", s->mixes);
+    else
+        diag_error(t->c.loc, "S044", "%s mixes classes, which %s cannot compare with", s->mixes,
+                   entropy ? "an output of pixels" : t->c.op->name);
+    if (!entropy) diag_help("CrossEntropyLoss() takes shares of the classes");
+    return false;
+}
+
 static Node *new_target(Build *b, const LossTerm *t, const Node *on, const Node *input)
 {
     const Spec *s = b->spec;
     bool labels = losses_has_labels(t->c.op);
-    if (!labels) return graph_input(b->graph, "target", DT_F32, on->shape);
+    if (s->mixes && !check_mixing(b, t, on)) return NULL;
+    if (!labels || (s->mixes && b->graph->training))
+        return graph_input(b->graph, "target", DT_F32, on->shape);
     Shape one = shape_make(2, input->shape.dim[0], (int64_t)1);
     if (s->target == TARGET_LABEL) return graph_input(b->graph, "target", DT_I32, one);
     if (input->shape.rank == 4) {

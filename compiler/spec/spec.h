@@ -78,6 +78,8 @@ struct Spec {
     int64_t batch;
     int64_t classes; /* 0: not said */
     Loc classes_loc;
+    const char *mixes; /* data.transforms.batch: MixUp or CutMix, the first of them; NULL: none */
+    Loc mixes_loc;
     VEC(LossTerm) loss;
     const char *loss_text;
     Chosen optimizer;

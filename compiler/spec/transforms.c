@@ -46,7 +46,7 @@ static const ListDef images[] = {
 #undef TRANSFORM
 #undef BATCH
 #define TRANSFORM(name, function, size, random)
-#define BATCH(name, function) {#name, attrs_##function, true},
+#define BATCH(name, function) {#name, attrs_##function, false},
 static const ListDef batches[] = {
 #include "../../runtime/data/transforms.def"
     {0}};
@@ -204,6 +204,10 @@ static void read_list(Spec *s, const Yaml *y, const ListDef *defs, const char *w
         Item item = read_item(s, y->item.v[i], defs);
         ok = ok && item.def && size_after(s, item.def, item.attr, item.loc, &size);
         if (!item.def) continue;
+        if (defs == batches && !s->mixes) {
+            s->mixes = item.def->name;
+            s->mixes_loc = item.loc;
+        }
         bool on_floats = size_rule(item.def) == RT_SIZE_FLOATS;
         if (floats && !on_floats)
             diag_error(item.loc, "S014", "%s works on normalised values: no %s can follow it",

@@ -105,13 +105,15 @@ static bool set_up(RtData *d, const RtDataConfig *c, RtError *e)
                             RT_IMAGE_MAX_SIDE);
     d->label_size = 1;
     d->look = c->look;
+    d->workers = c->workers;
     d->c = c->channels;
     d->h = c->height;
     d->w = c->width;
     d->lut = rt_data_alloc((uint64_t)d->c * 256, sizeof *d->lut, "the pixel table", e);
     return d->lut && make_lut(d->lut, c, e) &&
            rt_pipe_parse(&d->train, c->train_transforms, "data.transforms.train", e) &&
-           rt_pipe_parse(&d->eval, c->eval_transforms, "data.transforms.eval", e);
+           rt_pipe_parse(&d->eval, c->eval_transforms, "data.transforms.eval", e) &&
+           rt_mix_parse(&d->mix, c->batch_transforms, "data.transforms.batch", e);
 }
 
 static bool check_root(const RtDataConfig *c, RtError *e)

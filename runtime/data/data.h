@@ -36,6 +36,8 @@ typedef struct RtDataConfig {
     const char
         *train_transforms; /* "RandomCrop(28, padding=2);RandomHorizontalFlip()"; may be NULL */
     const char *eval_transforms; /* "Resize(32);CenterCrop(32)"; may be NULL */
+    const char *batch_transforms; /* "MixUp(alpha=0.2)", of training batches; may be NULL */
+    int workers;                  /* threads of a loader; 0: one */
     int64_t max_bad;             /* bad images that are skipped before it is an error */
     const char *bad_list;        /* file that the bad images are listed in; NULL: none */
     bool convert_channels;       /* --channels=convert: alpha is laid over white */
@@ -87,13 +89,16 @@ bool rt_data_image(const RtDataConfig *c, const char *path, float *chw, RtError 
  * shuffle.c. */
 void rt_shuffle(int64_t *index, int64_t n, uint64_t seed, uint64_t epoch);
 
-/* loader.c: one background thread prepares batches of order[0..n) (copied), in order, at most
- * `depth` ahead. The last batch may be short. NULL: no memory or no thread (exit 6). */
+/* loader.c: background threads (RtDataConfig.workers) prepare batches of order[0..n) (copied), in
+ * order, at most `depth` ahead; what a batch holds does not depend on their number. The last batch may be short. NULL: no memory or no thread (exit 6). */
 typedef struct RtLoader RtLoader;
 RtLoader *rt_loader_start(RtData *d, enum RtSplit s, const int64_t *order, int64_t n, int batch,
                           bool train, uint64_t seed, uint64_t epoch, int depth);
 /* 1: *n items in *input [n,C,H,W] and *labels [n][label_size], valid until the next call; 0: the
  * end; -1: failed, see e. */
 int rt_loader_next(RtLoader *l, float **input, int32_t **labels, int *n, RtError *e);
+/* Of the batch just given: each image is this share of itself and else of the one before it (the
+ * first: of the last), and so should be its label. 1: nothing was mixed. */
+double rt_loader_share(const RtLoader *l);
 void rt_loader_stop(RtLoader *l); /* at any time; NULL is fine */
 #endif

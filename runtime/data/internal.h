@@ -27,7 +27,8 @@ typedef struct RtItems {
 
 struct RtData {
     int c, h, w;
-    RtPipe train, eval;
+    RtPipe train, eval, mix;
+    int workers;
     float *lut; /* [c][256]: pixel -> normalised value */
     int64_t nitems;
     bool masks, look, files; /* files: source is an RtFolder */

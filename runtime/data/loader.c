@@ -1,7 +1,11 @@
-/* A background thread that keeps up to `depth` batches ready while the pool computes.
+/* Threads that keep up to `depth` batches ready while the pool computes.
  *
- * rule: a ring of slots, all memory taken at the start; both sides sleep on a condition, nobody
- * spins. What a batch holds is decided by its place in `order`, so timing cannot change it.
+ * in:  an order of items
+ * out: batches in that order; what a batch holds is decided by its place in the order, so that
+ *      neither the number of workers nor timing can change it
+ * rule: a ring of slots, all memory taken at the start; everybody sleeps on a condition, nobody
+ *      spins. Workers take pieces of batches, in order; whoever ends the last piece of a batch mixes
+ *      it (MixUp). Of several failures the one that comes first in the order is reported.
  */
 #include "internal.h"
 
@@ -10,11 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Slot {
+typedef struct Slot { /* batch b lives in slot b % depth */
     float *input;
     int32_t *label;
-    int n;
+    double share; /* of MixUp and CutMix */
+    int n, left;  /* items; those that are not done yet */
+    bool done;
 } Slot;
+
+typedef struct Piece {
+    int64_t batch;
+    int first, n; /* items of the batch */
+} Piece;
 
 struct RtLoader {
     RtData *data;
@@ -23,75 +34,140 @@ struct RtLoader {
     uint64_t seed, epoch;
     int64_t *order, n;
     int64_t nbatches;
-    int batch, depth;
-    Slot *slot; /* [depth]; batch b lives in slot b % depth */
-    float *input;
+    int batch, depth, piece;
+    size_t item_size;
+    Slot *slot;
+    float *input, *spare; /* spare: an image for each worker */
     int32_t *label;
+    double share; /* of the batch that was taken last */
 
-    pthread_t thread;
+    int nworkers;
+    pthread_t *worker;
     pthread_mutex_t lock;
     pthread_cond_t filled, freed;
-    int64_t made, taken,
-        released; /* batches: made >= taken >= released, made - released <= depth */
+    Piece next;                    /* that nobody has taken */
+    int64_t made, taken, released; /* batches: made >= taken >= released */
+    int started, busy;             /* workers */
     bool stop, failed;
-    RtError error; /* of batch `made`, if failed */
+    int64_t failed_at; /* item of the order */
+    RtError error;
 };
 
-/* Waits for a free slot; false: stop. */
-static bool wait_free(RtLoader *l, int64_t b)
+/* ---- workers; the lock is held unless it says otherwise ---- */
+
+static bool take_piece(RtLoader *l, Piece *p)
 {
-    pthread_mutex_lock(&l->lock);
-    while (!l->stop && b - l->released >= l->depth) pthread_cond_wait(&l->freed, &l->lock);
-    bool go = !l->stop;
-    pthread_mutex_unlock(&l->lock);
-    return go;
+    while (!l->stop && !l->failed && l->next.batch < l->nbatches &&
+           l->next.batch - l->released >= l->depth)
+        pthread_cond_wait(&l->freed, &l->lock);
+    if (l->stop || l->failed || l->next.batch >= l->nbatches) return false;
+    Slot *s = &l->slot[l->next.batch % l->depth];
+    if (l->next.first == 0) {
+        int64_t left = l->n - l->next.batch * l->batch;
+        s->n = s->left = left < l->batch ? (int)left : l->batch;
+        s->done = false;
+    }
+    *p = l->next;
+    p->n = s->n - p->first < l->piece ? s->n - p->first : l->piece;
+    l->next.first += p->n;
+    if (l->next.first == s->n) l->next = (Piece){.batch = p->batch + 1};
+    return true;
 }
 
-static void publish(RtLoader *l, bool ok)
+/* Without the lock. */
+static bool make_piece(RtLoader *l, const Piece *p, RtError *e)
 {
-    pthread_mutex_lock(&l->lock);
-    if (ok)
+    Slot *s = &l->slot[p->batch % l->depth];
+    int64_t at = p->batch * l->batch + p->first;
+    return rt_data_batch(l->data, l->split, l->order + at, p->n, l->train, l->seed, l->epoch,
+                         s->input + (size_t)p->first * l->item_size,
+                         s->label + p->first * l->data->label_size, e);
+}
+
+static void fail(RtLoader *l, const Piece *p, const RtError *e)
+{
+    int64_t at = p->batch * l->batch + p->first;
+    if (!l->failed || at < l->failed_at) {
+        l->error = *e;
+        l->failed_at = at;
+    }
+    l->failed = true;
+    pthread_cond_broadcast(&l->freed);
+}
+
+static void publish(RtLoader *l)
+{
+    while (l->made < l->next.batch && l->slot[l->made % l->depth].done) {
+        l->slot[l->made % l->depth].done = false;
         l->made++;
-    else
-        l->failed = true;
-    pthread_cond_signal(&l->filled);
-    pthread_mutex_unlock(&l->lock);
+    }
+}
+
+static void end_piece(RtLoader *l, const Piece *p, float *spare)
+{
+    Slot *s = &l->slot[p->batch % l->depth];
+    s->left -= p->n;
+    if (s->left) return;
+    if (l->train && l->data->mix.n) {
+        RtDraw draw = {l->seed, l->epoch, (uint64_t)l->order[p->batch * l->batch]};
+        RtBatchImages b = {s->input, spare, s->n, l->data->c, l->data->h, l->data->w};
+        pthread_mutex_unlock(&l->lock);
+        s->share = rt_mix(&l->data->mix, draw, &b);
+        pthread_mutex_lock(&l->lock);
+    }
+    s->done = true;
+    publish(l);
 }
 
 static void *work(void *arg)
 {
     RtLoader *l = arg;
-    bool ok = true;
-    for (int64_t b = 0; ok && b < l->nbatches && wait_free(l, b); b++) {
-        Slot *s = &l->slot[b % l->depth];
-        int64_t first = b * l->batch, left = l->n - first;
-        s->n = left < l->batch ? (int)left : l->batch;
-        ok = rt_data_batch(l->data, l->split, l->order + first, s->n, l->train, l->seed, l->epoch,
-                           s->input, s->label, &l->error);
-        publish(l, ok);
+    Piece p;
+    RtError e;
+    pthread_mutex_lock(&l->lock);
+    float *spare = l->spare + (size_t)l->started++ * l->item_size;
+    while (take_piece(l, &p)) {
+        l->busy++;
+        pthread_mutex_unlock(&l->lock);
+        bool ok = make_piece(l, &p, &e);
+        pthread_mutex_lock(&l->lock);
+        if (ok)
+            end_piece(l, &p, spare);
+        else
+            fail(l, &p, &e);
+        l->busy--;
+        pthread_cond_signal(&l->filled);
     }
+    pthread_mutex_unlock(&l->lock);
     return NULL;
 }
+
+/* ---- start and end ---- */
 
 static bool make_slots(RtLoader *l)
 {
     RtError e;
-    uint64_t labels = (uint64_t)l->data->label_size * (uint64_t)l->batch;
-    uint64_t size = (uint64_t)l->data->c * (uint64_t)l->data->h * (uint64_t)l->data->w, floats,
-             bytes;
+    uint64_t floats, bytes, labels;
     /* Slots begin on cache lines: each is rounded up to 16 floats. */
-    if (__builtin_mul_overflow(size, (uint64_t)l->batch, &floats) || floats > PTRDIFF_MAX / 8)
+    if (__builtin_mul_overflow(l->item_size, (uint64_t)l->batch, &floats) ||
+        floats > PTRDIFF_MAX / 8)
         return false;
     floats = (floats + 15) / 16 * 16;
     if (__builtin_mul_overflow(floats * sizeof(float), (uint64_t)l->depth, &bytes)) return false;
+    labels = (uint64_t)l->batch * (uint64_t)l->data->label_size;
     l->slot = rt_data_alloc((uint64_t)l->depth, sizeof *l->slot, "batches", &e);
-    l->label =
-        rt_data_alloc((uint64_t)l->depth, labels * sizeof *l->label, "batches", &e);
+    l->label = labels <= UINT64_MAX / 4096
+                   ? rt_data_alloc((uint64_t)l->depth * labels, sizeof *l->label, "batches", &e)
+                   : NULL;
     l->order = rt_data_alloc((uint64_t)l->n, sizeof *l->order, "batches", &e);
+    l->worker = rt_data_alloc((uint64_t)l->nworkers, sizeof *l->worker, "batches", &e);
+    l->spare = rt_data_alloc((uint64_t)l->nworkers * l->item_size, sizeof *l->spare, "batches", &e);
     l->input = bytes <= PTRDIFF_MAX ? aligned_alloc(64, bytes) : NULL;
-    if (!l->slot || !l->label || !l->order || !l->input) return false;
+    if (!l->slot || !l->label || !l->order || !l->input || !l->worker || !l->spare) return false;
     for (int i = 0; i < l->depth; i++)
-        l->slot[i] = (Slot){l->input + (uint64_t)i * floats, l->label + (uint64_t)i * labels, 0};
+        l->slot[i] = (Slot){.input = l->input + (uint64_t)i * floats,
+                            .label = l->label + (uint64_t)i * labels,
+                            .share = 1};
     return true;
 }
 
@@ -103,8 +179,23 @@ static void release(RtLoader *l)
     free(l->slot);
     free(l->label);
     free(l->order);
+    free(l->worker);
+    free(l->spare);
     free(l->input);
     free(l);
+}
+
+/* At least one worker; those that cannot be started are done without. */
+static bool start_workers(RtLoader *l)
+{
+    sigset_t all, old;
+    int n = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
+    while (n < l->nworkers && pthread_create(&l->worker[n], NULL, work, l) == 0) n++;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    l->nworkers = n;
+    return n > 0;
 }
 
 RtLoader *rt_loader_start(RtData *d, enum RtSplit s, const int64_t *order, int64_t n, int batch,
@@ -122,22 +213,20 @@ RtLoader *rt_loader_start(RtData *d, enum RtSplit s, const int64_t *order, int64
     l->batch = batch;
     l->depth = depth;
     l->nbatches = n / batch + (n % batch != 0);
+    l->item_size = (size_t)d->c * (size_t)d->h * (size_t)d->w;
+    l->nworkers = d->workers > 1 ? d->workers : 1;
+    l->piece = l->nworkers == 1 ? batch : (batch + 4 * l->nworkers - 1) / (4 * l->nworkers);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->filled, NULL);
     pthread_cond_init(&l->freed, NULL);
-    sigset_t all, old;
-    sigfillset(&all);
     bool ok = make_slots(l);
-    if (ok) {
-        if (n) memcpy(l->order, order, (size_t)n * sizeof *order);
-        pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
-        ok = pthread_create(&l->thread, NULL, work, l) == 0;
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
-    if (ok) return l;
+    if (ok && n) memcpy(l->order, order, (size_t)n * sizeof *order);
+    if (ok && start_workers(l)) return l;
     release(l);
     return NULL;
 }
+
+/* ---- the other side ---- */
 
 int rt_loader_next(RtLoader *l, float **input, int32_t **labels, int *n, RtError *e)
 {
@@ -145,19 +234,20 @@ int rt_loader_next(RtLoader *l, float **input, int32_t **labels, int *n, RtError
     pthread_mutex_lock(&l->lock);
     if (l->released < l->taken) {
         l->released = l->taken;
-        pthread_cond_signal(&l->freed);
+        pthread_cond_broadcast(&l->freed);
     }
     if (l->taken == l->nbatches) {
         pthread_mutex_unlock(&l->lock);
         return 0;
     }
-    while (l->made == l->taken && !l->failed) pthread_cond_wait(&l->filled, &l->lock);
+    while (l->made == l->taken && !(l->failed && !l->busy)) pthread_cond_wait(&l->filled, &l->lock);
     bool ok = l->made > l->taken;
     if (ok) {
         Slot *s = &l->slot[l->taken++ % l->depth];
         *input = s->input;
         *labels = s->label;
         *n = s->n;
+        l->share = s->share;
     } else {
         *e = l->error;
     }
@@ -165,13 +255,18 @@ int rt_loader_next(RtLoader *l, float **input, int32_t **labels, int *n, RtError
     return ok ? 1 : -1;
 }
 
+double rt_loader_share(const RtLoader *l)
+{
+    return l->share;
+}
+
 void rt_loader_stop(RtLoader *l)
 {
     if (!l) return;
     pthread_mutex_lock(&l->lock);
     l->stop = true;
-    pthread_cond_signal(&l->freed);
+    pthread_cond_broadcast(&l->freed);
     pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
+    for (int i = 0; i < l->nworkers; i++) pthread_join(l->worker[i], NULL);
     release(l);
 }

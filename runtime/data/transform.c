@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TF_SEED_TAG = 0x7466 };
+enum { TF_SEED_TAG = 0x7466, MIX_SEED_TAG = 0x6d78 };
 
 /* ---- the table ---- */
 
@@ -33,21 +33,29 @@ enum { TF_SEED_TAG = 0x7466 };
 #undef WORDS
 #undef END
 
-static const RtTransformDef defs[] = {
-#define TRANSFORM(NAME, FN, SIZE, RANDOM) {#NAME, attr_##FN, SIZE, RANDOM, rt_tf_##FN},
-#define BATCH(NAME, FN)
 #define NUMBERS(...)
 #define WORDS(...)
 #define END
+#define TRANSFORM(NAME, FN, SIZE, RANDOM) {#NAME, attr_##FN, SIZE, RANDOM, rt_tf_##FN, NULL},
+#define BATCH(NAME, FN)
+static const RtTransformDef defs[] = {
 #include "transforms.def"
+    {0}};
 #undef TRANSFORM
 #undef BATCH
+#define TRANSFORM(NAME, FN, SIZE, RANDOM)
+#define BATCH(NAME, FN) {#NAME, attr_##FN, RT_SIZE_SAME, true, NULL, rt_mix_##FN},
+static const RtTransformDef batch_defs[] = {
+#include "transforms.def"
     {0}};
+#undef TRANSFORM
+#undef BATCH
 
 /* Arguments that the size rules read, by their places in the table: `size` or `padding` comes first. */
 enum { SIZE = 0, PADDING = 0, CROP_PADDING = 1, PAD_IF_NEEDED = 2 };
 
-bool rt_pipe_parse(RtPipe *pipe, const char *text, const char *what, RtError *e)
+static bool parse(RtPipe *pipe, const RtTransformDef *table, const char *text, const char *what,
+                  RtError *e)
 {
     const char *at = text ? text : "";
     pipe->n = 0;
@@ -58,8 +66,8 @@ bool rt_pipe_parse(RtPipe *pipe, const char *text, const char *what, RtError *e)
             return rt_data_fail(e, RT_EXIT_SPEC, "S014", "%s: more than %d transforms", what,
                                 RT_TF_MAX);
         RtTransform *t = &pipe->op[pipe->n];
-        if (!rt_transform_parse(t, defs, &at, what, e)) return false;
-        if (!t->def->apply)
+        if (!rt_transform_parse(t, table, &at, what, e)) return false;
+        if (!t->def->apply && !t->def->mix)
             return rt_data_fail(e, RT_EXIT_USAGE, "C008",
                                 "%s: this program was built without %s\nadd it to the "
                                 "description and build again",
@@ -73,6 +81,16 @@ bool rt_pipe_parse(RtPipe *pipe, const char *text, const char *what, RtError *e)
                                 t[-1].def->name, t->def->name);
         pipe->n++;
     }
+}
+
+bool rt_pipe_parse(RtPipe *pipe, const char *text, const char *what, RtError *e)
+{
+    return parse(pipe, defs, text, what, e);
+}
+
+bool rt_mix_parse(RtPipe *pipe, const char *text, const char *what, RtError *e)
+{
+    return parse(pipe, batch_defs, text, what, e);
 }
 
 void rt_pipe_resize(RtPipe *p, int h, int w)
@@ -234,4 +252,12 @@ bool rt_pipe_prefix(const RtPipe *p, int n, RtImage *img, RtImage *mask)
     free(mask->px);
     *mask = v.own_mask;
     return true;
+}
+
+double rt_mix(const RtPipe *p, RtDraw draw, RtBatchImages *b)
+{
+    RtDice dice = rt_dice(draw, 0);
+    dice.seed ^= (uint64_t)MIX_SEED_TAG << 32; /* none of an image's draws */
+    const RtTransform *t = &p->op[rt_dice_below(&dice, p->n)];
+    return t->def->mix(b, t, &dice);
 }

@@ -40,6 +40,7 @@ typedef struct RtAttr {
 typedef struct RtTransform RtTransform;
 typedef struct RtCanvas RtCanvas;
 typedef struct RtDice RtDice;
+struct RtBatchImages;
 
 typedef struct RtTransformDef {
     const char *name;
@@ -47,6 +48,7 @@ typedef struct RtTransformDef {
     int size;           /* RT_SIZE_... */
     bool random;
     bool (*apply)(RtCanvas *v, const RtTransform *t, RtDice *dice); /* false: out of memory */
+    double (*mix)(struct RtBatchImages *b, const RtTransform *t, RtDice *dice); /* mix.c */
 } RtTransformDef;
 
 struct RtTransform {
@@ -81,6 +83,18 @@ void rt_transform_name(const RtTransform *t, char *buf, size_t n);
 /* One call out of a table that ends with name NULL; *text moves behind it. */
 bool rt_transform_parse(RtTransform *t, const RtTransformDef *defs, const char **text,
                         const char *what, RtError *e);
+
+/* ---- batches ---- */
+typedef struct RtBatchImages {
+    float *x;     /* [n][c][h][w], n > 0 */
+    float *spare; /* room for one image */
+    int n, c, h, w;
+} RtBatchImages;
+
+bool rt_mix_parse(RtPipe *p, const char *text, const char *what, RtError *e);
+/* Mixes each image with the one before it, the first with the last; of several operators one is
+ * drawn. -> the share that is the image's own. */
+double rt_mix(const RtPipe *p, RtDraw draw, RtBatchImages *b);
 
 /* ---- dice ---- */
 struct RtDice {
@@ -144,7 +158,9 @@ bool rt_warp_corners(RtCanvas *v, const double to[4][2], const RtOutside *o);
 #define TRANSFORM(NAME, FN, SIZE, RANDOM)                                                          \
     bool rt_tf_##FN(RtCanvas *v, const RtTransform *t, RtDice *dice)                               \
         __attribute__((weak, visibility("hidden")));
-#define BATCH(NAME, FN)
+#define BATCH(NAME, FN)                                                                            \
+    double rt_mix_##FN(RtBatchImages *b, const RtTransform *t, RtDice *dice)                       \
+        __attribute__((weak, visibility("hidden")));
 #define NUMBERS(...)
 #define WORDS(...)
 #define END

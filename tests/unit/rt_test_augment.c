@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,6 +260,95 @@ static void erasing(void **state)
     assert_true(fabs(sum / n) < 0.02 && fabs(squares / n - 1) < 0.03);
 }
 
+/* ---- batches ---- */
+
+enum { BATCH = 5, SIDE = 40, AREA = SIDE * SIDE };
+
+/* Image i is the number i + 1 everywhere. */
+static void numbered(float *x)
+{
+    for (int i = 0; i < BATCH * AREA; i++) x[i] = (float)(i / AREA + 1);
+}
+
+static double mixed(const RtPipe *p, float *x, uint64_t item)
+{
+    static float spare[AREA];
+    RtBatchImages b = {x, spare, BATCH, 1, SIDE, SIDE};
+    numbered(x);
+    return rt_mix(p, (RtDraw){5, 1, item}, &b);
+}
+
+static int before(int i) /* the number of the image before image i */
+{
+    return i ? i : BATCH;
+}
+
+/* Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)). */
+static void mixup(void **state)
+{
+    (void)state;
+    static float x[BATCH * AREA];
+    const double alpha[] = {0.2, 1, 4};
+    for (int k = 0; k < 3; k++) {
+        char text[32];
+        double sum = 0, squares = 0;
+        snprintf(text, sizeof text, "MixUp(alpha=%g)", alpha[k]);
+        RtPipe p;
+        RtError e;
+        assert_true(rt_mix_parse(&p, text, "batch", &e));
+        for (uint64_t item = 0; item < 4000; item++) {
+            double share = mixed(&p, x, item);
+            sum += share;
+            squares += (share - 0.5) * (share - 0.5);
+            for (int i = 0; i < BATCH; i++)
+                assert_true(fabs(x[i * AREA + 7] - ((i + 1) * share + before(i) * (1 - share))) <
+                            1e-5);
+        }
+        assert_true(fabs(sum / 4000 - 0.5) < 0.02);
+        assert_true(fabs(squares / 4000 * 4 * (2 * alpha[k] + 1) - 1) < 0.05);
+    }
+}
+
+static void cutmix(void **state)
+{
+    (void)state;
+    static float x[BATCH * AREA];
+    RtPipe p;
+    RtError e;
+    double sum = 0;
+    assert_true(rt_mix_parse(&p, "CutMix", "batch", &e));
+    for (uint64_t item = 0; item < 1000; item++) {
+        double share = mixed(&p, x, item);
+        int own = 0;
+        for (int i = 0; i < BATCH * AREA; i++) {
+            assert_true(x[i] == i / AREA + 1 || x[i] == before(i / AREA));
+            assert_true((x[i] == i / AREA + 1) == (x[i % AREA] == 1));
+            own += i < AREA && x[i] == 1;
+        }
+        assert_true(fabs(share - (double)own / AREA) < 1e-9);
+        sum += share;
+    }
+    assert_true(sum / 1000 > 0.55 && sum / 1000 < 0.75); /* boxes are cut off at the border */
+}
+
+static void one_of_two_mixes(void **state)
+{
+    (void)state;
+    static float x[BATCH * AREA];
+    RtPipe p;
+    RtError e;
+    int cut = 0;
+    assert_true(rt_mix_parse(&p, "MixUp(alpha=4);CutMix()", "batch", &e));
+    for (uint64_t item = 0; item < DRAWS; item++) {
+        mixed(&p, x, item);
+        cut += x[0] == floorf(x[0]);
+    }
+    assert_in_range(cut, DRAWS * 42 / 100, DRAWS * 58 / 100);
+    assert_false(rt_mix_parse(&p, "RandomCrop(4)", "batch", &e));
+    assert_string_equal(e.id, "S017");
+    assert_false(rt_pipe_parse(&p, "MixUp()", "train", &e));
+}
+
 /* The same item: the same image. Another seed, epoch, item or place in the pipe: another draw. */
 static void draws_have_addresses(void **state)
 {
@@ -278,10 +368,17 @@ static void draws_have_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resized_crops),        cmocka_unit_test(crops_and_flips),
-        cmocka_unit_test(affine_maps),          cmocka_unit_test(rotations),
-        cmocka_unit_test(perspectives),         cmocka_unit_test(jitter),
-        cmocka_unit_test(greys_and_blur),       cmocka_unit_test(erasing),
+        cmocka_unit_test(resized_crops),
+        cmocka_unit_test(crops_and_flips),
+        cmocka_unit_test(affine_maps),
+        cmocka_unit_test(rotations),
+        cmocka_unit_test(perspectives),
+        cmocka_unit_test(jitter),
+        cmocka_unit_test(greys_and_blur),
+        cmocka_unit_test(erasing),
+        cmocka_unit_test(mixup),
+        cmocka_unit_test(cutmix),
+        cmocka_unit_test(one_of_two_mixes),
         cmocka_unit_test(draws_have_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -891,12 +891,12 @@ static void one_image(void **state)
 
 /* ---- the loader ---- */
 
-static void loader(void **state)
+static void load_with(int workers)
 {
-    (void)state;
     put_idx();
     RtDataConfig c = config("idx");
     c.train_transforms = "RandomCrop(4, padding=2); RandomHorizontalFlip()";
+    c.workers = workers;
     RtData *d = opens(&c);
     int64_t order[36];
     for (int i = 0; i < 36; i++) order[i] = i;
@@ -942,6 +942,14 @@ static void loader(void **state)
     rt_loader_stop(NULL);
     assert_null(rt_loader_start(d, RT_SPLIT_TRAIN, order, 36, INT32_MAX, true, 5, 3, INT32_MAX));
     rt_data_close(d);
+}
+
+static void loader(void **state)
+{
+    (void)state;
+    load_with(0);
+    load_with(2);
+    load_with(7);
 }
 
 /* The real set, when it is installed. */
