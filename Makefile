@@ -11,7 +11,7 @@ LLVM_CONFIG ?= llvm-config-19
 CUDA_HOME   ?= /usr/local/cuda
 PREFIX      ?= /usr/local
 PACKAGES    := gcc g++ libc6-dev binutils llvm-19-dev libyaml-dev libstb-dev zlib1g-dev libjansson-dev \
-               libcmocka-dev dataset-fashion-mnist libcairo2-dev libfontconfig-dev fonts-dejavu-core
+               libcmocka-dev libjpeg62-turbo-dev dataset-fashion-mnist libcairo2-dev libfontconfig-dev fonts-dejavu-core
 
 WARN        := -Wall -Wextra -Wformat -Werror=format-security -Werror=implicit-function-declaration
 STD         := -std=c11 -D_GNU_SOURCE
@@ -44,6 +44,7 @@ RT_UNWIND    = $(if $(SAN),,-fno-asynchronous-unwind-tables)
 RT_OPT       = $(if $(SAN),,-Os)
 $(addprefix $(BUILD)/obj/runtime/,image_resize.o image_png.o image_jpeg.o image_jpeg_scan.o tensor.o thread.o exec.o crc32.o \
     data/transform.o tsne.o safetensors_values.o): RT_OPT = $(if $(SAN),,-O2)
+$(BUILD)/obj/runtime/image.o: RT_OPT = $(if $(SAN),,-Os) # stb_image; what trains on JPEGs has image_turbo.c
 $(addprefix $(BUILD)/obj/runtime/data/transform_,canvas.o warp.o color.o blur.o): RT_OPT = $(if $(SAN),,-O2)
 
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -78,10 +79,12 @@ $(BUILD)/lib/lib%.a: Makefile
 	$Qobjcopy $(if $(SAN),,-R .eh_frame -R .rela.eh_frame) "$$($(CC) -print-file-name=lib$*.a)" $@
 	$Q$(if $(filter z,$*),ar d $@ crc32.o)
 
+JPEG := $(wildcard /usr/lib/*/libjpeg.a) # optional: runtime/image_turbo.c
+
 $(BUILD)/libsinter_rt.a: $(RUNTIME) $(RT_ARCHIVES)
 	@echo '  AR  $@'
 	@rm -f $@
-	$Qprintf 'create %s\n$(foreach o,$(RUNTIME),addmod $(o)\n)$(foreach l,$(RT_ARCHIVES),addlib $(l)\n)save\nend\n' $@ | ar -M
+	$Qprintf 'create %s\n$(foreach o,$(RUNTIME),addmod $(o)\n)$(foreach l,$(RT_ARCHIVES),addlib $(l)\n)$(foreach l,$(JPEG),addlib $(l)\n)save\nend\n' $@ | ar -M
 
 # A CUDA driver of ours: named libcuda.so.1 and found before another, it is the one that programs load.
 $(BUILD)/libsinter_cuda_virtual.so: $(VIRTUAL)
@@ -146,7 +149,7 @@ $(call programs,$(RT_UNIT)): $(BUILD)/tests/%: \
     $(BUILD)/obj/tests/unit/%.o $(call objects,$(RT_HELP)) $(filter-out %/runtime/main.o,$(RUNTIME))
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lz -ljansson -lm -pthread
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(JPEG) -lcmocka -lz -ljansson -lm -pthread
 
 $(call programs,$(TOOLS)): $(BUILD)/tests/%: tests/e2e/%.c Makefile
 	@mkdir -p $(@D)

@@ -3,6 +3,7 @@
  * not here: the checks of the two formats (image_png.c, image_jpeg.c), resizing (image_resize.c).
  */
 #include "image.h"
+#include "image_turbo.h"
 #include "err.h"
 
 #include <errno.h>
@@ -215,12 +216,44 @@ void rt_image_convert(const uint8_t *in, int from, uint8_t *out, int to, size_t 
         store_pixel(load_pixel(in + i * (size_t)from, from), out + i * (size_t)to, to);
 }
 
-bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int channels,
-                     const char *name, RtImage *out, RtError *e)
+static bool new_pixels(RtImage *out, const RtImageInfo *info, int c, const char *name, RtError *e)
+{
+    size_t bytes = (size_t)info->w * (size_t)info->h * (size_t)c;
+    *out = (RtImage){malloc(bytes), c, info->h, info->w};
+    return out->px || fail(e, "E003", name, "cannot allocate %zu bytes", bytes);
+}
+
+/* `in` with another number of channels, and no longer `in`. */
+static bool converted(RtImage *in, const RtImageInfo *info, int to, const char *name, RtImage *out,
+                      RtError *e)
+{
+    if (in->c == to) {
+        *out = *in;
+        return true;
+    }
+    bool ok = new_pixels(out, info, to, name, e);
+    if (ok) rt_image_convert(in->px, in->c, out->px, to, (size_t)info->w * (size_t)info->h);
+    free(in->px);
+    return ok;
+}
+
+/* By libjpeg-turbo, if it is in this program and takes the file. */
+static bool turbo(const uint8_t *file, size_t n, const RtImageInfo *info, RtImage *out)
+{
+    RtError ignored;
+    if (!info->jpeg || !&rt_jpeg_turbo || !new_pixels(out, info, info->c, "", &ignored))
+        return false;
+    if (rt_jpeg_turbo.decode(file, n, info, out->px)) return true;
+    free(out->px);
+    return false;
+}
+
+/* By stb_image. */
+static bool plain(const uint8_t *file, size_t n, const RtImageInfo *info, const char *name,
+                  RtImage *out, RtError *e)
 {
     int w = 0, h = 0, c = 0;
     size_t pixels = (size_t)info->w * (size_t)info->h;
-    *out = (RtImage){0};
     /* 16-bit interlaced RGBA is the dearest: 20 bytes a pixel, beside the compressed data. */
     budget = pixels * 24 + 2 * n + (1 << 20);
     starved = false;
@@ -230,19 +263,21 @@ bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int
         return fail(e, info->jpeg ? "D013" : "D012", name, "cannot be decoded: %s",
                     stbi_failure_reason());
     bool ok = w == info->w && h == info->h && c == info->c;
-    int to = channels ? channels : c;
     if (!ok)
         fail(e, info->jpeg ? "D013" : "D012", name, "cannot be decoded: not what the header says");
-    else if (!(out->px = malloc(pixels * (size_t)to)))
-        ok = fail(e, "E003", name, "cannot allocate %zu bytes", pixels * (size_t)to);
-    if (ok) {
-        rt_image_convert(px, c, out->px, to, pixels);
-        out->c = to;
-        out->h = h;
-        out->w = w;
-    }
+    ok = ok && new_pixels(out, info, c, name, e);
+    if (ok) memcpy(out->px, px, pixels * (size_t)c);
     stb_give(px);
     return ok;
+}
+
+bool rt_image_decode(const uint8_t *file, size_t n, const RtImageInfo *info, int channels,
+                     const char *name, RtImage *out, RtError *e)
+{
+    RtImage as_it_is;
+    *out = (RtImage){0};
+    if (!turbo(file, n, info, &as_it_is) && !plain(file, n, info, name, &as_it_is, e)) return false;
+    return converted(&as_it_is, info, channels ? channels : info->c, name, out, e);
 }
 
 /* ---- predict ---- */

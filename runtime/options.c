@@ -65,6 +65,8 @@ static const Row table[] = {
     {"split", "run.split", WORD, 0, 0, "S", "train|val|test", "test", E | P | F | N, "part of the data"},
     {"workers", "data.workers", INT, 1, 256, "N", NULL, NULL, T | E | F | N,
      "threads that read and transform images [half of --threads]"},
+    {"cache", "data.cache", INT, 0, 1e9, "MIB", NULL, "1024", T | E | F | N,
+     "memory for decoded images, so that an epoch reads no file again"},
     {"epochs", "train.epochs", INT, 1, 1e6, "N", NULL, "10", T, "passes over the training data"},
     {"max-steps", "train.max_steps", INT, 0, 1e12, "N", NULL, "0", T,
      "stop after step N as if interrupted; 0: never"},

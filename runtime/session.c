@@ -196,6 +196,7 @@ void rt_session_data_config(RtSession *s, RtDataConfig *c)
     c->convert_channels = !strcmp(rt_option_str(o, "data.channels", "strict"), "convert");
     c->train_transforms = rt_option_str(o, "data.transforms.train", NULL);
     c->eval_transforms = rt_option_str(o, "data.transforms.eval", NULL);
+    c->cache = (uint64_t)rt_option_int(o, "data.cache", 1024) << 20;
     c->batch_transforms = rt_option_str(o, "data.transforms.batch", NULL);
     int threads = (int)rt_option_int(o, "run.threads", rt_cpus());
     c->workers = (int)rt_option_int(o, "data.workers", threads > 2 ? threads / 2 : 1);

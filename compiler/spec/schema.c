@@ -66,6 +66,7 @@ const KeyDef schema_keys[] = {
     {"data", "format", KEY_WORD, 0, 0, formats, NULL, "how the data are stored"},
     {"data", "root", KEY_TEXT, 0, 0, NULL, NULL, "folder of the data"},
     {"data", "split", KEY_BLOCK, 0, 0, NULL, NULL, "shares of train, val and test"},
+    {"data", "cache", KEY_INT, 0, 1000000000, NULL, NULL, "MiB of decoded images that stay in memory"},
     {"data", "workers", KEY_INT, 1, 256, NULL, NULL, "threads that read and transform images"},
     {"data", "limit", KEY_INT, 1, BIG, NULL, NULL, "use the first N of each split"},
     {"data", "classes", KEY_OWN, 0, 0, NULL, NULL, "classes to use, in this order"},

@@ -72,6 +72,7 @@ void rt_data_config_init(RtDataConfig *c)
 {
     memset(c, 0, sizeof *c);
     c->ignore_index = RT_LABEL_IGNORE;
+    c->cache = (uint64_t)1 << 30;
     for (int i = 0; i < RT_DATA_MAX_CHANNELS; i++) c->std[i] = 1;
 }
 

@@ -37,6 +37,7 @@ typedef struct RtDataConfig {
         *train_transforms; /* "RandomCrop(28, padding=2);RandomHorizontalFlip()"; may be NULL */
     const char *eval_transforms; /* "Resize(32);CenterCrop(32)"; may be NULL */
     const char *batch_transforms; /* "MixUp(alpha=0.2)", of training batches; may be NULL */
+    uint64_t cache;               /* bytes of decoded images that stay in memory */
     int workers;                  /* threads of a loader; 0: one */
     int64_t max_bad;             /* bad images that are skipped before it is an error */
     const char *bad_list;        /* file that the bad images are listed in; NULL: none */
@@ -50,7 +51,7 @@ typedef struct RtDataConfig {
 
 typedef struct RtData RtData;
 
-/* All zero, except mean 0, std 1 in every channel. */
+/* All zero, except std 1 in every channel and a cache of 1 GiB. */
 void rt_data_config_init(RtDataConfig *c);
 
 /* NULL: e says why. The configuration is not kept. */

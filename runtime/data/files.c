@@ -1,6 +1,6 @@
 /* The files of an image folder: checked once at the start, decoded when first needed, then kept.
  *
- * rule: decoded pixels stay in memory up to CACHE_BYTES over the whole set; past that they are
+ * rule: decoded pixels stay in memory up to RtDataConfig.cache bytes over the whole set; past that they are
  * decoded for each batch. A file that changed since it was checked is an error, not a different
  * image.
  */
@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
-
-#define CACHE_BYTES ((uint64_t)1 << 30)
 
 char *rt_path_join(const char *a, const char *b, RtError *e)
 {
@@ -126,6 +124,7 @@ bool rt_files_open(RtData *d, const RtDataConfig *c, RtError *e)
     d->find_leaks = note_duplicates;
     d->files = true;
     d->prefix = rt_pipe_shared(&d->train, &d->eval);
+    src->cache = c->cache;
     src->root = strdup(c->root);
     return src->root || rt_data_no_memory(e, "a file name", strlen(c->root));
 }
@@ -185,6 +184,7 @@ static bool check_one(RtData *d, const RtDataConfig *c, RtFile *f, Tally *t, RtE
         shared.n = d->prefix;
         f->size = n;
         f->channels = (uint8_t)info.c;
+        f->info = info;
         f->h = info.h;
         f->w = info.w;
         rt_pipe_size(&shared, 0, &f->h, &f->w, &bad);
@@ -311,7 +311,6 @@ static bool append(RtImage *img, const RtImage *mask, RtError *e)
 
 static bool decode(RtData *d, RtFile *f, RtImage *img, RtError *e)
 {
-    RtImageInfo info;
     uint8_t *bytes;
     size_t n;
     uint64_t hash;
@@ -319,8 +318,8 @@ static bool decode(RtData *d, RtFile *f, RtImage *img, RtError *e)
     if (!rt_files_read(src, f->path, &bytes, &n, &hash, e)) return false;
     bool ok = n == f->size && hash == f->hash;
     if (!ok) rt_data_fail(e, RT_EXIT_DATA, "D025", "'%s' changed since start-up", rt_esc(f->path));
-    ok = ok && rt_image_check(bytes, n, f->path, &info, e) &&
-         rt_image_decode(bytes, n, &info, d->c, f->path, img, e);
+    /* The same bytes: what was found of them holds. */
+    ok = ok && rt_image_decode(bytes, n, &f->info, d->c, f->path, img, e);
     free(bytes);
     if (!ok) return false;
     RtImage mask = {0};
@@ -346,7 +345,7 @@ bool rt_files_fetch(RtData *d, int64_t item, RtFetched *out, RtError *e)
     if (f->mask) out->mask = (RtPixels){out->px.px + area * (uint64_t)d->c, 1, f->h, f->w};
     if (kept) return true;
     uint8_t *empty = NULL;
-    if (atomic_fetch_add(&src->cached, bytes) + bytes <= CACHE_BYTES &&
+    if (atomic_fetch_add(&src->cached, bytes) + bytes <= src->cache &&
         atomic_compare_exchange_strong(&f->cache, &empty, img.px))
         return true;
     atomic_fetch_sub(&src->cached, bytes); /* no room, or another thread was first */

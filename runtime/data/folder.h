@@ -17,6 +17,7 @@ typedef struct RtFile {
     int32_t label;
     uint8_t channels;         /* of the file */
     uint8_t split;            /* directory it was found in; RT_NSPLITS: to be dealt out */
+    RtImageInfo info;         /* what the check found */
     int h, w;                 /* of the pixels in the cache, after the shared operators */
     uint64_t size, hash;      /* of the file, at the start */
     _Atomic(uint8_t *) cache; /* decoded pixels, once somebody needed them */
@@ -31,7 +32,8 @@ typedef struct RtFolder {
     bool (*read_mask)(RtData *d, RtMaskFile *f, int h, int w, RtImage *mask, RtError *e);
     int64_t n, cap;
     RtFile *file;
-    atomic_ullong cached; /* bytes */
+    atomic_ullong cached;      /* bytes */
+    unsigned long long cache; /* most of them */
 } RtFolder;
 
 /* ---- list.c ---- */

@@ -14,6 +14,7 @@ import time
 
 import contestants
 import extras
+import loader
 import table
 from rows import ROOT, ROWS
 
@@ -108,7 +109,18 @@ def arguments():
     return options
 
 
+def loader_alone():
+    p = argparse.ArgumentParser()
+    p.add_argument("--rows")
+    p.add_argument("--threads", default="2")
+    p.add_argument("--rounds", type=int, default=5)
+    options = p.parse_args()
+    loader.report(WORK, [int(n) for n in options.threads.split(",")], options.rounds)
+
+
 def main():
+    if "--rows" in sys.argv and sys.argv[sys.argv.index("--rows") + 1] == "loader": # no model: a program of its own
+        return loader_alone()
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     WORK.mkdir(parents=True, exist_ok=True)
