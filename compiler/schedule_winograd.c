@@ -152,6 +152,8 @@ static double time_of(const Choice *q, const Winograd *w)
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
+    if (w->shared) /* written once, read by every part, from another core's cache */
+        stream += stream_time(m, inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
     double idle = larger(1, (double)LEAST_TASKS / (double)(w->blocks * w->parts)); /* threads without a task */
     return (larger(work, stream) + 0.2 * stream) * idle;
 }
