@@ -152,7 +152,7 @@ static void print_help(void)
         "  sinter report RUN...       report.html and plots from what training left in the folder; --png\n"
         "  sinter sweep SPEC --grid train.lr=0.1,0.01 --seeds 3   many runs of one build, and a table\n"
         "  sinter compare RUN... -o F runs laid over each other, one page\n"
-        "  sinter ops                 layers, losses, optimizers and transforms, with their arguments\n"
+        "  sinter ops                 layers, losses, optimizers and transforms, with their arguments; data formats\n"
         "  sinter doctor              what this machine has and what is missing\n"
         "  sinter --version\n\n",
         SINTER_VERSION);
@@ -577,6 +577,9 @@ static int verb_ops(Args *a)
     }
     const char *transform;
     for (int i = 0; (transform = transforms_signature(arena, i)); i++) printf("%-9s %s\n", "transform", transform);
+#define RT_FORMAT(word, masks, what) printf("format    %s  %s\n", #word, what);
+#include "runtime/data/formats.def"
+#undef RT_FORMAT
     arena_free(arena);
     return EXIT_OK;
 }

@@ -40,6 +40,7 @@ refuses "ls of nothing" 4 "error\[D001\]" "$sinter" data ls none
 refuses "no folder" 2 "error\[C001\]" "$sinter" data ls
 refuses "an option of no verb" 2 "unknown option '--formt'; did you mean '--format'" "$sinter" data ls wild --formt=x
 refuses "a format of no name" 3 "error\[S017\].*" "$sinter" data ls wild --format=zip
+check "so does ops" sh -c "'$sinter' ops | grep -q '^format    idd '"
 check "help lists the formats" sh -c "'$sinter' data ls --help | grep -q '^    voc_segmentation '"
 
 # Every sign of a format, by names alone; what is inside is then refused by that format's reader.
