@@ -42,4 +42,9 @@ figure() { # ID WHAT VALUE LEAST: VALUE must be LEAST or more
     since=$SECONDS
 }
 
+verdict() { # RUN: whether it overfits, as its report.html says
+    test -s "$1/report.html"
+    printf '%s: %s\n' "$1" "$(sed -n 's/.*<div class="v"><p><b>\([^<]*\)<\/b>.*/\1/p' "$1/report.html")"
+}
+
 finish() { printf '\n%s' "$figures"; }
