@@ -58,10 +58,7 @@ static void read_split(Spec *s, const Yaml *data)
 {
     static const char *const parts[] = {"data.split.train", "data.split.val", "data.split.test"};
     const Yaml *split = yaml_get(data, "split");
-    if (!split) {
-        options_add(s, "data.split.val", "0.1");
-        return;
-    }
+    if (!split) return; /* each format has its own */
     double sum = 0;
     const Yaml *file = yaml_get(split, "file");
     for (int i = 0; i < 3; i++) {

@@ -46,6 +46,25 @@ must "plain: builds" "$sinter" build "$work/plain.yaml" -o "$work/plain"
 grows() { test "$(stat -c %s "$work/plain")" -lt "$(stat -c %s "$work/mix")"; }
 check "plain: leaves out what it does not call" grows
 
+# An image folder whose description says nothing of a split.
+must "folder: is drawn" "$sinter" data make shapes "$work/shapes" --count 20 --size 32
+cat >"$work/folder.yaml" <<YAML
+input: {image: [3, 32, 32]}
+model: {flat: Flatten(), fc: "Linear(_, 10)"}
+data:
+  format: image_folder
+  root: $work/shapes
+  transforms:
+    train:
+      - RandomResizedCrop(32, scale=(0.5, 1))
+      - RandomPerspective(p=1)
+      - GaussianBlur(3)
+train: {epochs: 1, batch_size: 8}
+YAML
+must "folder: builds" "$sinter" build "$work/folder.yaml" -o "$work/folder"
+must "folder: trains" "$work/folder" train --workers 2 --output-dir "$work/folder.run"
+for part in train val test; do check "folder: has a $part split" grep -q "^$part," "$work/folder.run/split.csv"; done
+
 spec "$work/nll.yaml" "MixUp()" "NLLLoss()"
 refuses "NLLLoss cannot be mixed" 3 'S044.*MixUp mixes classes' "$sinter" check "$work/nll.yaml"
 finish

@@ -188,7 +188,7 @@ static void defaults(void **state)
     assert_string_equal(spec_name(s), "my-net");
     assert_int_equal(spec_batch(s), 32);
     assert_string_equal(option(s, "train.epochs"), "10");
-    assert_string_equal(option(s, "data.split.val"), "0.1");
+    assert_null(option(s, "data.split.val")); /* each format has its own */
     assert_string_equal(option(s, "metrics"), "accuracy");
     assert_null(option(s, "train.lr"));
     s = spec_of(INPUT "model: [Flatten()]\ntrain: {target: input, batch_size: 4}\n");
