@@ -4,6 +4,7 @@
  * only where somebody asks for what they give, since there are many.
  */
 #include "gather.h"
+#include "data/csv.h"
 #include "err.h"
 #include "file.h"
 #include "model.h"
@@ -109,16 +110,7 @@ void rt_gather_free(RtGather *g)
 static void cell(FILE *f, const char *s, bool first)
 {
     if (!first) fputc(',', f);
-    if (!strpbrk(s, ",\"\r\n")) {
-        fputs(s, f);
-        return;
-    }
-    fputc('"', f);
-    for (; *s; s++) {
-        if (*s == '"') fputc('"', f);
-        fputc(*s, f);
-    }
-    fputc('"', f);
+    rt_csv_put(f, s);
 }
 
 static void item_cells(RtGather *g, const RtItem *x)

@@ -101,3 +101,17 @@ void rt_csv_close(RtCsv *c)
     free(c->text);
     c->text = NULL;
 }
+
+void rt_csv_put(FILE *f, const char *s)
+{
+    if (!strpbrk(s, ",\"\r\n")) {
+        fputs(s, f);
+        return;
+    }
+    fputc('"', f);
+    for (; *s; s++) {
+        if (*s == '"') fputc('"', f);
+        fputc(*s, f);
+    }
+    fputc('"', f);
+}

@@ -2,6 +2,7 @@
 #ifndef RUNTIME_DATA_CSV_H
 #define RUNTIME_DATA_CSV_H
 #include "internal.h"
+#include <stdio.h>
 
 enum { RT_CSV_FIELDS = 16 };
 
@@ -24,4 +25,6 @@ bool rt_csv_fail(const RtCsv *c, RtError *e, const char *fmt, ...) __attribute__
 /* "train", "val", "test" -> the split; -1: another word */
 int rt_csv_split(const char *word);
 void rt_csv_close(RtCsv *c);
+/* A field as it is written: in quotes where it needs them (RFC 4180). */
+void rt_csv_put(FILE *f, const char *s);
 #endif

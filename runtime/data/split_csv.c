@@ -16,20 +16,6 @@
 
 /* ---- writing ---- */
 
-static void csv_field(FILE *f, const char *s)
-{
-    if (!strpbrk(s, ",\"\r\n")) {
-        fputs(s, f);
-        return;
-    }
-    fputc('"', f);
-    for (; *s; s++) {
-        if (*s == '"') fputc('"', f);
-        fputc(*s, f);
-    }
-    fputc('"', f);
-}
-
 static void write_csv(const RtData *d, FILE *f)
 {
     static const char *const name[RT_NSPLITS] = {"train", "val", "test"};
@@ -38,10 +24,10 @@ static void write_csv(const RtData *d, FILE *f)
         for (int64_t i = 0; i < d->split[s].n; i++) {
             int32_t label = rt_data_label(d, (enum RtSplit)s, i);
             fprintf(f, "%s,", name[s]);
-            csv_field(f, rt_data_item_name(d, (enum RtSplit)s, i));
+            rt_csv_put(f, rt_data_item_name(d, (enum RtSplit)s, i));
             if (label >= 0) fprintf(f, ",%d,", (int)label);
             if (label >= 0)
-                csv_field(f, rt_data_class_name(d, label));
+                rt_csv_put(f, rt_data_class_name(d, label));
             else
                 fputs(",,", f); /* a mask */
             fputc('\n', f);
