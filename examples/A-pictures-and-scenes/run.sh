@@ -17,14 +17,14 @@ if [ -z "${WEIGHTS:-}" ]; then
 fi
 
 # A1-A3
-id=1
+id=1 least=(0 0.6 0.5 0.25)
 for net in cnn resnet18 resnet18_augmented; do
     run sinter build $net.yaml -o $net --no-variants --set size="$size"
     begin=()
     [ $net = cnn ] || begin=(--init "$weights")
     run ./$net train --data "$pictures" "${begin[@]}" --output-dir runs/$net --force
     brief 20 ./$net eval --data "$pictures" --split test --output-dir runs/$net --json $net.json
-    figure A$id "$net, accuracy on test" "$(number $net.json accuracy)" 0.4
+    figure A$id "$net, accuracy on test" "$(number $net.json accuracy)" "${least[id]}"
     id=$((id + 1))
 done
 run sinter compare runs/cnn runs/resnet18 runs/resnet18_augmented -o compare.html

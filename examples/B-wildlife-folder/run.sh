@@ -32,14 +32,14 @@ if [ -z "${WEIGHTS:-}" ]; then
     cp pretrain-run/weights/best.safetensors resnet18.safetensors
 fi
 
-id=2
+id=2 least=(0 0 0.3 0.6 0.12)
 for net in cnn resnet18 resnet18_augmented; do
     run sinter build $net.yaml -o $net --no-variants --set size="$size"
     begin=()
     [ $net = cnn ] || begin=(--init "$weights" --reinit fc)
     run ./$net train --data "$data" "${begin[@]}" --output-dir runs/$net --force
     brief 20 ./$net eval --data "$data" --split test --output-dir runs/$net --json $net.json
-    figure B$id "$net, accuracy on test" "$(number $net.json accuracy)" 0.25
+    figure B$id "$net, accuracy on test" "$(number $net.json accuracy)" "${least[id]}"
     verdict runs/$net
     grep -q '<section id="tsne">' runs/$net/report.html
     id=$((id + 1))
