@@ -16,6 +16,7 @@ mlp                 | 4,1,28,28 | 4 10        |                                 
 cnn                 | 4,1,28,28 | 4 10        | width=8                                 |
 bn_cnn              | 4,1,28,28 | 4 10        | width=8                                 |
 cnn3                | 2,3,32,32 | 2 10        | size=32 width=8                         |
+resnet9             | 4,1,28,28 | 4 10        | width=16                                | deep
 autoencoder         | 4,1,28,28 | -           |                                         |
 conv_autoencoder    | 2,1,28,28 | -           | width=8                                 |
 squeezenet1_1       | 4,3,32,32 | 4 10        | size=32 num_classes=10                  |

@@ -140,6 +140,28 @@ class UNet(nn.Module):
         return self.out(x)
 
 
+class Residual(nn.Module):
+    def __init__(self, planes):
+        super().__init__()
+        self.conv1, self.conv2 = plain(planes, planes), plain(planes, planes)
+
+    def forward(self, x):
+        return x + self.conv2(self.conv1(x))
+
+
+def plain(channels, planes):
+    return named(conv=nn.Conv2d(channels, planes, 3, padding=1, bias=False), bn=nn.BatchNorm2d(planes), relu=nn.ReLU())
+
+
+def resnet9(width=32):
+    def stage(channels, planes, res):
+        rest = {"res": Residual(planes)} if res else {}
+        return named(conv=plain(channels, planes), pool=nn.MaxPool2d(2), **rest)
+    return named(prep=plain(1, width), layer1=stage(width, 2 * width, True), layer2=stage(2 * width, 4 * width, False),
+                 layer3=stage(4 * width, 8 * width, True), pool=nn.AdaptiveMaxPool2d(1), flat=nn.Flatten(),
+                 fc=nn.Linear(8 * width, 10))
+
+
 def small_cnn():
     return named(conv1=nn.Conv2d(1, 32, 3, padding=1), relu1=nn.ReLU(), pool1=nn.MaxPool2d(2),
                  conv2=nn.Conv2d(32, 64, 3, padding=1), relu2=nn.ReLU(), pool2=nn.MaxPool2d(2), flat=nn.Flatten(),
@@ -178,7 +200,7 @@ def of_segmentation(name):
 MODELS = {
     "softmax_regression": lambda: named(flat=nn.Flatten(), fc=nn.Linear(784, 10)),
     "logistic_regression": lambda: named(flat=nn.Flatten(), fc=nn.Linear(784, 1)),
-    "mlp": mlp, "cnn": small_cnn, "bn_cnn": bn_cnn, "cnn3": cnn3,
+    "mlp": mlp, "cnn": small_cnn, "bn_cnn": bn_cnn, "cnn3": cnn3, "resnet9": resnet9,
     "autoencoder": AutoEncoder, "conv_autoencoder": ConvAutoEncoder, "unet": UNet,
     "resnet18": of_torchvision("resnet18"), "resnet34": of_torchvision("resnet34"),
     "resnet50": of_torchvision("resnet50"), "squeezenet1_1": of_torchvision("squeezenet1_1"),
@@ -202,7 +224,7 @@ def loss_of(name, output, x, target):
         return F.mse_loss(output, target)
     if name == "logistic_regression":
         return F.binary_cross_entropy_with_logits(output, target)
-    return F.cross_entropy(output, target, ignore_index=255)
+    return F.cross_entropy(output, target, ignore_index=255, label_smoothing=0.1 if name == "resnet9" else 0)
 
 
 # ---- cases ----

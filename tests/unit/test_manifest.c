@@ -36,6 +36,7 @@ static const Row rows[] = {
     {"models/bn_cnn.yaml", "fp32", false},
     {"models/bn_cnn.yaml", "fp16", false},
     {"models/cnn3.yaml", "fp32", false},
+    {"models/resnet9.yaml", "fp32", true},
     {"models/autoencoder.yaml", "fp32", false},
     {"models/conv_autoencoder.yaml", "fp32", false},
     {"models/squeezenet1_1.yaml", "fp32", true},
