@@ -75,6 +75,7 @@ static RefEnv *new_env(Arena *a, const Graph *g)
     ref_set_scalar(env, "seed", 42);
     ref_set_scalar(env, "bias_correction1", 1 - pow(0.9, 3));
     ref_set_scalar(env, "bias_correction2", 1 - pow(0.999, 3));
+    ref_set_scalar(env, "l2.lambda", 0.01);
     ref_run(env);
     return env;
 }

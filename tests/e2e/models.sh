@@ -4,10 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 parity=${compare%/*}/parity
 
-# The description at another size, with another optimizer, and without dropout, which draws other numbers here and there.
+# The description at another size, with another optimizer, without transforms, which are for the file's own size, and
+# without dropout, which draws other numbers here and there.
 describe() { # model lr shape(N,C,H,W)
     sed -E -e "s/^(input: \{image: )\[[^]]*\]/\1[${3#*,}]/" -e "s/^(  optimizer: ).*/\1SGD(lr=$2, momentum=0.9, weight_decay=0.0005)/" \
-        -e 's/Dropout\([0-9.]+\)/Dropout(0)/' "models/$1.yaml"
+        -e '/^  transforms:/,/^  [a-su-z]/{/^  (transforms|  )/d}' -e 's/Dropout\([0-9.]+\)/Dropout(0)/' "models/$1.yaml"
 }
 
 one_case() { # a line of `cases`
