@@ -238,6 +238,13 @@ static void show_again(Predict *x, const char *name)
 
 /* ---- the part ---- */
 
+/* By what lies there, however it is written. */
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return a && b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static void open(Predict *x)
 {
     bool mask = x->feed.target != RT_TARGET_INPUT;
@@ -260,6 +267,8 @@ static void open(Predict *x)
     make_dir(x, "run.save_mask");
     make_dir(x, "run.overlay");
     make_dir(x, "run.save_output");
+    if (same_folder(rt_option_str(&x->s.opt, "run.save_mask", NULL), rt_option_str(&x->s.opt, "run.overlay", NULL)))
+        rt_fail(RT_EXIT_USAGE, "C003", "--save-mask and --overlay are one folder: the pictures have the same names");
 }
 
 static void show(Predict *x, const char *name, const char *path)

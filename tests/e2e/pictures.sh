@@ -44,6 +44,8 @@ check "images of one name have a mask each" test "$(ls big | tr '\n' ' ')" = "00
 must "an item of the data set" ./seg predict --idx 0 "${w[@]}" --save-mask item
 same "has the mask of its file" item/0000.png again/test/masks/0000.png
 mkdir damaged && cp scenes/test/images/0000.png damaged/a.png && head -c 2000 damaged/a.png >damaged/b.png
+refuses "masks and overlays in one folder" 2 "error\[C003\].*one folder" ./seg predict large/val/images/0000.png "${w[@]}" \
+    --save-mask one --overlay ./one
 refuses "a damaged image" 4 "\[D012\].*damaged/b.png" ./seg predict damaged "${w[@]}" --save-mask dm
 check "leaves the others" sh -c "ls dm | grep -qx a.png && grep -q '^damaged/a.png' out"
 refuses "a place where nothing can be made" 7 "error\[C005\]: cannot create 'no/m'" ./seg predict damaged/a.png "${w[@]}" --save-mask no/m
