@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 # the C library is free to all.
 table='
 compiler/main.c         | *
+compiler/flags.*        | compiler/flags.h compiler/pipeline.h compiler/backend.h compiler/spec/args.h compiler/stages.h compiler/support/*
 compiler/pipeline*       | *
 compiler/run.*          | compiler/run.h compiler/pipeline.h compiler/link.h compiler/support/*
 compiler/verify*         | *
