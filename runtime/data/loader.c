@@ -215,7 +215,7 @@ RtLoader *rt_loader_start(RtData *d, enum RtSplit s, const int64_t *order, int64
     l->nbatches = n / batch + (n % batch != 0);
     l->item_size = (size_t)d->c * (size_t)d->h * (size_t)d->w;
     l->nworkers = d->workers > 1 ? d->workers : 1;
-    l->piece = l->nworkers == 1 ? batch : (batch + 4 * l->nworkers - 1) / (4 * l->nworkers);
+    l->piece = l->nworkers == 1 ? batch : (batch - 1) / (4 * l->nworkers) + 1;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->filled, NULL);
     pthread_cond_init(&l->freed, NULL);

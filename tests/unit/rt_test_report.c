@@ -146,7 +146,9 @@ static int reads(void)
     pid_t pid = fork();
     if (pid == 0) {
         freopen("/dev/null", "w", stderr);
-        rt_report_write(rt_run_read("run"));
+        RtRun *r = rt_run_read("run");
+        rt_report_write(r);
+        rt_run_free(r);
         exit(0);
     }
     waitpid(pid, &status, 0);
