@@ -92,6 +92,8 @@ static const Machine *machine_native(Arena *a)
     if (has(features, "avx512f") && has(features, "avx512vl") && has(features, "avx512bw") &&
         has(features, "avx512dq"))
         *m = machines[2];
+    /* Zen 4 splits vectors of 512 bits: an FMA a cycle. AMD, Software Optimization Guide for Family 19h Models 10h-1Fh */
+    if (m->lanes == 16 && !strcmp(cpu, "znver4")) m->fma_ports = 1;
     m->name = arena_printf(a, "native (%s)", cpu);
     m->triple = arena_strdup(a, triple);
     m->cpu = arena_strdup(a, cpu);
