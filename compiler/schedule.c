@@ -311,6 +311,7 @@ static void print_winograd(Buf *b, const Winograd *w)
     buf_printf(b, " in %lld parts%s; product %dx%dx%d; %s\n", (long long)w->parts,
                w->shared ? " that share inputs" : "", w->rows, w->cols, BLOCK,
                w->gradient   ? "both operands transformed"
+               : w->depth    ? "weights transformed by each task"
                : w->prepared ? "weights prepared"
                              : "weights transformed at every run");
 }

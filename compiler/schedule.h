@@ -108,6 +108,7 @@ typedef struct Winograd {
     int64_t chunk, chunks;           /* gradient: blocks of tiles of a task, and how many such chunks there are */
     int64_t weights;                 /* transformed weights, in floats: [n*n][k blocks][c][BLOCK] */
     bool prepared;                   /* they are made once after the weights changed, not at every run */
+    int64_t depth;                   /* > 0: a task transforms its weights itself, of so many channels c at a time; then none are stored */
 } Winograd;
 
 /* A contraction whose lanes are summed (schedule_dot.c). */

@@ -106,6 +106,8 @@ typedef struct Choice {
     double tiles, k, channels; /* of the whole contraction */
     int64_t kblocks;
     double in, out; /* operations that transform a tile of one channel */
+    double taps;    /* and the weights of a pair of channels */
+    bool beside;    /* 16 weights of neighbours k lie side by side */
     Winograd best;
     double least;
 } Choice;
@@ -125,7 +127,7 @@ static double larger(double a, double b)
 /* Multiply-adds while `bytes` are read `times` over, from where they fit. */
 static double stream_time(const Machine *m, double bytes, double times)
 {
-    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16, MEMORY_RATE = 6 /* bytes a cycle */ };
+    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16, MEMORY_RATE = 4 /* bytes a cycle and core, of all that are at work */ };
     double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
     double rate = bytes < (double)m->l2 / 2 ? L2_RATE : bytes < l3 / 2 ? L3_RATE : MEMORY_RATE;
     return bytes * times / rate * m->lanes * m->fma_ports;
@@ -141,21 +143,37 @@ static double results_bytes(const Winograd *w)
     return (double)(w->n * w->n * w->block * w->group * BLOCK) * FLOAT_BYTES;
 }
 
+static double panels_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+}
+
+/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. */
+static double own_weights_time(const Choice *q, const Winograd *w)
+{
+    double sums = (double)(w->n * w->n * w->block) * q->k * q->channels / (double)w->depth;
+    return (double)w->blocks * (q->k * q->channels * q->taps + 2 * sums);
+}
+
 static double time_of(const Choice *q, const Winograd *w)
 {
     const double gemm = 0.8; /* share of the peak */
     const Machine *m = q->s->machine;
-    double products = w->n * w->n, weights = (double)w->weights, scratch = inputs_bytes(w) + results_bytes(w);
+    double products = w->n * w->n, scratch = inputs_bytes(w) + results_bytes(w) + panels_bytes(w);
+    double weights = w->depth ? TAPS * TAPS * q->k * q->channels : (double)w->weights;
     double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / gemm;
     work += tiles * (q->channels * q->in * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
-    if (!w->prepared) work += 4 * weights;
+    if (w->depth)
+        work += own_weights_time(q, w);
+    else if (!w->prepared)
+        work += 4 * weights;
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
     if (w->shared) /* written once, read by every part, from another core's cache */
         stream += stream_time(m, inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
     double idle = larger(1, (double)LEAST_TASKS / (double)(w->blocks * w->parts)); /* threads without a task */
-    return (larger(work, stream) + 0.2 * stream) * idle;
+    return (larger(work, stream) + 0.4 * stream) * idle; /* prefetching hides the rest */
 }
 
 static double direct_time(const Choice *q)
@@ -185,9 +203,21 @@ static void choose_shared(const Choice *q, Winograd *w)
     w->shared = twice / 2 > kernel;
 }
 
+/* With stored weights, or with `depth` channels of them at a time. */
+static void try_depth(Choice *q, Winograd w, int64_t depth)
+{
+    w.depth = depth;
+    double time = time_of(q, &w);
+    if (inputs_bytes(&w) + results_bytes(&w) + panels_bytes(&w) > SCRATCH_BYTES || time >= q->least) return;
+    if (depth) w.weights = 0, w.prepared = false;
+    q->least = time;
+    q->best = w;
+}
+
 /* Blocks of `block` tiles, groups of `group` channel blocks. */
 static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
 {
+    enum { MOST_DEPTH = 128 };
     const Machine *m = q->s->machine;
     int per_block = (int)up(BLOCK, m->lanes);
     w.cols = m->vregs >= 32 && group % 2 == 0 && per_block == 1 ? 2 : 1;
@@ -201,10 +231,9 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
     w.groups = up(q->kblocks, group);
     choose_parts(&w);
     choose_shared(q, &w);
-    double time = time_of(q, &w);
-    if (inputs_bytes(&w) + results_bytes(&w) > SCRATCH_BYTES || time >= q->least) return;
-    q->least = time;
-    q->best = w;
+    try_depth(q, w, 0);
+    for (int64_t depth = BLOCK; depth <= MOST_DEPTH && q->beside; depth += BLOCK)
+        if ((int64_t)q->channels % depth == 0) try_depth(q, w, depth);
 }
 
 static void try_all(Choice *q, int m)
@@ -215,8 +244,9 @@ static void try_all(Choice *q, int m)
     w.r = TAPS;
     w.n = x.n;
     /* each element is loaded and stored twice beside the arithmetic */
-    q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 2 * x.n * x.n;
-    q->out = (x.n + m) * winograd_operations(x.at, m, x.n) + 2 * x.n * x.n;
+    q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
+    q->out = (x.n + m) * winograd_sums(x.at, m, x.n).nsteps + 2 * x.n * x.n;
+    q->taps = (x.n + TAPS) * winograd_sums(x.g, x.n, TAPS).nsteps + 2 * x.n * x.n;
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
     w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
@@ -299,8 +329,8 @@ static void try_gradient(Choice *q)
     w.r = TAPS;
     w.n = x.n;
     w.weights = 0;
-    q->in = 2 * x.n * winograd_operations(x.bt, x.n, x.n) + 2 * x.n * x.n;
-    q->out = (x.n + M) * winograd_operations(x.g, x.n, M) + 2 * x.n * x.n;
+    q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
+    q->out = (x.n + M) * winograd_sums(x.g, x.n, M).nsteps + 2 * x.n * x.n;
     cut_plane(q, &w);
     for (int64_t cgroup = 1; cgroup <= cblocks; cgroup++)
         for (int64_t group = 1; group <= q->kblocks; group++)
@@ -367,6 +397,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.k = (double)c.axis[q.best.k].extent;
     q.channels = (double)c.axis[q.best.c].extent;
     q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
+    q.beside = s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);

@@ -1,6 +1,8 @@
 /* The matrices of winograd.h. In: sizes. Out: matrices, rounded once at the end: everything before is a fraction. */
 #include "winograd.h"
 #include "support/diag.h"
+#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Fraction {
@@ -59,7 +61,8 @@ static void product(int npoints, int without, Fraction *c)
     }
 }
 
-/* How the evaluation at a point is scaled: 1 / product of its distances from the others. */
+/* How the product at a point is scaled: 1 / product of its distances from the others. In `at`: there are fewer results to
+ * transform than weights of a small plane, or tiles of a gradient by weights. */
 static Fraction scale(int npoints, int k)
 {
     Fraction d = {1, 1};
@@ -75,9 +78,8 @@ WinogradMatrices winograd_matrices(int m, int r)
     Fraction c[WINOGRAD_MOST];
     bug_if(w.n < 4 || w.n > WINOGRAD_MOST, "no points for F(%d, %d)", m, r);
     for (int k = 0; k < last; k++) {
-        for (int i = 0; i < m; i++) w.at[i][k] = rounded(power(points[k], i));
-        for (int i = 0; i < r; i++)
-            w.g[k][i] = rounded(times(scale(last, k), power(points[k], i)));
+        for (int i = 0; i < m; i++) w.at[i][k] = rounded(times(scale(last, k), power(points[k], i)));
+        for (int i = 0; i < r; i++) w.g[k][i] = rounded(power(points[k], i));
         product(last, k, c);
         for (int i = 0; i < w.n; i++) w.bt[k][i] = rounded(c[i]);
     }
@@ -87,16 +89,139 @@ WinogradMatrices winograd_matrices(int m, int r)
     return w;
 }
 
-int winograd_operations(const double (*matrix)[WINOGRAD_MOST], int rows, int cols)
+/* ---- sums ---- */
+
+enum { MOST_VALUES = 32 };
+
+typedef struct Terms {
+    int rows, values;
+    double of[WINOGRAD_MOST][MOST_VALUES]; /* coefficients of the values so far */
+    int with[WINOGRAD_MOST]; /* row i and this one are the sum and the difference of what stands in of[]; -1: as it stands */
+    WinogradSums sums;
+} Terms;
+
+static int add_step(Terms *t, int a, int b, double factor)
 {
-    int n = 0;
-    for (int i = 0; i < rows; i++) {
-        int terms = 0, ones = 0;
-        for (int j = 0; j < cols; j++) {
-            terms += matrix[i][j] != 0;
-            ones += matrix[i][j] == 1;
-        }
-        n += terms - (ones > 0);
+    int k = t->sums.nsteps++;
+    bug_if(k >= (int)(sizeof t->sums.step / sizeof *t->sums.step), "a transform of more steps than there is room for");
+    t->sums.step[k].a = a;
+    t->sums.step[k].b = b;
+    t->sums.step[k].factor = factor;
+    return t->values++;
+}
+
+/* Does the row have a + ratio * b, but for a factor? */
+static bool has_pair(const double *row, int a, int b, double ratio)
+{
+    return row[a] != 0 && row[b] != 0 && fabs(row[b] / row[a] - ratio) < 1e-12 * fabs(ratio);
+}
+
+/* In how many rows, and before all others of as many the one that needs no factor most often: n * (WINOGRAD_MOST + 1) and more. */
+static int worth(const Terms *t, int a, int b, double ratio)
+{
+    int n = 0, ones = 0;
+    for (int i = 0; i < t->rows; i++) {
+        n += has_pair(t->of[i], a, b, ratio);
+        ones += has_pair(t->of[i], a, b, ratio) && t->of[i][a] == 1;
     }
-    return n;
+    return n * (WINOGRAD_MOST + 1) + ones;
+}
+
+/* The pair that most rows have becomes a value of its own. false: none is in two. */
+static bool share_pair(Terms *t)
+{
+    int most = 0, best[2] = {0};
+    double ratio = 0;
+    for (int i = 0; i < t->rows; i++)
+        for (int a = 0; a < t->values; a++)
+            for (int b = 0; b < t->values; b++) {
+                if (a == b || t->of[i][a] == 0 || t->of[i][b] == 0) continue;
+                int n = worth(t, a, b, t->of[i][b] / t->of[i][a]);
+                if (n <= most) continue;
+                most = n;
+                best[0] = a;
+                best[1] = b;
+                ratio = t->of[i][b] / t->of[i][a];
+            }
+    if (most < 2 * (WINOGRAD_MOST + 1)) return false;
+    int value = add_step(t, best[0], best[1], ratio);
+    for (int i = 0; i < t->rows; i++) {
+        double *row = t->of[i];
+        if (!has_pair(row, best[0], best[1], ratio)) continue;
+        row[value] = row[best[0]];
+        row[best[0]] = row[best[1]] = 0;
+    }
+    return true;
+}
+
+/* Adds up what is left of a row; begins with a term that needs no multiplication, if there is one. */
+static int sum_row(Terms *t, const double *row, int values)
+{
+    int first = 0;
+    while (first < values && row[first] != 1) first++;
+    int sum = first < values ? first : -1;
+    for (int j = 0; j < values; j++) {
+        if (j == first || row[j] == 0) continue;
+        sum = sum < 0 ? add_step(t, j, -1, row[j]) : add_step(t, sum, j, row[j]);
+    }
+    return sum;
+}
+
+/* From half sum and half difference to the rows themselves. */
+static void part_rows(Terms *t, int i, int j)
+{
+    int sum = t->sums.row[i], difference = t->sums.row[j];
+    t->sums.row[i] = add_step(t, sum, difference, 1);
+    t->sums.row[j] = add_step(t, sum, difference, -1);
+}
+
+/* Rows i and j, of points p and -p, become half their sum and half their difference. */
+static Terms pair_rows(Terms t, int i, int j)
+{
+    for (int k = 0; k < t.values; k++) {
+        double sum = (t.of[i][k] + t.of[j][k]) / 2;
+        t.of[j][k] = (t.of[i][k] - t.of[j][k]) / 2;
+        t.of[i][k] = sum;
+    }
+    t.with[i] = j;
+    t.with[j] = i;
+    return t;
+}
+
+static WinogradSums sums_of(Terms t)
+{
+    while (t.values < MOST_VALUES && share_pair(&t)) {}
+    for (int i = 0, values = t.values; i < t.rows; i++) t.sums.row[i] = sum_row(&t, t.of[i], values);
+    for (int i = 0; i < t.rows; i++)
+        if (t.with[i] > i) part_rows(&t, i, t.with[i]);
+    return t.sums;
+}
+
+/* Pairs the two rows that save most. false: none do. */
+static bool pair_best(Terms *t)
+{
+    Terms best = *t;
+    int least = sums_of(*t).nsteps, before = least;
+    for (int i = 0; i < t->rows; i++)
+        for (int j = i + 1; j < t->rows; j++) {
+            if (t->with[i] >= 0 || t->with[j] >= 0) continue;
+            Terms paired = pair_rows(*t, i, j);
+            int steps = sums_of(paired).nsteps;
+            if (steps >= least) continue;
+            least = steps;
+            best = paired;
+        }
+    *t = best;
+    return least < before;
+}
+
+WinogradSums winograd_sums(const double (*matrix)[WINOGRAD_MOST], int rows, int cols)
+{
+    Terms t = {.rows = rows, .values = cols};
+    for (int i = 0; i < rows; i++) {
+        t.with[i] = -1;
+        for (int j = 0; j < cols; j++) t.of[i][j] = matrix[i][j];
+    }
+    while (pair_best(&t)) {}
+    return sums_of(t);
 }

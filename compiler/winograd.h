@@ -20,6 +20,16 @@ typedef struct WinogradMatrices {
 
 /* m + r - 1 is 4, 5 or 6. */
 WinogradMatrices winograd_matrices(int m, int r);
-/* Multiplications and additions of one transform with a matrix of rows x cols, an FMA counting once. */
-int winograd_operations(const double (*matrix)[WINOGRAD_MOST], int rows, int cols);
+/* One transform with a matrix as a straight line of sums: a value is an input, number 0 .. cols - 1, or what a step makes,
+ * cols + its number. Pairs of terms that several rows have in the same ratio are summed once; rows of opposite points are the sum and the
+ * difference of their even and their odd part. */
+typedef struct WinogradSums {
+    int nsteps; /* multiplications and additions, an FMA counting once */
+    struct {
+        int a, b;      /* values; b < 0: none */
+        double factor; /* a + factor * b, or factor * a */
+    } step[64];
+    int row[WINOGRAD_MOST]; /* the value that is row i of the result */
+} WinogradSums;
+WinogradSums winograd_sums(const double (*matrix)[WINOGRAD_MOST], int rows, int cols);
 #endif

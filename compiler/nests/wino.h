@@ -16,7 +16,12 @@ typedef struct Wino {
 } Wino;
 
 void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest);
-LBuf *wino_weights_buffer(Wino *w); /* winograd_weights.c: U */
+/* winograd_weights.c */
+LBuf *wino_weights_buffer(Wino *w); /* U */
+/* The transformed weights of 16 channels k, block kb, and of channel c: product (i, j)'s to to[y + i*ys[0] + j*ys[1]]. */
+/* Address of the first of the weights, of channel c and of 16 channels k, block kb. */
+Expr *wino_weights_at(Wino *w, Expr *kb, Expr *c);
+void wino_weights(Wino *w, Expr *kb, Expr *c, LBuf *to, Expr *y, const int64_t ys[2]);
 int wino_loop(const Wino *w, int axis, ConPart part); /* its number in c.s */
 
 /* ---- tiles ---- */
@@ -54,7 +59,9 @@ typedef struct Product {
     int64_t m_row, m_col;
     int rows, cols;
     bool add;              /* to what m holds */
-    int64_t ahead;         /* of u, from what a step loads to what it prefetches; 0: nothing */
+    LBuf *nextbuf;         /* what is prefetched meanwhile, or NULL */
+    Expr *next;            /* from there on, ... */
+    int64_t lines;         /* ... so many lines of BLOCK floats in all */
 } Product;
 void wino_product(Nest *n, const Product *p);
 #endif

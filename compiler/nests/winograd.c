@@ -6,8 +6,9 @@
  *
  * U are the transformed weights (winograd_weights.c). Tiles are numbered through all images; those that reach over
  * the edge read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of
- * its own; and V, if it is much, which a kernel before them makes. Sources: winograd.h; blocking as in Z. Jia et al., Optimizing
- * N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
+ * its own; and V, if it is much, which a kernel before them makes. U is four times the weights' size (m = 4): where it would
+ * come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up M. Sources: winograd.h;
+ * blocking as in Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
 #include "nests/wino.h"
 
 typedef struct Block {
@@ -15,6 +16,8 @@ typedef struct Block {
     LBuf *u, *m;
     Expr *first; /* its first tile */
     Expr *at;    /* where its transformed inputs begin */
+    Expr *kb;    /* first channel block of the group at work */
+    Expr *c;     /* first of the channels c whose products are at work */
 } Block;
 
 /* ---- V ---- */
@@ -59,43 +62,129 @@ static int64_t channel_blocks(const Wino *w)
 
 /* ---- M ---- */
 
-/* Weights that come from memory: hardware prefetches within a page, and panels are short. */
+/* Channels c whose products are summed at a time. */
+static int64_t depth_of(const Wino *w)
+{
+    return w->w->depth ? w->w->depth : w->channels;
+}
+
+/* From one product's panels to the next one's, of the weights that a task transforms: a line more than they have, so that
+ * not all products' lie in the same sets of the cache. */
+static int64_t plane_of(const Winograd *q)
+{
+    return (q->group * q->depth + 1) * BLOCK;
+}
+
+/* Weights that come from memory are prefetched: hardware does that within a page, and panels are short. */
 static bool streamed(const Wino *w)
 {
     const Machine *m = w->c.n.sched->machine;
     return w->w->weights * (int64_t)sizeof(float) > m->l2;
 }
 
-/* Rows t0.. of the product number xi, channel blocks g.. of the group that begins at kb. */
-static void product_rows(Block *k, Expr *xi, Expr *kb, Expr *g, Expr *t0)
+/* Of a product of stored weights: the next panels. */
+static void prefetch_panels(Block *k, Product *p)
+{
+    const Wino *w = &k->w;
+    if (!streamed(w)) return;
+    p->nextbuf = k->u;
+    p->lines = p->cols * w->channels;
+    p->next = x_addi(w->c.n.b, p->u, p->lines * BLOCK);
+}
+
+/* Of the task's product number i of `count`, whose weights it transformed: its share of the weights that come next, those
+ * of the same channels k and the next c, or of the next group of k. */
+static void prefetch_weights(Block *k, Product *p, Expr *i, int64_t count)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
-    Product p = {.ubuf = k->u, .vbuf = w->v, .mbuf = k->m, .rows = w->w->rows, .cols = w->w->cols};
-    Expr *tile = x_add(b, x_muli(b, xi, w->w->block), t0);
-    Expr *panel = x_add(b, x_muli(b, xi, w->kblocks), x_add(b, kb, g));
-    p.u = lb_let(b, x_muli(b, panel, w->channels * BLOCK), "u");
-    p.v = lb_let(b, x_add(b, k->at, x_muli(b, tile, w->w->stride)), "v");
-    p.m = lb_let(b, x_muli(b, x_add(b, x_muli(b, tile, w->w->group), g), BLOCK), "m");
-    p.steps = w->channels;
+    const Winograd *q = w->w;
+    int64_t lines = q->depth * w->x.r * w->x.r; /* of a block of channels k */
+    p->lines = (lines * q->group + count - 1) / count;
+    Expr *c = lb_let(b, x_addi(b, k->c, q->depth), "c"), *same = x_cmp(b, C_LT, c, x_i64(b, w->channels));
+    Expr *line = lb_let(b, x_muli(b, i, p->lines), "i");
+    Expr *kb = x_add(b, x_select(b, same, k->kb, x_addi(b, k->kb, q->group)), x_divi(b, line, lines));
+    Expr *at = wino_weights_at(w, lb_let(b, kb, "k"), lb_let(b, x_select(b, same, c, x_i64(b, 0)), "c"));
+    p->nextbuf = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]);
+    p->next = lb_let(b, x_add(b, at, x_muli(b, x_modi(b, line, lines), BLOCK)), "p");
+}
+
+/* The t-th rows of the product number xi, the g-th channel blocks of the group. */
+static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t)
+{
+    Wino *w = &k->w;
+    LB *b = w->c.n.b;
+    const Winograd *q = w->w;
+    Product p = {.ubuf = k->u, .vbuf = w->v, .mbuf = k->m, .rows = q->rows, .cols = q->cols, .steps = depth_of(w)};
+    Expr *tile = x_add(b, x_muli(b, xi, q->block), x_muli(b, t, q->rows)), *block = x_muli(b, g, q->cols);
+    if (q->depth)
+        p.u = x_add(b, x_muli(b, xi, plane_of(q)), x_muli(b, block, q->depth * BLOCK));
+    else
+        p.u = x_muli(b, x_add(b, x_muli(b, xi, w->kblocks), x_add(b, k->kb, block)), w->channels * BLOCK);
+    p.u = lb_let(b, p.u, "u");
+    p.v = lb_let(b, x_add(b, x_add(b, k->at, k->c), x_muli(b, tile, q->stride)), "v");
+    p.m = lb_let(b, x_muli(b, x_add(b, x_muli(b, tile, q->group), block), BLOCK), "m");
     p.u_step = p.m_col = BLOCK;
     p.v_step = 1;
-    p.u_col = w->channels * BLOCK;
-    p.v_row = w->w->stride;
-    p.m_row = w->w->group * BLOCK;
-    if (streamed(w)) p.ahead = p.cols * p.u_col; /* the next panels */
+    p.u_col = p.steps * BLOCK;
+    p.v_row = q->stride;
+    p.m_row = q->group * BLOCK;
+    p.add = p.steps < w->channels;
+    int64_t across = q->group / q->cols, down = q->block / q->rows;
+    if (q->depth)
+        prefetch_weights(k, &p, x_add(b, x_muli(b, x_add(b, x_muli(b, xi, across), g), down), t), q->n * q->n * across * down);
+    else
+        prefetch_panels(k, &p);
     wino_product(&w->c.n, &p);
 }
 
-static void products(Block *k, Expr *kb)
+static void products(Block *k)
 {
     const Winograd *q = k->w.w;
     LB *b = k->w.c.n.b;
     Expr *xi = lb_for_n(b, FOR_SERIAL, q->n * q->n, "xi");
     Expr *g = lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g");
     Expr *t = lb_for_n(b, FOR_SERIAL, q->block / q->rows, "t");
-    product_rows(k, xi, kb, x_muli(b, g, q->cols), x_muli(b, t, q->rows));
+    product_rows(k, xi, g, t);
     nest_close(&k->w.c.n, 3);
+}
+
+/* M = 0, where products are added to it. */
+static void clear(Block *k)
+{
+    LB *b = k->w.c.n.b;
+    const Winograd *q = k->w.w;
+    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * q->block * q->group, "i");
+    Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
+    lb_store(b, k->m, x_add(b, x_muli(b, i, BLOCK), lane), x_f32(b, 0));
+    nest_close(&k->w.c.n, 2);
+}
+
+/* U of the group's channels k and the channels c at work. */
+static void transform_weights(Block *k)
+{
+    Wino *w = &k->w;
+    LB *b = w->c.n.b;
+    const Winograd *q = w->w;
+    int64_t ys[] = {w->x.n * plane_of(q), plane_of(q)};
+    Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g"), *c = lb_for_n(b, FOR_SERIAL, q->depth, "c");
+    Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, g, q->depth), c), BLOCK), "u");
+    wino_weights(w, x_add(b, k->kb, g), lb_let(b, x_add(b, k->c, c), "c"), k->u, y, ys);
+    nest_close(&w->c.n, 2);
+}
+
+/* M of a group of channels k. */
+static void group_products(Block *k)
+{
+    const Wino *w = &k->w;
+    LB *b = w->c.n.b;
+    int64_t depth = depth_of(w);
+    if (depth < w->channels) clear(k);
+    Expr *c = lb_for_n(b, FOR_SERIAL, w->channels / depth, "c");
+    k->c = lb_let(b, x_muli(b, c, depth), "c");
+    if (w->w->depth) transform_weights(k);
+    products(k);
+    lb_end(b);
 }
 
 /* ---- Y ---- */
@@ -196,9 +285,9 @@ static void all_channels(Block *k, Expr *part)
     LB *b = k->w.c.n.b;
     int64_t groups = q->groups / q->parts;
     Expr *g = lb_for_n(b, FOR_SERIAL, groups, "g");
-    Expr *kb = lb_let(b, x_muli(b, x_add(b, x_muli(b, part, groups), g), q->group), "k");
-    products(k, kb);
-    transform_results(k, kb);
+    k->kb = lb_let(b, x_muli(b, x_add(b, x_muli(b, part, groups), g), q->group), "k");
+    group_products(k);
+    transform_results(k, k->kb);
     lb_end(b);
 }
 
@@ -223,10 +312,11 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     LB *b = k.w.c.n.b;
     const Winograd *q = k.w.w;
     k.w.c.abuf = nest_buf(&k.w.c.n, g->anchor->in[0]);
-    k.u = wino_weights_buffer(&k.w);
+    if (!q->depth) k.u = wino_weights_buffer(&k.w);
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
     begin_block(&k, l[0].var);
+    if (q->depth) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * plane_of(q));
     k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->block * q->group * BLOCK);
     if (!q->shared) {
         transform_inputs(&k, lb_for_n(b, FOR_SERIAL, channel_blocks(&k.w), "c")); /* outside: tiles lie side by side */
@@ -244,7 +334,7 @@ void nest_winograd(Arena *a, Loops *out, const Group *g)
         nest_winograd_gradient(a, out, g);
         return;
     }
-    if (!w->prepared) nest_winograd_weights(a, out, g);
+    if (!w->prepared && !w->depth) nest_winograd_weights(a, out, g);
     if (w->shared) shared_inputs(a, out, g);
     whole_block(a, out, g);
 }

@@ -108,8 +108,6 @@ static void step(const Accumulators *q, Expr *s)
     Expr *u = x_add(b, x_add(b, p->u, x_muli(b, s, p->u_step)), x_muli(b, j, p->u_col));
     lb_store(b, q->vec, x_add(b, x_muli(b, j, BLOCK), lane), x_load(b, p->ubuf, x_add(b, u, lane)));
     nest_close(q->n, opened);
-    for (int i = 0; i < p->cols && p->ahead; i++)
-        lb_prefetch(b, p->ubuf, x_addi(b, x_add(b, p->u, x_muli(b, s, p->u_step)), i * p->u_col + p->ahead));
     Expr *r = lb_for_n(b, FOR_UNROLL, p->rows, "r");
     Expr *v = x_add(b, x_add(b, p->v, x_muli(b, s, p->v_step)), x_muli(b, r, p->v_row));
     Expr *x = lb_let(b, x_load(b, p->vbuf, v), "x");
@@ -119,6 +117,16 @@ static void step(const Accumulators *q, Expr *s)
     nest_close(q->n, opened + 1);
 }
 
+/* What is prefetched with steps number s * unroll and the following. */
+static void prefetch(const Accumulators *q, Expr *s, int64_t unroll)
+{
+    const Product *p = q->p;
+    LB *b = q->n->b;
+    int64_t turns = p->steps / unroll, lines = p->nextbuf ? (p->lines + turns - 1) / turns : 0;
+    Expr *at = lines ? x_add(b, p->next, x_muli(b, s, lines * BLOCK)) : NULL;
+    for (int64_t i = 0; i < lines; i++) lb_prefetch(b, p->nextbuf, x_addi(b, at, i * BLOCK));
+}
+
 static void all_steps(const Accumulators *q)
 {
     enum { UNROLL = 4 };
@@ -126,6 +134,7 @@ static void all_steps(const Accumulators *q)
     Expr *count = q->p->count, *whole = count ? x_divi(b, count, UNROLL) : x_i64(b, q->p->steps / UNROLL);
     if (count || q->p->steps >= UNROLL) {
         Expr *s = lb_for(b, FOR_SERIAL, whole, "s");
+        prefetch(q, s, UNROLL);
         Expr *k = lb_for_n(b, FOR_UNROLL, UNROLL, "q");
         step(q, x_add(b, x_muli(b, s, UNROLL), k));
         nest_close(q->n, 2);

@@ -29,26 +29,41 @@ static Expr *load_weight(void *of, int i, int j, Expr *lane)
     return nest_load_at(n, x->from, nest_address(n, nest_layout(n, v), v->shape, &x->at));
 }
 
+Expr *wino_weights_at(Wino *w, Expr *kb, Expr *c)
+{
+    Nest *n = &w->c.n;
+    const Node *v = n->group->anchor->in[1];
+    int k = w->c.s->con.b.coef[0][w->w->k] ? 0 : 1;
+    Coord at = {.rank = 4};
+    at.blk[k] = kb;
+    at.lane[k] = at.idx[2] = at.idx[3] = x_i64(n->b, 0);
+    at.idx[1 - k] = c;
+    return nest_address(n, nest_layout(n, v), v->shape, &at);
+}
+
+void wino_weights(Wino *w, Expr *kb, Expr *c, LBuf *to, Expr *y, const int64_t ys[2])
+{
+    Weights x = {.w = w, .from = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]), .at = {.rank = 4}};
+    x.k = w->c.s->con.b.coef[0][w->w->k] ? 0 : 1;
+    x.at.blk[x.k] = kb;
+    x.at.idx[1 - x.k] = c;
+    Transform t = {.matrix = w->x.g, .rows = w->x.n, .cols = w->x.r, .load = load_weight, .of = &x, .to = to, .y = y};
+    for (int d = 0; d < 2; d++) t.ys[d] = ys[d];
+    wino_transform(&w->c.n, &t);
+}
+
 void nest_winograd_weights(Arena *a, Loops *out, const Group *g)
 {
     Wino w;
     wino_begin(&w, a, out, g, "winograd pack");
     LB *b = w.c.n.b;
-    Weights x = {.w = &w, .from = nest_buf(&w.c.n, g->anchor->in[1]), .at = {.rank = 4}};
-    int64_t plane = w.kblocks * w.channels * BLOCK;
+    int64_t plane = w.kblocks * w.channels * BLOCK, ys[] = {w.x.n * plane, plane};
     w.c.n.kernel.prep = w.w->prepared;
     NestLoop l[] = {{"k", w.kblocks, false, NULL}, {"c", w.channels, false, NULL}};
     int64_t tasks = nest_choose_tasks(&w.c.n, l, 2, w.x.n * w.x.n * BLOCK, 4096);
     int opened = nest_open(&w.c.n, l, 2);
-    x.k = w.c.s->con.b.coef[0][w.w->k] ? 0 : 1;
-    x.at.blk[x.k] = l[0].var;
-    x.at.idx[1 - x.k] = l[1].var;
-    Transform t = {.matrix = w.x.g, .rows = w.x.n, .cols = w.x.r, .load = load_weight, .of = &x};
-    t.to = wino_weights_buffer(&w);
-    t.y = lb_let(b, x_muli(b, x_add(b, x_muli(b, l[0].var, w.channels), l[1].var), BLOCK), "u");
-    t.ys[0] = w.x.n * plane;
-    t.ys[1] = plane;
-    wino_transform(&w.c.n, &t);
+    Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, l[0].var, w.channels), l[1].var), BLOCK), "u");
+    wino_weights(&w, l[0].var, l[1].var, wino_weights_buffer(&w), y, ys);
     nest_close(&w.c.n, opened);
     nest_end(&w.c.n, tasks);
 }

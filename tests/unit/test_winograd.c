@@ -8,6 +8,7 @@
 /* clang-format on */
 #include "schedule.h"
 #include "stages.h"
+#include "unit/run_graph.h"
 #include "winograd.h"
 #include <math.h>
 
@@ -38,17 +39,35 @@ static void filters(void **state)
     check_filter(3, 4);
 }
 
-static void operations(void **state)
+static void check_sums(const double (*m)[WINOGRAD_MOST], int rows, int cols, int steps)
 {
-    static const double m[2][WINOGRAD_MOST] = {{1, 0, -1}, {2, 3, 0}};
-    (void)state;
-    assert_int_equal(winograd_operations(m, 2, 3), 1 + 2);
+    WinogradSums s = winograd_sums(m, rows, cols);
+    double v[WINOGRAD_MOST + 64];
+    for (int j = 0; j < cols; j++) v[j] = sin(3 * j + 1);
+    for (int i = 0; i < s.nsteps; i++)
+        v[cols + i] = s.step[i].b < 0 ? s.step[i].factor * v[s.step[i].a] : v[s.step[i].a] + s.step[i].factor * v[s.step[i].b];
+    for (int i = 0; i < rows; i++) assert_true(fabs(v[s.row[i]] - dot(m[i], v, cols)) < 1e-12);
+    assert_int_equal(s.nsteps, steps);
 }
 
-/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one); the first letter of `layer` says what is special about it. */
+/* A transform's straight line gives the product; what rows share is summed once, and a point's row with that of the opposite one. */
+static void sums(void **state)
+{
+    static const double alone[2][WINOGRAD_MOST] = {{1, 0, -1}, {2, 3, 0}}, pairs[3][WINOGRAD_MOST] = {{1, 1, 1}, {1, -1, 1}, {2, 5, 2}};
+    WinogradMatrices w = winograd_matrices(4, 3);
+    (void)state;
+    check_sums(alone, 2, 3, 1 + 2);
+    check_sums(pairs, 3, 3, 1 + 1 + 1 + 2);
+    check_sums(w.g, w.n, w.r, 1 + 1 + 1 + 2 + 2);
+    check_sums(w.at, w.m, w.n, 14);
+    check_sums(w.bt, w.n, w.n, 14);
+}
+
+/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one); the first letter of `layer`
+ * says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
-    int64_t channels = layer[0] == 'w' ? 128 : 32, images = layer[0] == 'w' ? 1 : 4;
+    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : 32, images = channels > 32 ? 1 : 4;
     AttrVal attr[MAX_ATTR] = {{.i = {channels}}, {.i = {channels}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
     if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
     if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
@@ -97,6 +116,10 @@ static void choice(void **state)
     assert_int_equal(winograd_inputs(w), w->blocks * w->block * w->n * w->n * w->stride);
     w = chosen(a, "x86-64-v3", "plain", false, false);
     assert_true(w->parts == 1 || !w->shared); /* too little to share */
+    assert_int_equal(w->depth, 0);            /* these weights stay in a cache */
+    w = chosen(a, "x86-64-v3", "many", false, false);
+    assert_true(w->depth > 0 && 256 % w->depth == 0 && w->blocks == 1); /* 9 MB of transformed weights, for 14 tiles */
+    assert_false(w->prepared || w->weights);
     assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
     assert_null(chosen(a, "x86-64-v3", "grouped", false, false));
     assert_null(chosen(a, "sm_80", "plain", false, false));
@@ -128,6 +151,35 @@ static void asked_for(void **state)
     arena_free(a);
 }
 
+/* Compiled, it computes the convolution: each way of coming by transformed weights and inputs. */
+static void numbers(void **state)
+{
+    static const char *const layers[] = {"plain", "wide", "many", "dilated"};
+    (void)state;
+    for (size_t k = 0; k < sizeof layers / sizeof *layers; k++) {
+        Arena *a = arena_new();
+        Graph *g = graph_new(a);
+        Node *w, *y = convolution(g, layers[k], &w);
+        graph_output(g, "output", y);
+        RefEnv *env = ref_new(g);
+        int64_t n = shape_count(y->shape), nw = shape_count(w->shape);
+        double *x = NEWN(a, double, n + nw), error = 0, size = 0;
+        for (int64_t i = 0; i < n + nw; i++) x[i] = (double)(float)sin((double)(i * i % 1009));
+        ref_set_input(env, "input", x);
+        ref_set_state(env, g->state.v[0], x + n);
+        ref_run(env);
+        double **out = run_graph(a, g, env, &(RunMode){.machine = "native", .fused = true, .compiled = true, .reuse = true});
+        for (int64_t i = 0; i < n; i++) {
+            double want = ref_value(env, y)[i];
+            error += (out[0][i] - want) * (out[0][i] - want);
+            size += want * want;
+        }
+        if (!(sqrt(error / size) < 3e-6)) fail_msg("%s: off by %g", layers[k], sqrt(error / size));
+        ref_free(env);
+        arena_free(a);
+    }
+}
+
 /* The same of its gradient by weights. */
 static void gradient(void **state)
 {
@@ -152,7 +204,8 @@ static void gradient(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(filters), cmocka_unit_test(operations),
-                                       cmocka_unit_test(choice), cmocka_unit_test(asked_for), cmocka_unit_test(gradient)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(filters), cmocka_unit_test(sums),
+                                       cmocka_unit_test(choice), cmocka_unit_test(asked_for),
+                                       cmocka_unit_test(numbers), cmocka_unit_test(gradient)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
