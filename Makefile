@@ -115,7 +115,7 @@ $(BUILD)/obj/runtime/%.o: runtime/%.c Makefile
 	$Q$(CC) $(CPPFLAGS) $(RT_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/test_virtual: $(filter-out $(PTX),$(VIRTUAL))
-$(BUILD)/obj/tests/unit/gpu_run.o: CPPFLAGS += -Iruntime
+$(BUILD)/obj/tests/unit/gpu_run.o $(BUILD)/obj/compiler/verify_device.o: CPPFLAGS += -Iruntime
 $(BUILD)/obj/tests/unit/test_virtual_abi.o: CPPFLAGS += -idirafter $(CUDA_HOME)/include
 
 $(BUILD)/obj/cuda/%.o: cuda/%.c Makefile

@@ -78,6 +78,8 @@ static const Flag flags[] = {
     {"--seed", "N", "verify: of the random values", FLAG_INT, AT(seed)},
     {"--tolerance", "X", "verify: relative L2 distance that passes (1e-5)", FLAG_REAL,
      AT(tolerance)},
+    {"--device", "GPU", "verify --target=cuda: cuda:virtual (default) needs none; cuda is the first one", FLAG_TEXT,
+     AT(device)},
     {"--json", NULL, "verify: one JSON object instead of tables", FLAG_BOOL, AT(json)},
     {"--time", NULL, "time of every stage", FLAG_BOOL, AT(time)},
     {"--save-temps", NULL, "keeps the object files, and names in OUT for perf and gdb", FLAG_BOOL, AT(save_temps)},
@@ -117,7 +119,8 @@ void flags_help(void)
         "  sinter fmt SPEC            prints it in its usual arrangement\n"
         "  sinter verify SPEC         compiles it, compares every kernel with a reference in "
         "double\n"
-        "                             and gradients with finite differences (--batch, default 2)\n"
+        "                             and gradients with finite differences (--batch, default 2);\n"
+        "                             with --target=cuda on the virtual device\n"
         "  sinter weights VERB F      what .pth and .safetensors hold, how they differ, "
         "conversion\n"
         "  sinter data ls|split|check DIR|SPEC   what a data set holds, a split file, what is wrong\n"

@@ -72,6 +72,7 @@ static int verb_run(Args *a)
     if (a->o.out || a->o.emit || a->o.stop_after)
         usage("C001", NULL, "'%s' keeps no program: leave out -o, --emit and --stop-after",
               a->verb);
+    if (a->o.device) usage("C001", NULL, "--device is the program's: it goes behind the verb and the description");
     if (!a->nword)
         usage("C001", NULL, "'run' needs a verb of the program: sinter run SPEC train ...");
     return run_program(&a->o, a->word, a->nword);
@@ -100,8 +101,9 @@ static int verb_verify(Args *a)
     take_spec(a);
     if (a->o.out) usage("C001", NULL, "'verify' writes no program: leave out -o");
     if (a->o.stop_after) usage("C001", NULL, "'verify' takes no --stop-after");
-    if (a->o.narch)
-        usage("C001", NULL, "'verify' looks at the CPU's kernels: leave out --target=cuda");
+    if (a->o.narch > 1) usage("C001", NULL, "'verify' looks at one GPU's kernels: --target=cuda:%s", a->o.arch[0]);
+    if (a->o.device && !a->o.narch) usage("C001", NULL, "--device is for a GPU's kernels: it needs --target=cuda");
+    if (a->o.device) flags_word("device", "", a->o.device, verify_devices);
     return verify(&a->o);
 }
 

@@ -546,13 +546,31 @@ static const uint32_t *launch_kernels(Arena *a, const Blob *blob, int i, int n)
     return kernel;
 }
 
+/* PTX of the first GPU, for a driver to assemble: "compute_80" gives no cubin, whose making takes most of the time. */
+static void emit_ptx(Pipeline *p, const Blob *blob, Compiled *out)
+{
+    Images images;
+    CodegenOptions c = codegen_options(p);
+    Machine m = *p->gpu[0];
+    m.cpu = arena_printf(p->perm, "compute_%s", m.cpu + strlen("sm_"));
+    p->program = NULL;
+    images_compile(&images, out->func, blob->kernel[RT_CUDA].n, (const Machine *[]){&m}, 1, &c);
+    out->ptx = images.v[0].ptx;
+    after(p, "cuda", print_text, &images.source);
+    after(p, "ptx", print_text, &(Buf){out->ptx.data, 0, 0});
+    images.v[0].ptx.data = NULL;
+    images_free(&images);
+}
+
 int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
 {
     Pipeline p;
     BlobProgram prog[NKINDS];
     int code = open_pipeline(&p, a, o), n = 0;
     if (code != EXIT_OK) return code;
-    *out = (Compiled){.spec = p.spec, .machine = p.cpu};
+    uint32_t device = o->narch ? RT_CUDA : RT_CPU;
+    if (o->narch) p.m = p.gpu[0];
+    *out = (Compiled){.spec = p.spec, .machine = p.m};
     int64_t batch = o->batch ? o->batch : spec_batch(p.spec);
     for (int i = 0; i < NKINDS; i++) {
         bool stopped;
@@ -561,7 +579,7 @@ int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
         Loops *l = compile_program(&p, &kinds[i], batch, &stopped);
         if (!l) return diag_flush();
         prog[n] = (BlobProgram){
-            .loops = l, .phase = kinds[i].phase, .variant = kinds[i].variant, .batch = batch};
+            .loops = l, .phase = kinds[i].phase, .variant = kinds[i].variant, .batch = batch, .device = device};
         out->program[n++] = (CompiledProgram){
             .what = phase_name(kinds[i].phase), .training = kinds[i].phase == RT_TRAIN, .loops = l};
     }
@@ -570,7 +588,11 @@ int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
         int k = out->nprogram;
         out->program[k].kernel = launch_kernels(a, blob, k, prog[k].loops->kernel.n);
     }
-    emit(&p, blob, &out->obj, &out->nobj);
+    out->func = blob->kernel[device].v;
+    if (o->narch)
+        emit_ptx(&p, blob, out);
+    else
+        emit(&p, blob, &out->obj, &out->nobj);
     buf_free(&blob->data);
     diag_flush(); /* warnings */
     return EXIT_OK;

@@ -38,6 +38,7 @@ typedef struct CompileOptions {
     int64_t max_memory;     /* GiB; 0: the usual limit */
     int64_t seed;           /* verify; 0: its own */
     double tolerance;       /* verify; 0: its own */
+    const char *device;     /* verify, of a GPU's kernels: "cuda:virtual" (NULL), "cuda" */
     bool json;              /* results as JSON instead of tables */
     bool quiet;             /* the report of `build` to stderr: stdout is the program's */
 } CompileOptions;
@@ -48,12 +49,13 @@ extern const char *const provider_names[]; /* by Provider, ends with NULL */
 
 /* Builds o->out. -> exit code; messages have been printed. */
 int compile(const CompileOptions *o);
-/* The fused training step (if the description trains) and inference as objects in memory, for `verify`. */
+/* The fused training step (if the description trains) and inference in memory, for `verify`: the CPU's, or those of the
+ * GPU that o->arch names. */
 typedef struct CompiledProgram {
     const char *what; /* "training step" */
     bool training;
     const Loops *loops;
-    const uint32_t *kernel; /* by launch: its index in the objects' rt_kernels */
+    const uint32_t *kernel; /* by launch: its index in the objects' rt_kernels, in func */
 } CompiledProgram;
 typedef struct Compiled {
     const Spec *spec;
@@ -62,6 +64,8 @@ typedef struct Compiled {
     int nprogram;
     Object *obj; /* malloc'ed, as are their data */
     int nobj;
+    Func *const *func; /* the kernels, by whose names they are found in the PTX */
+    Object ptx;        /* a GPU's, malloc'ed text; data NULL: they are the CPU's, in obj */
 } Compiled;
 int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out); /* -> exit code */
 /* Reads, shapes, differentiates; no code. Prints a summary. -> exit code */

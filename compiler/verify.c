@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *const verify_devices[] = {"cuda:virtual", "cuda", NULL};
+
 static void check_machine(Arena *a, const Machine *m)
 {
     if (load_runs_here(a, m)) return;
@@ -27,15 +29,14 @@ static char *save_states(const VerifyRun *r)
     return p;
 }
 
-static void check_program(Arena *a, const Compiled *c, int i, const LoadedKernel *table,
-                          VerifyReport *out)
+/* r: where kernels run */
+static void check_program(Arena *a, const Compiled *c, int i, VerifyRun r, VerifyReport *out)
 {
     int noption;
     const Setting *option = spec_options(c->spec, &noption);
-    VerifyRun r = {.loops = c->program[i].loops, .seed = out->seed};
-    LoadedKernel *fn = NEWN(a, LoadedKernel, r.loops->kernel.n + 1);
-    for (int k = 0; k < r.loops->kernel.n; k++) fn[k] = table[c->program[i].kernel[k]];
-    r.fn = fn;
+    r.loops = c->program[i].loops;
+    r.kernel = c->program[i].kernel;
+    r.seed = out->seed;
     r.naive = 2e8; /* a second or two */
     r.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     verify_open(a, &r, option, noption);
@@ -48,21 +49,34 @@ static void check_program(Arena *a, const Compiled *c, int i, const LoadedKernel
     verify_close(&r);
 }
 
-static void check_all(Arena *a, const Compiled *c, VerifyReport *out, bool json)
+static void check_programs(Arena *a, const Compiled *c, VerifyRun where, VerifyReport *out, bool json)
 {
-    check_machine(a, c->machine);
-    Loaded lib = load_kernels(a, c->obj, c->nobj);
     if (!json)
         printf("%s, batch %lld, %s, seed %llu; tolerance %.0e (rel L2), %d times that for one "
                "element\n",
                out->name, (long long)out->batch, out->target, (unsigned long long)out->seed,
                out->tolerance, VERIFY_ELEMENT);
     for (int i = 0; i < c->nprogram; i++) {
-        check_program(a, c, i, lib.kernel, out);
+        check_program(a, c, i, where, out);
         if (!json) verify_print_program(&out->program[out->nprogram - 1]);
         fflush(stdout);
     }
+}
+
+static void check_here(Arena *a, const Compiled *c, VerifyReport *out, bool json)
+{
+    check_machine(a, c->machine);
+    Loaded lib = load_kernels(a, c->obj, c->nobj);
+    check_programs(a, c, (VerifyRun){.fn = lib.kernel}, out, json);
     load_close(&lib);
+}
+
+static void check_on_device(Arena *a, const Compiled *c, bool virtual, VerifyReport *out, bool json)
+{
+    VerifyDevice *d = verify_device_open(a, c, virtual);
+    out->target = arena_printf(a, "%s on '%s'", out->target, verify_device_name(d));
+    check_programs(a, c, (VerifyRun){.device = d}, out, json);
+    verify_device_close(d);
 }
 
 int verify(const CompileOptions *o)
@@ -78,7 +92,10 @@ int verify(const CompileOptions *o)
         VerifyReport r = {.name = spec_name(c.spec), .target = c.machine->name, .batch = own.batch};
         r.seed = (uint64_t)(o->seed ? o->seed : SEED);
         r.tolerance = o->tolerance > 0 ? o->tolerance : tolerance;
-        check_all(a, &c, &r, o->json);
+        if (c.ptx.data)
+            check_on_device(a, &c, !o->device || !strcmp(o->device, verify_devices[0]), &r, o->json);
+        else
+            check_here(a, &c, &r, o->json);
         if (o->json) {
             verify_print_json(&r);
         } else {
@@ -88,6 +105,7 @@ int verify(const CompileOptions *o)
         code = verify_passed(&r) ? EXIT_OK : EXIT_CHECK;
         for (int i = 0; i < c.nobj; i++) free(c.obj[i].data);
         free(c.obj);
+        free(c.ptx.data);
     }
     arena_free(a);
     return code;

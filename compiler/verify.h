@@ -1,12 +1,14 @@
 /* `sinter verify`: the compiled kernels of a model against the operators' references in double, one
- * kernel at a time, and the compiled gradients against finite differences of the compiled loss.
+ * kernel at a time, and the compiled gradients against finite differences of the compiled loss. A GPU's kernels run on a
+ * device, the virtual one where there is no other.
  *
  * verify.c           the verb: compiles, loads, checks, reports
  * verify_memory.c    the arenas of one program, values in and out of them, launching kernels
  * verify_group.c     one group: the reference on the inputs that lie in memory, against what its
  * kernels stored verify_contract.c  contractions in double from their description, fast enough for
  * real sizes verify_compare.c   two arrays: how far apart, and is that rounding verify_grad.c
- * finite differences verify_report.c    tables and JSON */
+ * finite differences verify_report.c    tables and JSON
+ * verify_device.c    memory and launches on a CUDA device */
 #ifndef VERIFY_H
 #define VERIFY_H
 #include "load.h"
@@ -15,6 +17,7 @@
 
 /* -> exit code: EXIT_CHECK when something differs. */
 int verify(const CompileOptions *o);
+extern const char *const verify_devices[]; /* where a GPU's kernels may run; ends with NULL */
 
 /* ---- comparing ---- */
 typedef struct VerifyDiff {
@@ -47,12 +50,16 @@ void verify_parallel(int threads, int64_t n, void (*fn)(void *, int64_t begin, i
                      void *arg);
 
 /* ---- one program in memory ---- */
+typedef struct VerifyDevice VerifyDevice;
 typedef struct VerifyRun {
     const Loops *loops;
     const Plan *plan;
     const Graph *g;
-    const LoadedKernel *fn; /* by launch */
-    char *arena[PLAN_NARENAS];
+    const uint32_t *kernel; /* by launch: which of all programs' kernels it is */
+    const LoadedKernel *fn; /* these, in this process; NULL: they are a device's */
+    VerifyDevice *device;   /* NULL: they are this process' */
+    unsigned long long on_device[PLAN_NARENAS]; /* addresses there */
+    char *arena[PLAN_NARENAS];                  /* of a device: a mirror of what was fetched */
     uint64_t seed;
     int threads;
     double naive;      /* multiplications that naive references of contractions may still take */
@@ -70,7 +77,20 @@ float *verify_state_element(const VerifyRun *r, const State *s, int64_t i);
 /* All of its storage, in whatever order, padding included. */
 float *verify_state_storage(const VerifyRun *r, const State *s, int64_t *count);
 void verify_launch(const VerifyRun *r, int kernel);
+/* What was written to states in host memory is what kernels read. */
+void verify_push_states(const VerifyRun *r);
 double verify_random(uint64_t seed, const char *name, uint64_t i); /* uniform in [0, 1) */
+
+/* ---- on a device ---- */
+/* After c was compiled. virtual: sinter's own device, else the CUDA driver's first. fatal() (exit 5) without one. */
+VerifyDevice *verify_device_open(Arena *a, const Compiled *c, bool virtual);
+const char *verify_device_name(const VerifyDevice *d);
+void verify_device_close(VerifyDevice *d);
+void verify_device_allocate(VerifyRun *r); /* arenas, as they are in host memory */
+void verify_device_release(VerifyRun *r);
+void verify_device_push(const VerifyRun *r, PlanArena arena, int64_t offset, int64_t bytes);
+void verify_device_fetch(const VerifyRun *r, PlanArena arena, int64_t offset, int64_t bytes);
+void verify_device_launch(const VerifyRun *r, int kernel); /* waits for it */
 
 /* ---- results ---- */
 typedef struct VerifyRow { /* one group, or one copy into a state */

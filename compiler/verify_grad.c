@@ -15,6 +15,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Of a device that may be interpreted: floating-point operations that may be spent, how many a launch counts for, and
+ * runs that a tensor takes. */
+static const double most_work = 1.5e9, launch_work = 1e6;
+enum { RUNS_OF_TENSOR = 20 };
 enum { MOST_TENSORS = 12, ELEMENTS = 3, CANDIDATES = 20, HALVINGS = 4 };
 
 typedef struct Probe {
@@ -62,6 +66,7 @@ static void find_needed(Probe *p)
 
 static double run_loss(Probe *p)
 {
+    verify_push_states(p->r);
     for (int k = 0; k < p->r->loops->kernel.n; k++)
         if (p->needed[k]) verify_launch(p->r, k);
     double loss = *verify_read(p->r, p->tmp, p->loss);
@@ -252,10 +257,20 @@ static const State *trained(const Graph *g)
     return NULL;
 }
 
-/* Tensor k of n is chosen: the first and the last always, the others by the seed. */
-static void choose_tensors(const Probe *p, int n, bool *chosen)
+/* How many tensors there is time for. */
+static int most_tensors(const Probe *p)
 {
-    int left = n < MOST_TENSORS ? n : MOST_TENSORS;
+    double work = 0;
+    for (int k = 0; k < p->r->loops->kernel.n; k++)
+        if (p->needed[k]) work += p->r->loops->kernel.v[k].flops + launch_work;
+    double most = p->r->device ? most_work / (RUNS_OF_TENSOR * work) : MOST_TENSORS;
+    return most < MOST_TENSORS ? (int)most : MOST_TENSORS;
+}
+
+/* Tensor k of n is chosen: the first and the last always, the others by the seed. */
+static void choose_tensors(const Probe *p, int n, int most, bool *chosen)
+{
+    int left = n < most ? n : most;
     chosen[0] = chosen[n - 1] = true;
     left -= n > 1 ? 2 : 1;
     for (int k = 0; left > 0; k++) {
@@ -275,17 +290,20 @@ void verify_gradients(Arena *a, VerifyRun *r, const char *saved, VerifyGradients
                .tmp = arena_new(),
                .saved = saved,
                .loss = graph_find_output(r->g, "loss")};
-    if (r->g->precision == PRECISION_FP16 || r->g->precision == PRECISION_BF16)
-        out->unchecked = "the loss moves by more than its differences where activations have 16 bits; "
+    if (precision_narrows(r->g, r->plan->schedule->machine))
+        out->unchecked = "the loss moves by more than its differences where activations have fewer bits; "
                          "--precision fp32 checks them";
-    if (pack && params && p.loss && !out->unchecked) {
+    if (pack && params && p.loss) find_needed(&p);
+    int most = p.needed ? most_tensors(&p) : 0;
+    if (p.needed && most < 2 && !out->unchecked)
+        out->unchecked = "the model is too large for a device that is interpreted; without --target they are checked";
+    if (p.needed && !out->unchecked) {
         double **gradient = NEWN(a, double *, pack->nin);
         bool *chosen = NEWN(a, bool, pack->nin);
         out->trained = pack->nin;
-        choose_tensors(&p, pack->nin, chosen);
+        choose_tensors(&p, pack->nin, most, chosen);
         for (int k = 0; k < pack->nin; k++)
             if (chosen[k]) gradient[k] = verify_read(r, a, pack->in[k]);
-        find_needed(&p);
         measure_noise(&p);
         for (int k = 0; k < pack->nin; k++) {
             if (!chosen[k]) continue;

@@ -160,7 +160,9 @@ static void move(const Piece *p, double *x, bool in)
 double *verify_read(const VerifyRun *r, Arena *a, const Node *n)
 {
     Pieces p = pieces_of(r, a, n);
+    const Place *at = &r->plan->value[n->id];
     double *x = NEWN(a, double, shape_count(n->shape) + 1), *to = x;
+    if (r->device) verify_device_fetch(r, at->arena, at->offset, at->bytes);
     for (int i = 0; i < p.n; i++) {
         move(&p.v[i], to, false);
         to += p.v[i].count;
@@ -173,6 +175,8 @@ double *verify_read_state(const VerifyRun *r, Arena *a, const State *s)
     double *x = NEWN(a, double, shape_count(s->shape) + 1), *to = x;
     for (int k = 0; k < (s->part ? s->npart : 1); k++) {
         Piece p = piece_of_state(r, s->part ? s->part[k] : s);
+        const Place *at = &r->plan->state[(s->part ? s->part[k] : s)->id];
+        if (r->device) verify_device_fetch(r, PLAN_STATE, at->offset, at->bytes);
         move(&p, to, false);
         to += p.count;
     }
@@ -310,12 +314,19 @@ void verify_open(Arena *a, VerifyRun *r, const Setting *option, int noption)
     for (int i = 0; i < r->g->node.n; i++)
         if (op_is(r->g->node.v[i], "Input")) fill_input(r, tmp, r->g->node.v[i]);
     fill_scalars(r, option, noption);
+    if (r->device) verify_device_allocate(r);
     arena_free(tmp);
 }
 
 void verify_close(VerifyRun *r)
 {
+    if (r->device) verify_device_release(r);
     for (int i = 0; i < PLAN_NARENAS; i++) free(r->arena[i]);
+}
+
+void verify_push_states(const VerifyRun *r)
+{
+    if (r->device) verify_device_push(r, PLAN_STATE, 0, r->plan->size[PLAN_STATE]);
 }
 
 /* ---- launches ---- */
@@ -335,7 +346,11 @@ void verify_launch(const VerifyRun *r, int kernel)
 {
     enum { SMALL = 100000 }; /* operations that are not worth a thread */
     const Kernel *k = &r->loops->kernel.v[kernel];
-    Launch l = {.fn = r->fn[kernel]};
+    if (r->device) {
+        verify_device_launch(r, kernel);
+        return;
+    }
+    Launch l = {.fn = r->fn[r->kernel[kernel]]};
     bug_if(k->arg.n > MOST_ARGS, "%d arguments", k->arg.n);
     for (int i = 0; i < k->arg.n; i++) l.arg[i] = r->arena[k->arg.v[i].arena] + k->arg.v[i].offset;
     verify_parallel(k->flops < SMALL && k->bytes < SMALL ? 1 : r->threads, k->func->ntasks,
