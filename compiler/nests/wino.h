@@ -25,6 +25,7 @@ void wino_weights(Wino *w, Expr *kb, Expr *c, LBuf *to, Expr *y, const int64_t y
 int wino_loop(const Wino *w, int axis, ConPart part); /* its number in c.s */
 
 /* ---- tiles ---- */
+enum { WINO_AHEAD = 4 }; /* tiles that are transformed while one comes from memory */
 typedef struct TilePlace {
     Expr *image, *at[2]; /* at: tile row and column, in its part of the plane */
     Expr *first[2];      /* row and column of its first result */
@@ -32,6 +33,10 @@ typedef struct TilePlace {
 TilePlace wino_place(Wino *w, Expr *number);
 /* Address of a tile's first element in operand 0 (A) or 1 (B). */
 Expr *wino_address(Wino *w, const TilePlace *p, int operand);
+Expr *wino_block_address(Wino *w, const TilePlace *p, int operand, Expr *c); /* of its block c of channels */
+/* Prefetches the n x n elements, vectors of 16 channels, of tile `number` or of the last one before `end`, block `c` of an
+ * operand: rows of a plane lie too far apart for what hardware prefetches. */
+void wino_prefetch(Wino *w, Expr *number, Expr *end, Expr *c, int operand, LBuf *buf, int n);
 /* Strides of an operand along a tile's rows and columns. */
 void wino_strides(const Wino *w, int operand, int64_t stride[2]);
 

@@ -39,14 +39,13 @@ static void transform_inputs(Block *k, Expr *c)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
-    const ConLoop *l = w->c.s->loop;
     int64_t plane = w->w->block * w->w->stride;
     Expr *t = lb_for_n(b, FOR_SERIAL, w->w->block, "t");
     Expr *number = x_bin(b, B_MIN, x_add(b, k->first, t), x_i64(b, w->tiles - 1));
+    wino_prefetch(w, x_addi(b, x_add(b, k->first, t), WINO_AHEAD), x_i64(b, w->tiles), c, 0, w->c.abuf, w->x.n);
     TilePlace p = wino_place(w, lb_let(b, number, "t"));
-    Expr *at = lb_let(b, wino_address(w, &p, 0), "a");
     Transform x = {.matrix = w->x.bt, .rows = w->x.n, .cols = w->x.n, .from = w->c.abuf, .to = w->v};
-    x.x = lb_let(b, x_add(b, at, x_muli(b, c, l[wino_loop(w, w->w->c, PART_BLK)].sa)), "a");
+    x.x = wino_block_address(w, &p, 0, c);
     x.y = lb_let(b, x_add(b, k->at, x_add(b, x_muli(b, t, w->w->stride), x_muli(b, c, BLOCK))), "v");
     wino_strides(w, 0, x.xs);
     x.ys[0] = w->x.n * plane;

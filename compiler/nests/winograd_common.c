@@ -75,6 +75,25 @@ Expr *wino_address(Wino *w, const TilePlace *p, int operand)
     return x_addi(b, x, base);
 }
 
+/* Address of block c of a tile's channels. */
+Expr *wino_block_address(Wino *w, const TilePlace *p, int operand, Expr *c)
+{
+    LB *b = w->c.n.b;
+    const ConLoop *l = &w->c.s->loop[wino_loop(w, operand ? w->w->k : w->w->c, PART_BLK)];
+    Expr *at = lb_let(b, wino_address(w, p, operand), "a");
+    return lb_let(b, x_add(b, at, x_muli(b, c, operand ? l->sb : l->sa)), "a");
+}
+
+void wino_prefetch(Wino *w, Expr *number, Expr *end, Expr *c, int operand, LBuf *buf, int n)
+{
+    LB *b = w->c.n.b;
+    int64_t stride[2];
+    TilePlace p = wino_place(w, lb_let(b, x_bin(b, B_MIN, number, x_addi(b, end, -1)), "t"));
+    Expr *at = wino_block_address(w, &p, operand, c);
+    wino_strides(w, operand, stride);
+    for (int i = 0; i < n * n; i++) lb_prefetch(b, buf, x_addi(b, at, i / n * stride[0] + i % n * stride[1]));
+}
+
 /* ---- products ---- */
 
 typedef struct Accumulators {

@@ -23,18 +23,17 @@ static void transform_operand(Sum *s, int number)
     Wino *w = &s->w;
     LB *b = w->c.n.b;
     const Winograd *q = w->w;
-    const ConLoop *l = &w->c.s->loop[wino_loop(w, number ? q->k : q->c, PART_BLK)];
     int64_t stride = number ? q->kstride : q->stride;
     Expr *c = lb_for_n(b, FOR_SERIAL, number ? q->group : q->cgroup, "c"); /* outside: tiles lie side by side */
     Expr *t = lb_for(b, FOR_SERIAL, s->count, "t");
     TilePlace p = wino_place(w, lb_let(b, x_add(b, s->first, t), "t"));
-    Expr *at = lb_let(b, wino_address(w, &p, number), "a");
     Transform x = {.from = nest_buf(&w->c.n, w->c.n.group->anchor->in[number]), .to = number ? s->u : w->v};
     x.matrix = number ? w->x.g : w->x.bt;
     x.rows = w->x.n;
     x.cols = number ? w->x.r : w->x.n;
     Expr *block = x_add(b, number ? s->kb : s->cb, c);
-    x.x = lb_let(b, x_add(b, at, x_muli(b, block, number ? l->sb : l->sa)), "a");
+    wino_prefetch(w, x_addi(b, x_add(b, s->first, t), WINO_AHEAD), x_i64(b, w->tiles), block, number, x.from, x.cols);
+    x.x = wino_block_address(w, &p, number, block);
     x.y = lb_let(b, x_add(b, x_muli(b, t, stride), x_muli(b, c, BLOCK)), "v");
     wino_strides(w, number, x.xs);
     x.ys[0] = w->x.n * q->block * stride;
