@@ -63,6 +63,23 @@ DEVICE unsigned shared_address(const void *p)
     return (unsigned)__cvta_generic_to_shared(p);
 }
 
+/* Addresses made where they stand: else the compiler takes parts of them out of loops and adds what is constant first,
+ * which costs registers, and two or three instructions for each. */
+template <class T> DEVICE const T *element_at(const T *first, int i)
+{
+    asm volatile("" : "+l"(first), "+r"(i));
+    const T *p = first + i;
+    asm volatile("" : "+l"(p));
+    return p;
+}
+
+DEVICE unsigned char *shared_at(unsigned char *first, int i)
+{
+    unsigned p = shared_address(first + i);
+    asm volatile("" : "+r"(p));
+    return (unsigned char *)__cvta_shared_to_generic(p);
+}
+
 /* 16 bytes, of which `bytes` are read; the rest becomes zero. Lands at a wait. */
 DEVICE void copy_async(void *shared, const void *global, int bytes)
 {

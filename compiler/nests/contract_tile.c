@@ -5,7 +5,7 @@
  * template has written down, columns are one block of 16 lanes. */
 #include "nests/contract.h"
 
-enum { SUM_PAD = 8, PLACE = 4, FLOAT_BYTES = 4, TAIL_THREADS = 4 }; /* as the template lays them out */
+enum { PLACE = 4, FLOAT_BYTES = 4, TAIL_THREADS = 4 }; /* as the template lays them out */
 
 typedef struct Step { /* a loop of the template */
     int64_t count, a, b;
@@ -138,12 +138,19 @@ static int64_t slots_of(const ConTile *t)
     return c->bm / c->wm * (c->bn / c->wn) * 32 / TAIL_THREADS;
 }
 
+/* Floats from a row of sums to the next, as the template has them: SUM_ROW. */
+static int64_t sum_row(const ConTile *t)
+{
+    bool pairs = t->math == TILE_TF32 && t->a_columns;
+    return t->config->bn + (pairs ? 4 : 8);
+}
+
 static int64_t shared_bytes(const ConTile *t, int nsums)
 {
     const TileConfig *c = t->config;
     int64_t element = t->math == TILE_F16 || t->math == TILE_BF16 ? FLOAT_BYTES / 2 : FLOAT_BYTES;
     int64_t stages = (int64_t)c->stages * c->step * (c->bm + c->bn) * BLOCK * element;
-    int64_t sums = (int64_t)c->wm * (c->bn + SUM_PAD) * FLOAT_BYTES + nsums * slots_of(t) * BLOCK * FLOAT_BYTES;
+    int64_t sums = c->wm * sum_row(t) * FLOAT_BYTES + nsums * slots_of(t) * BLOCK * FLOAT_BYTES;
     return (stages > sums ? stages : sums) + c->bm / unit_of(t) * PLACE * FLOAT_BYTES;
 }
 
@@ -189,7 +196,7 @@ static Func *build_tail(const Con *kernel)
     Con c = {.cols = 1, .lanes = BLOCK};
     ConSchedule s = *kernel->s;
     const TileConfig *config = s.tile.config;
-    int64_t unit = unit_of(&s.tile), groups = config->wm / unit, blocks = config->bn / BLOCK, row = config->bn + SUM_PAD;
+    int64_t unit = unit_of(&s.tile), groups = config->wm / unit, blocks = config->bn / BLOCK, row = sum_row(&s.tile);
     nest_begin(&c.n, kernel->n.a, kernel->n.out, kernel->n.group, "contract tail");
     c.n.kernel.func->name = "tail";
     c.s = &s;

@@ -19,8 +19,8 @@
  * tf32: operands are cut to the 11 bits that tensor cores take; who stored them has rounded them (schedule_storage.c).
  * Rounding them where they are loaded costs more issue slots than there are: of a warp's 64x32, 16 products of a half
  * k-block have 24 operands, and NVRTC needs two instructions for a cvt.rna.tf32.f32, one for the addition that does the
- * same. Counted on sm_80, sm_90a and sm_120: 2.8 to 3.7 slots for an HMMA as it is, 3.0 more with cvt.rna, 1.5 more with
- * the addition; the budget is 4. */
+ * same. Counted on sm_80, sm_90a and sm_120: 2.4 to 3.8 slots for an HMMA as it is, 3.0 more with cvt.rna, 1.5 more with
+ * the addition; the budget is 4, in gradients of weights 5. */
 #include "prelude.cuh"
 
 /* MATH: what multiplies. fp32 units; or matrix units, on these types. */
@@ -102,7 +102,8 @@ enum {
     A_BYTES = BM * ROW_BYTES,
     STEP_BYTES = (BM + BN) * ROW_BYTES,
     STAGE_BYTES = STEP * STEP_BYTES,
-    SUM_ROW = BN + 8, /* floats */
+    PAIRS = MATH == MATH_TF32 && A_COLUMNS, /* a thread loads two rows at once, and stores them so */
+    SUM_ROW = BN + (PAIRS ? 4 : 8), /* floats: rows that are stored at a time lie in different banks */
     SUM_BYTES = WM * SUM_ROW * 4,
     SLOTS = THREADS / 4, /* tasks at a time */
     SLOT_ROW = SLOTS * 16,
@@ -114,6 +115,8 @@ enum {
     TILES_N = (BLOCKS * 16 + BN - 1) / BN,
     A_COPIES = BM * PIECES / THREADS,
     B_COPIES = BN * PIECES / THREADS,
+    HALVES = MATH == MATH_TF32 ? 2 : 1, /* products of a k-block */
+    COPY_AT = HALVES == 1 ? STEP / 2 : 0, /* at which products of a stage a later one is copied: the fewest slots */
     COPY_ROWS = THREADS / PIECES, /* rows of 16 that the block copies at a time */
 };
 static_assert(A_COPIES * COPY_ROWS == BM && B_COPIES * COPY_ROWS == BN && COPY_ROWS % 16 == 0, "threads and tile");
@@ -190,11 +193,13 @@ enum { WALK = 1 };
 typedef BlockWalk Walk;
 enum { WALK = BlockWalk::STRIDE };
 #endif
-enum { RAGGED = A_COLUMNS || K0 * K1 * K2 % STEP }; /* the last step may have places without elements */
 
 /* ---- copies ---- */
 
+/* Stages come in without a branch, so that copies and products are one piece of code: what lies beyond the end becomes
+ * zero. */
 struct Copier {
+    enum { ALIKE = A_COLUMNS || PIECES == 2 }; /* A and B lie permuted in the same way */
     const Element *a, *b;
     int a_at[A_COPIES], b_at[B_COPIES]; /* this thread's pieces, of the block at the walk's place */
     int a_to, b_to;                     /* bytes */
@@ -202,14 +207,16 @@ struct Copier {
 
     DEVICE_MEMBER void stage(unsigned char *to)
     {
+        unsigned char *ta = shared_at(to, a_to), *tb = ALIKE ? ta + A_BYTES : shared_at(to, b_to);
 #pragma unroll
         for (int j = 0; j < STEP; j += WALK) {
+            const Element *pa = element_at(a, walk.a), *pb = element_at(b, walk.b);
 #pragma unroll
             for (int q = 0; q < A_COPIES; q++)
-                pieces(to + place(a_to, q, A_COLUMNS) + j * STEP_BYTES, a + (a_at[q] + walk.a), KA2);
+                pieces(ta + place(a_to, q, A_COLUMNS) + j * STEP_BYTES, element_at(pa, a_at[q]), KA2);
 #pragma unroll
             for (int q = 0; q < B_COPIES; q++)
-                pieces(to + place(b_to, q, true) + j * STEP_BYTES, b + (b_at[q] + walk.b), KB2);
+                pieces(tb + place(b_to, q, true) + j * STEP_BYTES, element_at(pb, b_at[q]), KB2);
             walk.next();
         }
     }
@@ -217,18 +224,14 @@ struct Copier {
     /* Of the thread's piece q: COPY_ROWS rows further on, each time; odd blocks of columns have their rows exchanged. */
     DEVICE_MEMBER static int place(int first, int q, bool columns)
     {
-        return (first ^ (columns && MATH == MATH_SIMT && COPY_ROWS == 16 && q % 2 ? ROW_BYTES : 0)) + q * COPY_ROWS * ROW_BYTES;
+        const bool exchanged = columns && MATH == MATH_SIMT && COPY_ROWS == 16 && q % 2;
+        return q * COPY_ROWS * ROW_BYTES + (exchanged ? ROW_BYTES - 2 * (first & ROW_BYTES) : 0);
     }
 
     DEVICE_MEMBER void pieces(unsigned char *to, const Element *from, int stride) const
     {
 #pragma unroll
-        for (int j = 0; j < WALK; j++) {
-            if (RAGGED)
-                copy_async(to + j * STEP_BYTES, from + j * stride, walk.left > 0 ? 16 : 0);
-            else
-                copy_async(to + j * STEP_BYTES, from + j * stride);
-        }
+        for (int j = 0; j < WALK; j++) copy_async(to + j * STEP_BYTES, from + j * stride, walk.left > 0 ? 16 : 0);
     }
 };
 
@@ -258,7 +261,8 @@ DEVICE Copier copier(const Element *a, const Element *b, int first_group, int fi
     return c;
 }
 
-/* ---- products of one k-block: a warp's WM x WN ---- */
+/* ---- products of one k-block: a warp's WM x WN. Copies are begun among them: sm_120 issues a NOP between two HMMA that
+ * have nothing else between them ---- */
 
 #if MATH == MATH_SIMT
 /* Lane (tm, tn) = (l / 8, l % 8) has rows tm, tm+4, .. (of A by columns: four side by side in each block of 16) and
@@ -294,8 +298,9 @@ struct Tile {
         return (first ^ (k % 2 * 64 | (k & 2) * 16)) + k / 2 * 128;
     }
 
-    DEVICE_MEMBER void multiply(const unsigned char *block)
+    DEVICE_MEMBER void multiply(const unsigned char *block, Copier &copy, unsigned char *to, int at)
     {
+        if (at == COPY_AT) copy.stage(to);
 #pragma unroll
         for (int k = 0; k < 16; k++) {
             float a[ROWS];
@@ -337,9 +342,9 @@ struct Tile {
     }
 };
 #else
-/* Tiles of 16 x 8: mma.sync. */
+/* Tiles of 16 x 8: mma.sync. PAIRS: its rows g and g + 8 are our rows 2g and 2g + 1, which a thread loads at once. */
 struct Tile {
-    enum { ROWS = WM / 16, COLUMNS = WN / 8, HALVES = MATH == MATH_TF32 ? 2 : 1 /* products of a k-block */ };
+    enum { ROWS = WM / 16, COLUMNS = WN / 8 };
     float c[ROWS][COLUMNS][4];
     int a_at[HALVES], b_at[2]; /* bytes: this lane's part of the first fragments */
 
@@ -350,7 +355,7 @@ struct Tile {
         for (int i = 0; i < ROWS * COLUMNS * 4; i++) c[i / COLUMNS / 4][i / 4 % COLUMNS][i % 4] = 0;
 #if MATH == MATH_TF32
         for (int h = 0; h < 2; h++) {
-            a_at[h] = A_COLUMNS ? column_piece(wm * WM + 8 * h + t, g / 4) + g % 4 * 4
+            a_at[h] = A_COLUMNS ? column_piece(wm * WM + 8 * h + t, g / 2) + g % 2 * 8
                                 : row_piece(wm * WM + l % 16, 2 * h + l / 16);
             b_at[h] = A_BYTES + column_piece(wn * WN + 8 * h + t, g / 4) + g % 4 * 4;
         }
@@ -368,9 +373,10 @@ struct Tile {
 
     DEVICE_MEMBER void load_a(unsigned (&a)[4], const unsigned char *block, int i, int h) const
     {
-        if (A_COLUMNS) { /* columns g + 8: piece + 2; k + 4: 4 rows */
-            const unsigned char *p = block + i * 16 * ROW_BYTES, *q = p + a_at[h], *r = p + (a_at[h] ^ 32);
-            a[0] = element(q), a[1] = element(r), a[2] = element(q + 4 * ROW_BYTES), a[3] = element(r + 4 * ROW_BYTES);
+        if (A_COLUMNS) { /* k + 4: 4 rows */
+            const unsigned char *p = block + i * 16 * ROW_BYTES + a_at[h];
+            const uint2 q = *(const uint2 *)p, r = *(const uint2 *)(p + 4 * ROW_BYTES);
+            a[0] = q.x, a[1] = q.y, a[2] = r.x, a[3] = r.y;
             return;
         }
         load_matrices(a, block + i * 16 * ROW_BYTES + a_at[h]);
@@ -401,7 +407,7 @@ struct Tile {
 #endif
     }
 
-    DEVICE_MEMBER void multiply(const unsigned char *block)
+    DEVICE_MEMBER void multiply(const unsigned char *block, Copier &copy, unsigned char *to, int at)
     {
 #pragma unroll
         for (int h = 0; h < HALVES; h++) {
@@ -410,6 +416,7 @@ struct Tile {
             for (int i = 0; i < ROWS; i++) load_a(a[i], block, i, h);
 #pragma unroll
             for (int j = 0; j < COLUMNS / 2; j++) load_b(b[j], block, j, h);
+            if (at + h == COPY_AT) copy.stage(to);
 #pragma unroll
             for (int i = 0; i < ROWS; i++)
 #pragma unroll
@@ -432,9 +439,9 @@ struct Tile {
         for (int i = 0; i < ROWS; i++)
 #pragma unroll
             for (int j = 0; j < COLUMNS; j++) {
-                float *p = sum + (i * 16 + g) * SUM_ROW + j * 8 + 2 * t;
+                float *p = sum + (i * 16 + (PAIRS ? 2 * g : g)) * SUM_ROW + j * 8 + 2 * t;
                 *(float2 *)p = make_float2(c[i][j][0], c[i][j][1]);
-                *(float2 *)(p + 8 * SUM_ROW) = make_float2(c[i][j][2], c[i][j][3]);
+                *(float2 *)(p + (PAIRS ? 1 : 8) * SUM_ROW) = make_float2(c[i][j][2], c[i][j][3]);
             }
     }
 };
@@ -494,7 +501,7 @@ extern "C" __global__ void __launch_bounds__(SPACE::THREADS, SPACE::RESIDENT) KE
     const int stages = stage_count(chunk);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < stages) copy.stage(shared + s * STAGE_BYTES);
+        copy.stage(shared + s * STAGE_BYTES);
         copy_commit();
     }
 
@@ -505,14 +512,14 @@ extern "C" __global__ void __launch_bounds__(SPACE::THREADS, SPACE::RESIDENT) KE
     for (int left = stages; left > 0; left--) {
         copy_wait<STAGES - 2>();
         __syncthreads(); /* this stage has landed, and nobody reads the one before it */
-        if (left >= STAGES) copy.stage(shared + to);
-        copy_commit();
 #pragma unroll
-        for (int j = 0; j < STEP; j++) tile.multiply(shared + from + j * STEP_BYTES);
+        for (int j = 0; j < STEP; j++) tile.multiply(shared + from + j * STEP_BYTES, copy, shared + to, j * HALVES);
+        copy_commit();
         to = from;
         from = from == (STAGES - 1) * STAGE_BYTES ? 0 : from + STAGE_BYTES;
     }
 
+    copy_wait<0>(); /* of the zeros beyond the end */
     float *sum = (float *)shared;
     const int where[3] = {first_block, batch, chunk};
 #if SUMS

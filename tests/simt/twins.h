@@ -53,6 +53,8 @@ static __forceinline__ float tf32_of_f32(float x)
 }
 
 /* ---- copies ---- */
+template <class T> static __forceinline__ const T *element_at(const T *first, int i) { return first + i; }
+static __forceinline__ unsigned char *shared_at(unsigned char *first, int i) { return first + i; }
 static __forceinline__ void copy_async(void *shared, const void *global, int bytes)
 {
     simt_copy_async(shared, global, 16, (unsigned)bytes);
