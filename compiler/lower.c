@@ -91,9 +91,9 @@ Loops *lower(Arena *a, const Plan *p, const Machine *m)
     for (int i = 0; i < p->order.n; i++) {
         if (i == p->nprep) prepare_kept(a, out, -1);
         int first = out->kernel.n;
-        lower_group(a, out, p->order.v[i]);
+        if (!p->schedule->group[p->order.v[i]->id].joined) lower_group(a, out, p->order.v[i]);
         for (int k = first; k < out->kernel.n; k++) out->kernel.v[k].for_loss = !needed[p->order.v[i]->id];
-        book_cost(out, p->order.v[i], first);
+        if (first < out->kernel.n) book_cost(out, p->order.v[i], first);
         if (i < p->nprep) prepare_kept(a, out, i);
     }
     for (int i = 0; i < p->copy.n; i++) nest_copy_state(a, out, p->copy.v[i]);

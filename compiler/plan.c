@@ -3,7 +3,8 @@
  * In: Schedule. Out: Plan. Rules:
  *  - a group that overwrites state runs after every reader of the old state; where that would be a
  * cycle, the new value gets a place of its own and is copied at the end of the step (Plan.copy);
- *  - gradients lie inside the Pack that joins them, in the order of the parameters;
+ *  - gradients lie inside the Pack that joins them, in the order of the parameters; values within others
+ *    (schedule_views.c) have the place of the whole, which lives as long as any of them;
  *  - state is laid out by (kind, order) only, so that all programs of one executable agree on it;
  *  - values with a zero halo share storage only with values of the same geometry, for whom the halo
  * stays zero (it is zeroed once, when the slab is allocated); all others share by lifetime, largest
@@ -234,6 +235,12 @@ static void find_lifetimes(Plan *p, const Groups *gs)
             touch(&p->value[g->in.v[i]->id], kept ? p->made[g->id] : pos);
         }
     }
+    for (int i = 0; i < gs->graph->node.n; i++) {
+        const Node *whole = p->schedule->within[i];
+        if (!whole) continue;
+        touch(&p->value[whole->id], p->value[i].first);
+        touch(&p->value[whole->id], p->value[i].last);
+    }
     for (int i = 0; i < gs->graph->output.n; i++)
         p->value[gs->graph->output.v[i].node->id].pinned = true;
     for (int i = 0; i < p->copy.n; i++) p->value[p->copy.v[i]->in[0]->id].pinned = true;
@@ -371,7 +378,7 @@ static void place_values(Orderer *o, bool reuse)
         }
         bool stored =
             op_is(n, "Input") || op_is(n, "Pack") || (own && at->first >= 0) || at->pinned;
-        if (!stored || op_is(n, "Scalar") || op_is(n, "Const")) continue;
+        if (!stored || op_is(n, "Scalar") || op_is(n, "Const") || p->schedule->within[i]) continue;
         at->bytes = value_bytes(p->schedule, n);
         at->arena = own && own->prep ? PLAN_PREP : PLAN_SLAB;
         if (op_is(n, "Pack")) at->pinned = true;
@@ -408,6 +415,8 @@ static void place_values(Orderer *o, bool reuse)
         place_kept(p, gr);
     }
     place_items(p, PLAN_SLAB, items.v, items.n, reuse);
+    for (int i = 0; i < g->node.n; i++)
+        if (p->schedule->within[i]) p->value[i] = p->value[p->schedule->within[i]->id];
 }
 
 static void place_scalars(Arena *a, Plan *p, const Graph *g)
@@ -465,11 +474,14 @@ static bool overlap(const Place *a, const Place *b)
            b->offset < a->offset + a->bytes;
 }
 
-static bool may_share(const Graph *g, int i, int k)
+/* Two parts of one value begin at different channels. */
+static bool may_share(const Plan *p, const Graph *g, int i, int k)
 {
+    const Schedule *s = p->schedule;
     const Node *a = g->node.v[i], *b = g->node.v[k];
     if (op_is(a, "Pack") || op_is(b, "Pack")) return true; /* gradients lie inside */
-    return false;
+    if (s->within[i] && s->within[i] == s->within[k]) return s->value[i].base != s->value[k].base;
+    return s->within[i] == b || s->within[k] == a;
 }
 
 /* The parts of a Pack lie inside it, in order: the optimizer reads it as one tensor. */
@@ -506,7 +518,7 @@ void plan_verify(const Plan *p)
                "%%%d lies outside of its arena", i);
         for (int k = 0; k < i; k++)
             bug_if(p->value[k].bytes && overlap(a, &p->value[k]) &&
-                       lifetimes_meet(a, &p->value[k]) && !may_share(g, i, k),
+                       lifetimes_meet(a, &p->value[k]) && !may_share(p, g, i, k),
                    "%%%d and %%%d share storage while both are live", k, i);
         for (int k = 0; k < p->order.n; k++) {
             const Place *w = &p->workspace[p->order.v[k]->id];

@@ -278,6 +278,7 @@ Schedule *schedule_by(Arena *a, const Groups *gs, const Machine *m, const Algori
     s->value = NEWN(a, Layout, gs->graph->node.n + 1);
     s->clean = NEWN(a, bool, gs->graph->node.n + 1);
     s->type = NEWN(a, LType, gs->graph->node.n + 1);
+    s->within = NEWN(a, const Node *, gs->graph->node.n + 1);
     s->state = NEWN(a, Layout, gs->graph->state.n + 1);
     s->group = NEWN(a, GroupSchedule, gs->group.n + 1);
     choose_layouts(a, s);
@@ -285,6 +286,7 @@ Schedule *schedule_by(Arena *a, const Groups *gs, const Machine *m, const Algori
         if (gs->group.v[i]->nest == NEST_CONTRACT)
             schedule_winograd(a, s, gs->group.v[i], by ? by[i] : BY_MODEL, &s->group[i]);
     schedule_libraries(a, s);
+    schedule_views(s);
     for (int i = 0; i < gs->group.n; i++) {
         Group *g = gs->group.v[i];
         s->group[i].group = g;
@@ -367,8 +369,12 @@ void schedule_print(Buf *b, const Schedule *s)
             buf_printf(b, "  %%%d ", g->out.v[k]->id);
             layout_print(b, &s->value[g->out.v[k]->id]);
             LType t = s->type[g->out.v[k]->id];
-            buf_printf(b, "%s%s\n", ltype_is_stored(t) ? " " : "", ltype_is_stored(t) ? ltype_name(t) : "");
+            buf_printf(b, "%s%s", ltype_is_stored(t) ? " " : "", ltype_is_stored(t) ? ltype_name(t) : "");
+            const Node *whole = s->within[g->out.v[k]->id];
+            if (whole) buf_printf(b, " within %%%d", whole->id);
+            buf_putc(b, '\n');
         }
+        if (s->group[i].joined) buf_puts(b, "  its parts are written in place\n");
         if (g->nest == NEST_CONTRACT) print_contract(b, &s->group[i]);
         if (s->group[i].summed_by)
             buf_printf(b, "  sums of %lld tiles of group %d, %lld at a time\n", (long long)s->group[i].red_tiles,

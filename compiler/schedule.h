@@ -149,6 +149,7 @@ typedef struct GroupSchedule {
     const Library *library;       /* NULL: kernels of ours */
     const char *refused;          /* why it is not a library's, where one was asked */
     int64_t kept;                 /* bytes that are made when the weights change, and stay */
+    bool joined;                  /* its result's parts are written in place: there is nothing to compute */
 } GroupSchedule;
 
 typedef struct Schedule {
@@ -156,6 +157,7 @@ typedef struct Schedule {
     const Machine *machine;
     Layout *value;        /* by node id (State nodes: the state's layout) */
     bool *clean;          /* by node id: its padding is stored as zeros, for sums over all gradients end to end */
+    const Node **within;  /* by node id: the value whose storage it is part of (schedule_views.c); NULL: it has its own */
     LType *type;          /* by node id: what its elements are stored as; F16 or BF16 for some of DT_F32 */
     Layout *state;        /* by state id */
     GroupSchedule *group; /* by group id */
@@ -173,6 +175,8 @@ const Layout *schedule_flat(const Schedule *s, const Group *g);
 void schedule_storage(Arena *a, Schedule *s, const bool *weight);
 /* schedule.c: what the group's contraction reads beyond the edges of its input becomes a halo of zeros. */
 void schedule_halo(Schedule *s, const Group *g);
+/* schedule_views.c: values within others; after halos, before what reads layouts. */
+void schedule_views(Schedule *s);
 /* schedule_library.c: gives groups to the machine's provider, as far as it takes them, and halos to the rest. */
 void schedule_libraries(Arena *a, Schedule *s);
 /* schedule_epilogue.c: the group's contraction as an operation of cuDNN's, with tensors' values and dims, and all

@@ -68,6 +68,13 @@ static Expr *gather(Body *c, const Node *n)
     return x;
 }
 
+static int64_t joins(const Node *n, int k)
+{
+    int64_t start = 0;
+    for (int i = 0; i < k; i++) start += n->in[i]->shape.dim[CHANNELS];
+    return start;
+}
+
 static void ref(const Node *n, const double *const *in, double *out)
 {
     int64_t c[MAX_RANK];
@@ -103,6 +110,7 @@ const OpDef op_concat = {
     .shape = shape,
     .grad = grad,
     .gather = gather,
+    .joins = joins,
     .ref = ref,
     .samples = samples,
     .tol = {0, 1e-5}};

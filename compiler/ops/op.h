@@ -151,6 +151,8 @@ struct OpDef {
     void (*range)(Body *c, const Node *n, int dim, Expr *i, Expr **lo, Expr **count);
     Expr *(*weight)(Body *c, const Node *n, int dim, Expr *i, Expr *k);
     Expr *(*gather)(Body *c, const Node *n); /* uses c->load and c->coord */
+    /* a GATHER that is its inputs, whole, side by side along dim 1: where input k begins. They may be written in place. */
+    int64_t (*joins)(const Node *n, int k);
     /* unary gradients f(y, dy) with y the OUTPUT of the forward op, linear in dy, 0 at dy = 0 (ReLUGrad):
      * they commute with MaxPoolGrad */
     bool output_mask;
