@@ -213,6 +213,9 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
 Algorithm schedule_algorithm(const GroupSchedule *gs); /* not BY_MODEL */
 /* Transformed inputs of all blocks, in floats: where they are shared, behind weights that are not kept. */
 int64_t winograd_inputs(const Winograd *w);
+/* From one product's matrix of `floats` elements to the next one's: an odd number of lines, since what lies a multiple of
+ * 64 apart shares a set of the first cache, and a transform touches all n*n. */
+int64_t winograd_plane(int64_t floats);
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);
 /* The direct sum's loops, with the tiles that the epilogue sees. */

@@ -133,6 +133,12 @@ static double stream_time(const Machine *m, double bytes, double times)
     return bytes * times / rate * m->lanes * m->fma_ports;
 }
 
+/* How much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
+static double idle_share(double tasks)
+{
+    return larger((double)LEAST_TASKS / tasks, ceil(tasks / 2) * 2 / tasks);
+}
+
 static double inputs_bytes(const Winograd *w)
 {
     return (double)(w->n * w->n * w->block * w->stride) * FLOAT_BYTES;
@@ -172,8 +178,7 @@ static double time_of(const Choice *q, const Winograd *w)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
     if (w->shared) /* written once, read by every part, from another core's cache */
         stream += stream_time(m, inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
-    double idle = larger(1, (double)LEAST_TASKS / (double)(w->blocks * w->parts)); /* threads without a task */
-    return (larger(work, stream) + 0.4 * stream) * idle; /* prefetching hides the rest */
+    return (larger(work, stream) + 0.4 * stream) * idle_share((double)(w->blocks * w->parts)); /* prefetching hides the rest */
 }
 
 static double direct_time(const Choice *q)
@@ -281,9 +286,8 @@ static double gradient_time(const Choice *q, const Winograd *w)
     double passes = (double)w->blocks * cgroups * (double)w->parts;
     const double share = 2.0 / 3; /* three quarters of L2 are theirs, not half */
     double stream = stream_time(m, scratch * share, 2 * passes / share);
-    double idle = larger(1, (double)LEAST_TASKS / tasks);
     const double exposed = 2.5; /* loads and stores of sums take turns with few products: 26 bytes a cycle of L2's 64, on Zen 4 */
-    return (work + exposed * stream) * idle;
+    return (work + exposed * stream) * larger(1, (double)LEAST_TASKS / tasks);
 }
 
 /* The last of a row of tiles may have less of each; the rest shares. */
@@ -410,9 +414,14 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     gs->winograd = out;
 }
 
+int64_t winograd_plane(int64_t floats)
+{
+    return (up(floats, BLOCK) | 1) * BLOCK;
+}
+
 int64_t winograd_inputs(const Winograd *w)
 {
-    return w->blocks * w->n * w->n * w->block * w->stride;
+    return w->blocks * w->n * w->n * winograd_plane(w->block * w->stride);
 }
 
 void winograd_widen(const Winograd *w, Contract *c)

@@ -22,12 +22,22 @@ typedef struct Block {
 
 /* ---- V ---- */
 
+static int64_t inputs_plane(const Winograd *q)
+{
+    return winograd_plane(q->block * q->stride);
+}
+
+static int64_t results_plane(const Winograd *q)
+{
+    return winograd_plane(q->block * q->group * BLOCK);
+}
+
 /* Of block number `block`: shared ones lie in the workspace, behind weights that are not kept. */
 static void begin_block(Block *k, Expr *block)
 {
     LB *b = k->w.c.n.b;
     const Winograd *q = k->w.w;
-    int64_t size = q->n * q->n * q->block * q->stride;
+    int64_t size = q->n * q->n * inputs_plane(q);
     k->first = lb_let(b, x_muli(b, block, q->block), "f");
     k->at = q->shared ? x_muli(b, block, size) : x_i64(b, 0);
     k->w.v = q->shared ? nest_workspace(&k->w.c.n, q->prepared ? 0 : q->weights * (int64_t)sizeof(float), LT_F32, q->blocks * size)
@@ -39,7 +49,7 @@ static void transform_inputs(Block *k, Expr *c)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
-    int64_t plane = w->w->block * w->w->stride;
+    int64_t plane = inputs_plane(w->w);
     Expr *t = lb_for_n(b, FOR_SERIAL, w->w->block, "t");
     Expr *number = x_bin(b, B_MIN, x_add(b, k->first, t), x_i64(b, w->tiles - 1));
     wino_prefetch(w, x_addi(b, x_add(b, k->first, t), WINO_AHEAD), x_i64(b, w->tiles), c, 0, w->c.abuf, w->x.n);
@@ -67,11 +77,9 @@ static int64_t depth_of(const Wino *w)
     return w->w->depth ? w->w->depth : w->channels;
 }
 
-/* From one product's panels to the next one's, of the weights that a task transforms: a line more than they have, so that
- * not all products' lie in the same sets of the cache. */
-static int64_t plane_of(const Winograd *q)
+static int64_t panels_plane(const Winograd *q)
 {
-    return (q->group * q->depth + 1) * BLOCK;
+    return winograd_plane(q->group * q->depth * BLOCK);
 }
 
 /* Weights that come from memory are prefetched: hardware does that within a page, and panels are short. */
@@ -115,14 +123,16 @@ static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t)
     LB *b = w->c.n.b;
     const Winograd *q = w->w;
     Product p = {.ubuf = k->u, .vbuf = w->v, .mbuf = k->m, .rows = q->rows, .cols = q->cols, .steps = depth_of(w)};
-    Expr *tile = x_add(b, x_muli(b, xi, q->block), x_muli(b, t, q->rows)), *block = x_muli(b, g, q->cols);
+    Expr *tile = x_muli(b, t, q->rows), *block = x_muli(b, g, q->cols);
     if (q->depth)
-        p.u = x_add(b, x_muli(b, xi, plane_of(q)), x_muli(b, block, q->depth * BLOCK));
+        p.u = x_add(b, x_muli(b, xi, panels_plane(q)), x_muli(b, block, q->depth * BLOCK));
     else
         p.u = x_muli(b, x_add(b, x_muli(b, xi, w->kblocks), x_add(b, k->kb, block)), w->channels * BLOCK);
     p.u = lb_let(b, p.u, "u");
-    p.v = lb_let(b, x_add(b, x_add(b, k->at, k->c), x_muli(b, tile, q->stride)), "v");
-    p.m = lb_let(b, x_muli(b, x_add(b, x_muli(b, tile, q->group), block), BLOCK), "m");
+    Expr *v = x_add(b, x_muli(b, xi, inputs_plane(q)), x_muli(b, tile, q->stride));
+    Expr *m = x_muli(b, x_add(b, x_muli(b, tile, q->group), block), BLOCK);
+    p.v = lb_let(b, x_add(b, x_add(b, k->at, k->c), v), "v");
+    p.m = lb_let(b, x_add(b, x_muli(b, xi, results_plane(q)), m), "m");
     p.u_step = p.m_col = BLOCK;
     p.v_step = 1;
     p.u_col = p.steps * BLOCK;
@@ -153,7 +163,7 @@ static void clear(Block *k)
 {
     LB *b = k->w.c.n.b;
     const Winograd *q = k->w.w;
-    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * q->block * q->group, "i");
+    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * results_plane(q) / BLOCK, "i");
     Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
     lb_store(b, k->m, x_add(b, x_muli(b, i, BLOCK), lane), x_f32(b, 0));
     nest_close(&k->w.c.n, 2);
@@ -165,7 +175,7 @@ static void transform_weights(Block *k)
     Wino *w = &k->w;
     LB *b = w->c.n.b;
     const Winograd *q = w->w;
-    int64_t ys[] = {w->x.n * plane_of(q), plane_of(q)};
+    int64_t ys[] = {w->x.n * panels_plane(q), panels_plane(q)};
     Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g"), *c = lb_for_n(b, FOR_SERIAL, q->depth, "c");
     Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, g, q->depth), c), BLOCK), "u");
     wino_weights(w, x_add(b, k->kb, g), lb_let(b, x_add(b, k->c, c), "c"), k->u, y, ys);
@@ -254,7 +264,7 @@ static void transform_results(Block *k, Expr *kb)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
-    int64_t size[2], m = w->w->m, plane = w->w->block * w->w->group * BLOCK;
+    int64_t size[2], m = w->w->m, plane = results_plane(w->w);
     Expr *left = x_sub(b, x_i64(b, w->tiles), k->first);
     bool even = w->tiles % w->w->block == 0;
     Expr *count = even ? x_i64(b, w->w->block) : x_bin(b, B_MIN, left, x_i64(b, w->w->block));
@@ -315,8 +325,8 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
     begin_block(&k, l[0].var);
-    if (q->depth) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * plane_of(q));
-    k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->block * q->group * BLOCK);
+    if (q->depth) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * panels_plane(q));
+    k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * results_plane(q));
     if (!q->shared) {
         transform_inputs(&k, lb_for_n(b, FOR_SERIAL, channel_blocks(&k.w), "c")); /* outside: tiles lie side by side */
         lb_end(b);

@@ -16,6 +16,11 @@ typedef struct Sum {
     Expr *first, *count; /* tiles of this block */
 } Sum;
 
+static int64_t sums_plane(const Winograd *q)
+{
+    return winograd_plane(q->cgroup * BLOCK * q->group * BLOCK);
+}
+
 /* ---- V and U ---- */
 
 static void transform_operand(Sum *s, int number)
@@ -36,8 +41,8 @@ static void transform_operand(Sum *s, int number)
     x.x = wino_block_address(w, &p, number, block);
     x.y = lb_let(b, x_add(b, x_muli(b, t, stride), x_muli(b, c, BLOCK)), "v");
     wino_strides(w, number, x.xs);
-    x.ys[0] = w->x.n * q->block * stride;
-    x.ys[1] = q->block * stride;
+    x.ys[1] = winograd_plane(q->block * stride);
+    x.ys[0] = w->x.n * x.ys[1];
     wino_transform(&w->c.n, &x);
     nest_close(&w->c.n, 2);
 }
@@ -48,7 +53,7 @@ static void clear(Sum *s)
 {
     LB *b = s->w.c.n.b;
     const Winograd *q = s->w.w;
-    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * q->cgroup * BLOCK * q->group, "i");
+    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * sums_plane(q) / BLOCK, "i");
     Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
     lb_store(b, s->p, x_add(b, x_muli(b, i, BLOCK), lane), x_f32(b, 0));
     nest_close(&s->w.c.n, 2);
@@ -60,10 +65,10 @@ static void add_rows(Sum *s, Expr *xi, Expr *g, Expr *r, int rows)
     const Winograd *q = s->w.w;
     LB *b = s->w.c.n.b;
     Product p = {.ubuf = s->u, .vbuf = s->w.v, .mbuf = s->p, .rows = rows, .cols = q->cols, .add = true};
-    Expr *tile = x_muli(b, xi, q->block), *m = x_add(b, x_muli(b, xi, q->cgroup * BLOCK), r);
-    p.v = lb_let(b, x_add(b, x_muli(b, tile, q->stride), r), "v");
-    p.u = lb_let(b, x_add(b, x_muli(b, tile, q->kstride), x_muli(b, g, BLOCK)), "u");
-    p.m = lb_let(b, x_muli(b, x_add(b, x_muli(b, m, q->group), g), BLOCK), "m");
+    p.v = lb_let(b, x_add(b, x_muli(b, xi, winograd_plane(q->block * q->stride)), r), "v");
+    p.u = lb_let(b, x_add(b, x_muli(b, xi, winograd_plane(q->block * q->kstride)), x_muli(b, g, BLOCK)), "u");
+    Expr *m = x_muli(b, x_add(b, x_muli(b, r, q->group), g), BLOCK);
+    p.m = lb_let(b, x_add(b, x_muli(b, xi, sums_plane(q)), m), "m");
     p.steps = q->block;
     p.count = s->w.tiles % q->block ? s->count : NULL;
     p.v_step = q->stride;
@@ -133,7 +138,7 @@ static void transform_results(Sum *s)
     Wino *w = &s->w;
     const Winograd *q = w->w;
     LB *b = w->c.n.b;
-    int64_t plane = q->cgroup * BLOCK * q->group * BLOCK;
+    int64_t plane = sums_plane(q);
     Expr *c = lb_for_n(b, FOR_SERIAL, q->cgroup, "c");
     Expr *lane = lb_for(b, FOR_SERIAL, lanes_of(s, c), "l");
     Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g");
@@ -168,9 +173,9 @@ void nest_winograd_gradient(Arena *a, Loops *out, const Group *g)
     if (q->chunks > 1) s.w.c.chunk = l[0].var;
     s.cb = lb_let(b, x_muli(b, l[1].var, q->cgroup), "c");
     s.kb = lb_let(b, x_muli(b, l[2].var, q->group), "k");
-    s.w.v = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->block * q->stride);
-    s.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->block * q->kstride);
-    s.p = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * q->cgroup * BLOCK * q->group * BLOCK);
+    s.w.v = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * winograd_plane(q->block * q->stride));
+    s.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * winograd_plane(q->block * q->kstride));
+    s.p = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * sums_plane(q));
     clear(&s);
     all_tiles(&s, l[0].var);
     transform_results(&s);

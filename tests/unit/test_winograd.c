@@ -113,7 +113,7 @@ static void choice(void **state)
     assert_int_equal(w->tiles[0], 2 * 2); /* rows 0, 2, .. 12 and 1, 3, .. 13 */
     w = chosen(a, "x86-64-v3", "wide", false, false);
     assert_true(w->parts > 1 && w->shared && w->groups % w->parts == 0);
-    assert_int_equal(winograd_inputs(w), w->blocks * w->block * w->n * w->n * w->stride);
+    assert_int_equal(winograd_inputs(w), w->blocks * w->n * w->n * winograd_plane(w->block * w->stride));
     w = chosen(a, "x86-64-v3", "plain", false, false);
     assert_true(w->parts == 1 || !w->shared); /* too little to share */
     assert_int_equal(w->depth, 0);            /* these weights stay in a cache */
