@@ -95,6 +95,7 @@ typedef struct Winograd {
     int m, r, n; /* n = m + r - 1 */
     int batch, k, c, row[2], tap[2]; /* axes of the Contract */
     bool backward[2];                /* the taps run against A's index */
+    int64_t step;                    /* of the window: 1, or 2, then its phases are channels (nests/winograd_phases.c), and r the taps of one */
     int64_t dilation[2];             /* d taps apart: the plane is d*d planes, each d-th place of it, with dense windows */
     int64_t tiles[2];                /* of the plane, all d of its parts together */
     int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */
@@ -216,6 +217,9 @@ int64_t winograd_inputs(const Winograd *w);
 /* From one product's matrix of `floats` elements to the next one's: an odd number of lines, since what lies a multiple of
  * 64 apart shares a set of the first cache, and a transform touches all n*n. */
 int64_t winograd_plane(int64_t floats);
+/* A window of step 2: rows, or columns, of a phase, halo included; elements of an image's phases, in vectors of BLOCK. */
+int64_t winograd_phase_rows(const Winograd *w, int dim);
+int64_t winograd_phase_plane(const Winograd *w);
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);
 /* The direct sum's loops, with the tiles that the epilogue sees. */

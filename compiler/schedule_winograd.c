@@ -1,6 +1,7 @@
 /* Winograd's algorithm for contractions that slide a 3x3 window with step 1 over a plane: convolutions and their
  * gradients by data alike, and gradients by weights, all recognised by their indexes alone. A dilated window slides
- * densely over each of the planes that lie d places apart (polyphase decomposition).
+ * densely over each of the planes that lie d places apart, a window of step 2 over phases that become channels (polyphase
+ * decompositions): the large windows of first layers, of few channels.
  *
  * In: a group, the machine. Out: the Winograd schedule, or NULL where the sum itself is faster. Rule: the choice
  * compares modelled times, a roofline each: multiplications and transforms against the bytes of weights that every block
@@ -10,8 +11,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
+enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_STRIDED = 5, MOST_STRIDED = 8, PHASES = 4, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
 enum { SCRATCH_BYTES = 3 << 20 }; /* on the stack of a thread */
+
+static int64_t up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
 
 static bool indexed(const ConIndex *x, int axis)
 {
@@ -27,9 +33,10 @@ static bool place_axis(const Contract *c, int a, Winograd *w)
     bool in_b = indexed(b, a), in_out = indexed(o, a), in_a = indexed(x, a);
     bool channel_b = b->coef[0][a] == 1 || b->coef[1][a] == 1;
     for (int d = 0; d < 2; d++) {
-        if (o->coef[2 + d][a] == 1 && x->coef[2 + d][a] == 1 && !in_b) return w->row[d] = a, true;
-        int64_t step = x->coef[2 + d][a];
-        if (!in_out && b->coef[2 + d][a] == 1 && step && c->axis[a].extent == TAPS) {
+        int64_t step = x->coef[2 + d][a], extent = c->axis[a].extent;
+        if (o->coef[2 + d][a] == 1 && step == w->step && !in_b) return w->row[d] = a, true;
+        bool fits = w->step == 1 ? extent == TAPS : step == 1 && extent >= LEAST_STRIDED && extent <= MOST_STRIDED;
+        if (!in_out && b->coef[2 + d][a] == 1 && step && fits) {
             w->backward[d] = step < 0;
             w->dilation[d] = step < 0 ? -step : step;
             return w->tap[d] = a, true;
@@ -68,7 +75,9 @@ static bool find_axes(const Contract *c, Winograd *w)
         int64_t extent = c->axis[w->row[d]].extent;
         if (plane->view.dim[2 + d] != extent || extent % w->dilation[d]) return false;
     }
-    return w->batch >= 0 && w->k >= 0 && w->c >= 0;
+    int64_t taps = c->axis[w->tap[0]].extent;
+    w->r = w->step == 1 ? TAPS : (int)up(taps, w->step);
+    return (w->step == 1 || taps == c->axis[w->tap[1]].extent) && w->batch >= 0 && w->k >= 0 && w->c >= 0;
 }
 
 static bool blocked(const Layout *l, int ndims)
@@ -78,10 +87,14 @@ static bool blocked(const Layout *l, int ndims)
     return true;
 }
 
-/* Channels in vectors on both sides, and weights, or their gradient, in blocks of 16 by 16. */
-static bool lies_well(const Schedule *s, const Node *n, bool gradient)
+/* Channels in vectors on both sides, and weights, or their gradient, in blocks of 16 by 16; of phases that become channels,
+ * few that do not lie so. */
+static bool lies_well(const Schedule *s, const Node *n, const Winograd *w)
 {
+    bool gradient = w->gradient;
     const Layout *x = &s->value[n->in[0]->id], *b = &s->value[n->in[1]->id], *o = &s->value[n->id];
+    if (w->step > 1)
+        return x->block[1] == 1 && x->dim[1] * PHASES <= BLOCK && o->block[1] == BLOCK && b->block[0] == BLOCK && b->block[1] == 1;
     const Layout *weights = gradient ? o : b, *values = gradient ? b : o;
     return x->block[1] == BLOCK && values->block[1] == BLOCK && blocked(weights, 2);
 }
@@ -91,11 +104,6 @@ static bool pools_fit(const Group *g, const Winograd *q, int m)
     if (!g->pool) return true;
     Window w = g->pool->op->window(g->pool);
     return m % w.kernel[0] == 0 && m % w.kernel[1] == 0 && q->dilation[0] * q->dilation[1] == 1;
-}
-
-static int64_t up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
 }
 
 /* ---- time, in multiply-adds of one lane of one core ---- */
@@ -173,6 +181,8 @@ static double time_of(const Choice *q, const Winograd *w)
         work += own_weights_time(q, w);
     else if (!w->prepared)
         work += 4 * weights;
+    if (w->step > 1) /* copied element by element */
+        work += (double)(q->c->axis[w->batch].extent * winograd_phase_plane(w)) * 2 * BLOCK;
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
@@ -187,7 +197,7 @@ static double direct_time(const Choice *q)
     const Winograd *w = &q->best;
     const Contract *c = q->c;
     double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
-    double weights = TAPS * TAPS * q->k * q->channels;
+    double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent), weights = taps * q->k * (double)c->axis[w->c].extent;
     return larger(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
 }
 
@@ -243,15 +253,14 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
 
 static void try_all(Choice *q, int m)
 {
-    WinogradMatrices x = winograd_matrices(m, TAPS);
     Winograd w = q->best;
+    WinogradMatrices x = winograd_matrices(m, w.r);
     w.m = m;
-    w.r = TAPS;
     w.n = x.n;
     /* each element is loaded and stored twice beside the arithmetic */
     q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
     q->out = (x.n + m) * winograd_sums(x.at, m, x.n).nsteps + 2 * x.n * x.n;
-    q->taps = (x.n + TAPS) * winograd_sums(x.g, x.n, TAPS).nsteps + 2 * x.n * x.n;
+    q->taps = (x.n + w.r) * winograd_sums(x.g, x.n, w.r).nsteps + 2 * x.n * x.n;
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
     w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
@@ -367,7 +376,13 @@ static bool may_be(Algorithm by, Algorithm way)
 Algorithm schedule_algorithm(const GroupSchedule *gs)
 {
     const Winograd *w = gs->winograd;
-    return !w ? BY_SUM : w->m == 4 ? BY_WINOGRAD4 : BY_WINOGRAD2;
+    return !w ? BY_SUM : w->n == WINOGRAD_MOST ? BY_WINOGRAD4 : BY_WINOGRAD2;
+}
+
+/* Rows of a tile's results: from as many inputs as there are points for, or 2. */
+static int results_of(const Winograd *w, Algorithm way)
+{
+    return way == BY_WINOGRAD4 ? WINOGRAD_MOST + 1 - w->r : 2;
 }
 
 /* Tries one algorithm: notes the best time that it could have; keeps it if that is the best of all, and it may be. A
@@ -380,7 +395,7 @@ static void try_algorithm(Choice *q, GroupSchedule *gs, Algorithm by, Algorithm 
     if (q->best.gradient)
         try_gradient(q);
     else
-        try_all(q, way == BY_WINOGRAD4 ? 4 : 2);
+        try_all(q, results_of(&q->best, way));
     if (q->least < INFINITY) gs->cycles[way] = q->least / rate;
     if (q->least < least && may_be(by, way)) return;
     q->least = least;
@@ -395,19 +410,20 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     if (by == BY_SUM || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return;
     n->op->contract(n, 0, &c);
     if (n->op->contract(n, 1, &second)) return;
-    q.best.dilation[0] = q.best.dilation[1] = 1;
+    q.best.dilation[0] = q.best.dilation[1] = q.best.step = 1;
     q.best.gradient = c.out.view.dim[2] == TAPS && !find_axes(&c, &q.best);
-    if (!find_axes(&c, &q.best) || !lies_well(s, n, q.best.gradient)) return;
+    if (!q.best.gradient && !find_axes(&c, &q.best)) q.best.step = 2;
+    if (!find_axes(&c, &q.best) || !lies_well(s, n, &q.best)) return;
     q.best.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.best.k].extent;
-    q.channels = (double)c.axis[q.best.c].extent;
+    q.channels = (double)(c.axis[q.best.c].extent * q.best.step * q.best.step);
     q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
-    q.beside = s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
+    q.beside = q.best.step == 1 && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
     for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.best.gradient; way--)
-        if (pools_fit(g, &q.best, way == BY_WINOGRAD4 ? 4 : 2)) try_algorithm(&q, gs, by, way);
+        if (pools_fit(g, &q.best, results_of(&q.best, (Algorithm)way))) try_algorithm(&q, gs, by, way);
     if (!q.best.m) return;
     Winograd *out = NEW(a, Winograd);
     *out = q.best;
@@ -424,9 +440,22 @@ int64_t winograd_inputs(const Winograd *w)
     return w->blocks * w->n * w->n * winograd_plane(w->block * w->stride);
 }
 
+int64_t winograd_phase_rows(const Winograd *w, int dim)
+{
+    return w->tiles[dim] * w->m + w->r - 1;
+}
+
+int64_t winograd_phase_plane(const Winograd *w)
+{
+    return winograd_phase_rows(w, 0) * winograd_phase_rows(w, 1) * BLOCK;
+}
+
 void winograd_widen(const Winograd *w, Contract *c)
 {
-    for (int d = 0; d < 2; d++) c->axis[w->row[d]].extent = w->tiles[d] * w->m;
+    for (int d = 0; d < 2; d++) {
+        c->axis[w->row[d]].extent = w->tiles[d] * w->m;
+        if (w->step > 1) c->axis[w->tap[d]].extent = w->step * w->r;
+    }
 }
 
 void winograd_loops(const Winograd *w, ConSchedule *s)

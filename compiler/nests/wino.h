@@ -10,18 +10,28 @@ typedef struct Wino {
     WinogradMatrices x;
     int64_t tiles;              /* of all images */
     int64_t part[2];            /* tile rows and columns of a part of the plane: all of it, but with dilation */
-    int64_t channels, kblocks;  /* C, and blocks of K */
+    int64_t channels, kblocks;  /* C, of all phases, and blocks of K */
+    struct {
+        int64_t image, at[2], block, base; /* strides of the inputs: rows, columns, blocks of channels; the first one */
+    } in;
     int batch, row[2], tap[2];  /* loops of c.s */
     LBuf *v;                    /* transformed inputs [n*n][tile][stride] */
 } Wino;
 
 void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest);
+/* winograd_phases.c */
+int64_t wino_phases(const Winograd *q);
+int64_t wino_inputs_at(const Wino *w); /* bytes of the workspace in front of transformed inputs that are shared */
+LBuf *wino_phases_buffer(Wino *w);
+void nest_winograd_phases(Arena *a, Loops *out, const Group *g);
+
 /* winograd_weights.c */
 LBuf *wino_weights_buffer(Wino *w); /* U */
-/* The transformed weights of 16 channels k, block kb, and of channel c: product (i, j)'s to to[y + i*ys[0] + j*ys[1]]. */
+/* The transformed weights of 16 channels k, block kb, and of a phase of channel c: product (i, j)'s to
+ * to[y + i*ys[0] + j*ys[1]]. */
 /* Address of the first of the weights, of channel c and of 16 channels k, block kb. */
 Expr *wino_weights_at(Wino *w, Expr *kb, Expr *c);
-void wino_weights(Wino *w, Expr *kb, Expr *c, LBuf *to, Expr *y, const int64_t ys[2]);
+void wino_weights(Wino *w, Expr *kb, Expr *c, int phase, LBuf *to, Expr *y, const int64_t ys[2]);
 int wino_loop(const Wino *w, int axis, ConPart part); /* its number in c.s */
 
 /* ---- tiles ---- */
@@ -31,9 +41,8 @@ typedef struct TilePlace {
     Expr *first[2];      /* row and column of its first result */
 } TilePlace;
 TilePlace wino_place(Wino *w, Expr *number);
-/* Address of a tile's first element in operand 0 (A) or 1 (B). */
-Expr *wino_address(Wino *w, const TilePlace *p, int operand);
-Expr *wino_block_address(Wino *w, const TilePlace *p, int operand, Expr *c); /* of its block c of channels */
+/* Address of a tile's first element in operand 0 (A) or 1 (B), of block c of its channels. */
+Expr *wino_address(Wino *w, const TilePlace *p, int operand, Expr *c);
 /* Prefetches the n x n elements, vectors of 16 channels, of tile `number` or of the last one before `end`, block `c` of an
  * operand: rows of a plane lie too far apart for what hardware prefetches. */
 void wino_prefetch(Wino *w, Expr *number, Expr *end, Expr *c, int operand, LBuf *buf, int n);

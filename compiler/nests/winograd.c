@@ -32,7 +32,7 @@ static int64_t results_plane(const Winograd *q)
     return winograd_plane(q->block * q->group * BLOCK);
 }
 
-/* Of block number `block`: shared ones lie in the workspace, behind weights that are not kept. */
+/* Of block number `block`: shared ones lie in the workspace, behind weights that are not kept and behind phases. */
 static void begin_block(Block *k, Expr *block)
 {
     LB *b = k->w.c.n.b;
@@ -40,7 +40,7 @@ static void begin_block(Block *k, Expr *block)
     int64_t size = q->n * q->n * inputs_plane(q);
     k->first = lb_let(b, x_muli(b, block, q->block), "f");
     k->at = q->shared ? x_muli(b, block, size) : x_i64(b, 0);
-    k->w.v = q->shared ? nest_workspace(&k->w.c.n, q->prepared ? 0 : q->weights * (int64_t)sizeof(float), LT_F32, q->blocks * size)
+    k->w.v = q->shared ? nest_workspace(&k->w.c.n, wino_inputs_at(&k->w), LT_F32, q->blocks * size)
                        : lb_alloc(b, BUF_LOCAL, LT_F32, size);
 }
 
@@ -55,7 +55,7 @@ static void transform_inputs(Block *k, Expr *c)
     wino_prefetch(w, x_addi(b, x_add(b, k->first, t), WINO_AHEAD), x_i64(b, w->tiles), c, 0, w->c.abuf, w->x.n);
     TilePlace p = wino_place(w, lb_let(b, number, "t"));
     Transform x = {.matrix = w->x.bt, .rows = w->x.n, .cols = w->x.n, .from = w->c.abuf, .to = w->v};
-    x.x = wino_block_address(w, &p, 0, c);
+    x.x = wino_address(w, &p, 0, c);
     x.y = lb_let(b, x_add(b, k->at, x_add(b, x_muli(b, t, w->w->stride), x_muli(b, c, BLOCK))), "v");
     wino_strides(w, 0, x.xs);
     x.ys[0] = w->x.n * plane;
@@ -178,7 +178,7 @@ static void transform_weights(Block *k)
     int64_t ys[] = {w->x.n * panels_plane(q), panels_plane(q)};
     Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g"), *c = lb_for_n(b, FOR_SERIAL, q->depth, "c");
     Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, g, q->depth), c), BLOCK), "u");
-    wino_weights(w, x_add(b, k->kb, g), lb_let(b, x_add(b, k->c, c), "c"), k->u, y, ys);
+    wino_weights(w, x_add(b, k->kb, g), lb_let(b, x_add(b, k->c, c), "c"), 0, k->u, y, ys);
     nest_close(&w->c.n, 2);
 }
 
@@ -300,12 +300,17 @@ static void all_channels(Block *k, Expr *part)
     lb_end(b);
 }
 
+static LBuf *inputs_buffer(Wino *w)
+{
+    return w->w->step > 1 ? wino_phases_buffer(w) : nest_buf(&w->c.n, w->c.n.group->anchor->in[0]);
+}
+
 /* The kernel of inputs that parts share. */
 static void shared_inputs(Arena *a, Loops *out, const Group *g)
 {
     Block k = {.first = NULL};
     wino_begin(&k.w, a, out, g, "winograd pack inputs");
-    k.w.c.abuf = nest_buf(&k.w.c.n, g->anchor->in[0]);
+    k.w.c.abuf = inputs_buffer(&k.w);
     NestLoop l[] = {{"b", k.w.w->blocks, k.w.w->blocks > 1, NULL}, {"c", channel_blocks(&k.w), true, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
     begin_block(&k, l[0].var);
@@ -320,7 +325,7 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     wino_begin(&k.w, a, out, g, "winograd");
     LB *b = k.w.c.n.b;
     const Winograd *q = k.w.w;
-    k.w.c.abuf = nest_buf(&k.w.c.n, g->anchor->in[0]);
+    k.w.c.abuf = inputs_buffer(&k.w);
     if (!q->depth) k.u = wino_weights_buffer(&k.w);
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
@@ -344,6 +349,7 @@ void nest_winograd(Arena *a, Loops *out, const Group *g)
         return;
     }
     if (!w->prepared && !w->depth) nest_winograd_weights(a, out, g);
+    if (w->step > 1) nest_winograd_phases(a, out, g);
     if (w->shared) shared_inputs(a, out, g);
     whole_block(a, out, g);
 }

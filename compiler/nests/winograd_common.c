@@ -10,6 +10,26 @@ int wino_loop(const Wino *w, int axis, ConPart part)
     bug_if(true, "no loop over axis %d", axis);
 }
 
+/* Where the inputs lie: as the value does, or as phases of it. */
+static void place_inputs(Wino *w)
+{
+    const ConSchedule *s = w->c.s;
+    const Winograd *q = w->w;
+    if (q->step > 1) {
+        w->in.at[1] = BLOCK;
+        w->in.at[0] = winograd_phase_rows(q, 1) * BLOCK;
+        w->in.image = winograd_phase_plane(q);
+        return;
+    }
+    w->in.image = s->loop[w->batch].sa;
+    w->in.block = s->loop[wino_loop(w, q->c, PART_BLK)].sa;
+    w->in.base = s->base_a;
+    for (int d = 0; d < 2; d++) {
+        w->in.at[d] = s->loop[w->row[d]].sa;
+        if (q->backward[d]) w->in.base += (q->r - 1) * s->loop[w->tap[d]].sa;
+    }
+}
+
 void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest)
 {
     memset(w, 0, sizeof *w);
@@ -18,7 +38,7 @@ void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest)
     const Winograd *q = w->w = w->c.n.gs->winograd;
     w->x = q->gradient ? winograd_matrices(q->r, q->m) : winograd_matrices(q->m, q->r);
     w->tiles = s->con.axis[q->batch].extent * q->tiles[0] * q->tiles[1];
-    w->channels = s->con.axis[q->c].extent;
+    w->channels = s->con.axis[q->c].extent * q->step * q->step;
     w->kblocks = (s->con.axis[q->k].extent + BLOCK - 1) / BLOCK;
     w->batch = wino_loop(w, q->batch, PART_WHOLE);
     for (int d = 0; d < 2; d++) {
@@ -26,6 +46,7 @@ void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest)
         w->tap[d] = wino_loop(w, q->tap[d], PART_WHOLE);
         w->part[d] = q->tiles[d] / q->dilation[d];
     }
+    place_inputs(w);
     w->c.cols = 1;
     w->c.lanes = BLOCK;
     for (int i = 0; i < s->nloop; i++) w->c.size[i] = 1;
@@ -52,8 +73,7 @@ TilePlace wino_place(Wino *w, Expr *number)
 
 static int64_t plane_stride(const Wino *w, int operand, int d)
 {
-    const ConLoop *l = &w->c.s->loop[w->row[d]];
-    return operand ? l->sb : l->sa;
+    return operand ? w->c.s->loop[w->row[d]].sb : w->in.at[d];
 }
 
 void wino_strides(const Wino *w, int operand, int64_t stride[2])
@@ -61,27 +81,20 @@ void wino_strides(const Wino *w, int operand, int64_t stride[2])
     for (int d = 0; d < 2; d++) stride[d] = plane_stride(w, operand, d) * w->w->dilation[d];
 }
 
-Expr *wino_address(Wino *w, const TilePlace *p, int operand)
+/* Of a tile's first element. */
+static Expr *tile_address(Wino *w, const TilePlace *p, int operand)
 {
     LB *b = w->c.n.b;
-    const ConSchedule *s = w->c.s;
-    const ConLoop *batch = &s->loop[w->batch];
-    int64_t base = operand ? s->base_b : s->base_a;
-    Expr *x = x_muli(b, p->image, operand ? batch->sb : batch->sa);
-    for (int d = 0; d < 2; d++) {
-        if (!operand && w->w->backward[d]) base += (w->w->r - 1) * s->loop[w->tap[d]].sa;
-        x = x_add(b, x, x_muli(b, p->first[d], plane_stride(w, operand, d)));
-    }
-    return x_addi(b, x, base);
+    Expr *x = x_muli(b, p->image, operand ? w->c.s->loop[w->batch].sb : w->in.image);
+    for (int d = 0; d < 2; d++) x = x_add(b, x, x_muli(b, p->first[d], plane_stride(w, operand, d)));
+    return x_addi(b, x, operand ? w->c.s->base_b : w->in.base);
 }
 
-/* Address of block c of a tile's channels. */
-Expr *wino_block_address(Wino *w, const TilePlace *p, int operand, Expr *c)
+Expr *wino_address(Wino *w, const TilePlace *p, int operand, Expr *c)
 {
     LB *b = w->c.n.b;
-    const ConLoop *l = &w->c.s->loop[wino_loop(w, operand ? w->w->k : w->w->c, PART_BLK)];
-    Expr *at = lb_let(b, wino_address(w, p, operand), "a");
-    return lb_let(b, x_add(b, at, x_muli(b, c, operand ? l->sb : l->sa)), "a");
+    int64_t block = operand ? w->c.s->loop[wino_loop(w, w->w->k, PART_BLK)].sb : w->in.block;
+    return lb_let(b, x_add(b, lb_let(b, tile_address(w, p, operand), "a"), x_muli(b, c, block)), "a");
 }
 
 void wino_prefetch(Wino *w, Expr *number, Expr *end, Expr *c, int operand, LBuf *buf, int n)
@@ -89,7 +102,7 @@ void wino_prefetch(Wino *w, Expr *number, Expr *end, Expr *c, int operand, LBuf 
     LB *b = w->c.n.b;
     int64_t stride[2];
     TilePlace p = wino_place(w, lb_let(b, x_bin(b, B_MIN, number, x_addi(b, end, -1)), "t"));
-    Expr *at = wino_block_address(w, &p, operand, c);
+    Expr *at = wino_address(w, &p, operand, c);
     wino_strides(w, operand, stride);
     for (int i = 0; i < n * n; i++) lb_prefetch(b, buf, x_addi(b, at, i / n * stride[0] + i % n * stride[1]));
 }

@@ -38,7 +38,7 @@ static void transform_operand(Sum *s, int number)
     x.cols = number ? w->x.r : w->x.n;
     Expr *block = x_add(b, number ? s->kb : s->cb, c);
     wino_prefetch(w, x_addi(b, x_add(b, s->first, t), WINO_AHEAD), x_i64(b, w->tiles), block, number, x.from, x.cols);
-    x.x = wino_block_address(w, &p, number, block);
+    x.x = wino_address(w, &p, number, block);
     x.y = lb_let(b, x_add(b, x_muli(b, t, stride), x_muli(b, c, BLOCK)), "v");
     wino_strides(w, number, x.xs);
     x.ys[1] = winograd_plane(q->block * stride);

@@ -14,6 +14,7 @@ typedef struct Weights {
     LBuf *from;
     Coord at;    /* in B; taps and lanes come with every load */
     int k;       /* the dim of B that runs along the lanes */
+    int phase;
 } Weights;
 
 static Expr *load_weight(void *of, int i, int j, Expr *lane)
@@ -22,10 +23,13 @@ static Expr *load_weight(void *of, int i, int j, Expr *lane)
     Nest *n = &x->w->c.n;
     const Node *v = n->group->anchor->in[1];
     const bool *back = x->w->w->backward;
-    int last = x->w->x.r - 1;
+    int64_t last = x->w->x.r - 1, step = x->w->w->step;
+    int64_t tap[] = {step * (back[0] ? last - i : i) + x->phase / step, step * (back[1] ? last - j : j) + x->phase % step};
     x->at.lane[x->k] = lane;
-    x->at.idx[2] = x_i64(n->b, back[0] ? last - i : i);
-    x->at.idx[3] = x_i64(n->b, back[1] ? last - j : j);
+    for (int d = 0; d < 2; d++) {
+        if (tap[d] >= v->shape.dim[2 + d]) return x_f32(n->b, 0); /* a phase may have a tap less */
+        x->at.idx[2 + d] = x_i64(n->b, tap[d]);
+    }
     return nest_load_at(n, x->from, nest_address(n, nest_layout(n, v), v->shape, &x->at));
 }
 
@@ -41,9 +45,9 @@ Expr *wino_weights_at(Wino *w, Expr *kb, Expr *c)
     return nest_address(n, nest_layout(n, v), v->shape, &at);
 }
 
-void wino_weights(Wino *w, Expr *kb, Expr *c, LBuf *to, Expr *y, const int64_t ys[2])
+void wino_weights(Wino *w, Expr *kb, Expr *c, int phase, LBuf *to, Expr *y, const int64_t ys[2])
 {
-    Weights x = {.w = w, .from = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]), .at = {.rank = 4}};
+    Weights x = {.w = w, .from = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]), .at = {.rank = 4}, .phase = phase};
     x.k = w->c.s->con.b.coef[0][w->w->k] ? 0 : 1;
     x.at.blk[x.k] = kb;
     x.at.idx[1 - x.k] = c;
@@ -59,11 +63,14 @@ void nest_winograd_weights(Arena *a, Loops *out, const Group *g)
     LB *b = w.c.n.b;
     int64_t plane = w.kblocks * w.channels * BLOCK, ys[] = {w.x.n * plane, plane};
     w.c.n.kernel.prep = w.w->prepared;
-    NestLoop l[] = {{"k", w.kblocks, false, NULL}, {"c", w.channels, false, NULL}};
+    int phases = (int)wino_phases(w.w);
+    NestLoop l[] = {{"k", w.kblocks, false, NULL}, {"c", w.channels / phases, false, NULL}};
     int64_t tasks = nest_choose_tasks(&w.c.n, l, 2, w.x.n * w.x.n * BLOCK, 4096);
     int opened = nest_open(&w.c.n, l, 2);
-    Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, l[0].var, w.channels), l[1].var), BLOCK), "u");
-    wino_weights(&w, l[0].var, l[1].var, wino_weights_buffer(&w), y, ys);
+    Expr *first = x_add(b, x_muli(b, l[0].var, w.channels), x_muli(b, l[1].var, phases));
+    LBuf *to = wino_weights_buffer(&w);
+    for (int phase = 0; phase < phases; phase++)
+        wino_weights(&w, l[0].var, l[1].var, phase, to, lb_let(b, x_muli(b, x_addi(b, first, phase), BLOCK), "u"), ys);
     nest_close(&w.c.n, opened);
     nest_end(&w.c.n, tasks);
 }

@@ -63,7 +63,8 @@ static void sums(void **state)
     check_sums(w.bt, w.n, w.n, 14);
 }
 
-/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one); the first letter of `layer`
+/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; few: 3 into 32,
+ * by a window of 7x7 and step 2, on planes twice as large); the first letter of `layer`
  * says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
@@ -73,10 +74,16 @@ static Node *convolution(Graph *g, const char *layer, Node **weights)
     if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
     if (layer[0] == '3') attr[4] = attr[5] = (AttrVal){.i = {3, 3}};
     if (layer[0] == 'g') attr[6] = (AttrVal){.i = {2}}; /* groups */
-    int64_t per_group = channels / attr[6].i[0];
-    State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, channels, per_group, 3l, 3l), (Init){0});
+    int64_t per_group = channels / attr[6].i[0], kernel = 3, in = channels, twice = layer[0] == 'f' ? 2 : 1;
+    if (layer[0] == 'f') {
+        attr[0] = (AttrVal){.i = {in = per_group = 3}};
+        attr[2] = (AttrVal){.i = {kernel = 7, 7}};
+        attr[3] = (AttrVal){.i = {2, 2}};
+        attr[4] = (AttrVal){.i = {3, 3}};
+    }
+    State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, channels, per_group, kernel, kernel), (Init){0});
     *weights = graph_read(g, w);
-    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, images, channels, 14l, 16l)), *weights);
+    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, images, in, 14 * twice, 16 * twice)), *weights);
 }
 
 /* What the schedule makes of it. */
@@ -122,6 +129,11 @@ static void choice(void **state)
     assert_false(w->prepared || w->weights);
     assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
     assert_null(chosen(a, "x86-64-v3", "grouped", false, false));
+    w = chosen(a, "x86-64-v3", "few", false, false);
+    assert_non_null(w);
+    assert_int_equal(w->step, 2);
+    assert_int_equal(w->r, 4); /* 7 taps in two phases */
+    assert_int_equal(winograd_phase_rows(w, 0), w->tiles[0] * w->m + 3);
     assert_null(chosen(a, "sm_80", "plain", false, false));
     arena_free(a);
 }
@@ -154,7 +166,7 @@ static void asked_for(void **state)
 /* Compiled, it computes the convolution: each way of coming by transformed weights and inputs. */
 static void numbers(void **state)
 {
-    static const char *const layers[] = {"plain", "wide", "many", "dilated"};
+    static const char *const layers[] = {"plain", "wide", "many", "dilated", "few"};
     (void)state;
     for (size_t k = 0; k < sizeof layers / sizeof *layers; k++) {
         Arena *a = arena_new();
@@ -163,8 +175,8 @@ static void numbers(void **state)
         graph_output(g, "output", y);
         RefEnv *env = ref_new(g);
         int64_t n = shape_count(y->shape), nw = shape_count(w->shape);
-        double *x = NEWN(a, double, n + nw), error = 0, size = 0;
-        for (int64_t i = 0; i < n + nw; i++) x[i] = (double)(float)sin((double)(i * i % 1009));
+        double *x = NEWN(a, double, 4 * n + nw), error = 0, size = 0;
+        for (int64_t i = 0; i < 4 * n + nw; i++) x[i] = (double)(float)sin((double)(i * i % 1009));
         ref_set_input(env, "input", x);
         ref_set_state(env, g->state.v[0], x + n);
         ref_run(env);
