@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every model of models/, shrunk, on the virtual device: a training step and inference give what the CPU gives. NVRTC
+# Every model of models/, shrunk, on the virtual device: each kernel of a training step and of inference, from the inputs
+# that lie in memory, gives what the reference in double gives, within 1e-5; and the whole program what the CPU's gives. NVRTC
 # takes most of the time, a tenth of a second a kernel; its results are kept from run to run in the build's folder. The
 # rows that are marked have hundreds of kernels and run with MODELS=all, or MODELS=NAME for one of them. Then some of them on
 # tensor cores: tf32 and fp16 give what the CPU gives in fp32, within 2e-3.
@@ -70,7 +71,14 @@ tensors_of() { # model input target: files in and to
     to=(--target "$work/to")
 }
 
-# Where a sum that is nearly 0 meets a ReLU, its order decides, and gradients bend: two CPUs' programs show by how much.
+kernels() { # model batch settings...
+    local model=$1 batch=$2
+    shift 2
+    "$sinter" verify "models/$model.yaml" --target=cuda --batch "$batch" "${@/#/--set=}"
+}
+
+# Where a sum that is nearly 0 meets a ReLU, its order decides, and the gradients of all layers before it bend: two CPUs'
+# programs show by how much. No kernel may differ so: kernels().
 other_cpu() { # model batch settings...
     [ ! -e "$work/other.output" ] || return 0
     build x86-64-v2 other "$@" && run other cpu other
@@ -93,6 +101,7 @@ sweep() { # model input target settings
     local row=("$1" "${2%%,*}") file
     # shellcheck disable=SC2206
     row+=($4)
+    check "$1: every kernel" kernels "${row[@]}"
     check "$1 builds" build cuda:sm_80 gpu "${row[@]}"
     tensors_of "$1" "$2" "$3"
     check "$1 on the CPU" run gpu cpu cpu
