@@ -4,9 +4,9 @@
 #include "stages.h"
 #include <string.h>
 
-static double bytes_of(const LibraryTensor *x)
+static double bytes_of(const Library *lib, int t)
 {
-    return (double)(x->count * dtype_size(x->value->dtype));
+    return (double)(lib->tensor[t].count * ltype_size(schedule_library_type(lib, t)));
 }
 
 typedef struct Copies {
@@ -22,7 +22,7 @@ static void add_copies(Copies *c, const Library *lib)
         if (!x->value || !x->copied) continue;
         c->kept += x->kept;
         c->n += !x->kept;
-        if (!x->kept) c->bytes += 2 * bytes_of(x);
+        if (!x->kept) c->bytes += 2 * bytes_of(lib, t);
     }
 }
 

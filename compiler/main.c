@@ -102,6 +102,8 @@ static int verb_verify(Args *a)
     if (a->o.out) usage("C001", NULL, "'verify' writes no program: leave out -o");
     if (a->o.stop_after) usage("C001", NULL, "'verify' takes no --stop-after");
     if (a->o.narch > 1) usage("C001", NULL, "'verify' looks at one GPU's kernels: --target=cuda:%s", a->o.arch[0]);
+    if (a->o.provider && !a->o.narch)
+        usage("C001", NULL, "--provider is for GPUs' convolutions: it needs --target=cuda");
     if (a->o.device && !a->o.narch) usage("C001", NULL, "--device is for a GPU's kernels: it needs --target=cuda");
     if (a->o.device) flags_word("device", "", a->o.device, verify_devices);
     return verify(&a->o);

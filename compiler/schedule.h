@@ -73,7 +73,7 @@ typedef struct ConSchedule { /* of one phase of a contraction */
 /* A contraction that cuDNN computes. Its tensors are used where they lie if they lie as cuDNN wants them, or copied. */
 typedef struct LibraryTensor {
     const Node *value; /* NULL: the operation has no such tensor */
-    bool copied;       /* float32, dense, channels last, at `offset` of the group's workspace (kept: of Plan.kept) */
+    bool copied;       /* dense, channels last, as the operation's type, at `offset` of the group's workspace (kept: of Plan.kept) */
     bool kept;         /* copied once after the weights changed */
     int64_t offset, count; /* bytes, elements */
 } LibraryTensor;
@@ -180,6 +180,7 @@ void schedule_halo(Schedule *s, const Group *g);
 void schedule_views(Schedule *s);
 /* schedule_library.c: gives groups to the machine's provider, as far as it takes them, and halos to the rest. */
 void schedule_libraries(Arena *a, Schedule *s);
+LType schedule_library_type(const Library *lib, int tensor); /* in memory */
 /* schedule_epilogue.c: the group's contraction as an operation of cuDNN's, with tensors' values and dims, and all
  * elementwise nodes behind it that have a counterpart. chain[i] is computed by epilogue i. NULL, or why there is no
  * such operation; "": it is no convolution. */

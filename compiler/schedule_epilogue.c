@@ -98,13 +98,12 @@ static void set_geometry(CudnnConv *c, const Node *n)
     }
 }
 
-static const char *set_tensors(const Schedule *s, Library *lib, const Node *n, int anchor)
+static const char *set_tensors(Library *lib, const Node *n, int anchor)
 {
     const int from[3] = {anchors[anchor].x, anchors[anchor].w, anchors[anchor].y};
     for (int t = 0; t < 3; t++) {
         const Node *v = from[t] == NONE ? n : n->in[from[t]];
         if (v->shape.rank != 4) return "its tensors are not images";
-        if (v != n && ltype_size(s->type[v->id]) != 4) return "it is asked for float32 alone, and this is stored in 16 bits";
         lib->tensor[t].value = v;
         memcpy(lib->conv.dim[t], v->shape.dim, sizeof lib->conv.dim[t]);
     }
@@ -117,8 +116,8 @@ const char *schedule_conv(const Schedule *s, const Group *g, Library *lib, const
     int i = 0, most = (int)(sizeof anchors / sizeof anchors[0]);
     while (i < most && !op_is(n, anchors[i].op)) i++;
     if (i == most) return "";
-    *lib = (Library){.conv = {.kind = anchors[i].kind, .type = CUDNN_F32, .math = CUDNN_EXACT}};
-    const char *why = set_tensors(s, lib, n, i);
+    *lib = (Library){.conv = {.kind = anchors[i].kind, .math = CUDNN_EXACT}};
+    const char *why = set_tensors(lib, n, i);
     if (why) return why;
     if (g->pool) return "it pools where it accumulates (--no-fuse=pool leaves that to a kernel of its own)";
     set_geometry(&lib->conv, n);

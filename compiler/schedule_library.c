@@ -58,9 +58,29 @@ static const Answer *answer_to(Asker *q, const CudnnConv *c)
 
 /* ---- places of tensors ---- */
 
-static int64_t bytes_of(const LibraryTensor *t)
+LType schedule_library_type(const Library *lib, int t)
 {
-    return (t->count * dtype_size(t->value->dtype) + ALIGN - 1) / ALIGN * ALIGN;
+    static const LType types[] = {[CUDNN_F32] = LT_F32, [CUDNN_F16] = LT_F16, [CUDNN_BF16] = LT_BF16};
+    return types[lib->conv.type[t]];
+}
+
+static int64_t bytes_of(const Library *lib, int t)
+{
+    return (lib->tensor[t].count * ltype_size(schedule_library_type(lib, t)) + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static uint32_t type_of(LType t)
+{
+    return t == LT_F16 ? CUDNN_F16 : t == LT_BF16 ? CUDNN_BF16 : CUDNN_F32;
+}
+
+/* What the group stores: a result that is on the way to it is kept as exactly. */
+static uint32_t type_of_outputs(const Schedule *s, const Group *g)
+{
+    uint32_t type = type_of(s->type[g->out.v[0]->id]);
+    for (int i = 1; i < g->out.n; i++)
+        if (type_of(s->type[g->out.v[i]->id]) != type) return CUDNN_F32;
+    return type;
 }
 
 /* Does what the value is computed from change only when weights are loaded? */
@@ -81,10 +101,10 @@ static void place_tensor(const Schedule *s, const Group *g, Library *lib, int t)
     LibraryTensor *x = &lib->tensor[t];
     bool vector = t >= 3 && x->value->shape.rank == 1, result = t == (int)cudnn_conv_result(&lib->conv);
     const Layout *l = &s->value[x->value->id];
+    lib->conv.type[t] = result ? type_of_outputs(s, g) : type_of(s->type[x->value->id]);
     if (vector) return; /* lies as it is: one element after the other */
     x->count = shape_count(x->value->shape);
-    x->copied =
-        !l->last || ltype_size(s->type[x->value->id]) != 4 || (result && !result_is_all(g, lib));
+    x->copied = !l->last || (result && !result_is_all(g, lib));
     x->kept = x->copied && !result && is_prepared(s->groups, x->value);
     if (x->copied) {
         cudnn_conv_dense(&lib->conv, t);
@@ -103,7 +123,7 @@ static void place_copies(GroupSchedule *gs, Library *lib)
         if (!x->value || !x->copied) continue;
         int64_t *end = x->kept ? &gs->kept : &gs->workspace;
         x->offset = *end;
-        *end += bytes_of(x);
+        *end += bytes_of(lib, t);
     }
     lib->scratch_offset = gs->workspace;
     gs->workspace += (lib->scratch + ALIGN - 1) / ALIGN * ALIGN;
@@ -138,6 +158,12 @@ static Library shortened(const Candidate *c, uint32_t n)
     return lib;
 }
 
+static bool mixes_types(const Library *lib)
+{
+    const uint32_t *type = lib->conv.type;
+    return type[CUDNN_X] != type[CUDNN_W] || type[CUDNN_X] != type[CUDNN_Y];
+}
+
 /* Asks for as much of the chain as cuDNN takes. -> NULL, or why it takes nothing */
 static const char *ask(Asker *q, const Group *g, const Candidate *c)
 {
@@ -148,7 +174,7 @@ static const char *ask(Asker *q, const Group *g, const Candidate *c)
         for (int t = 0; t < CUDNN_MOST_TENSORS; t++)
             if (lib->tensor[t].value) place_tensor(q->s, g, lib, t);
         const Answer *x = answer_to(q, &lib->conv);
-        if (x->why && n == 0) return x->why;
+        if (x->why && n == 0) return mixes_types(lib) ? arena_printf(q->a, "%s (16 bits beside float32)", x->why) : x->why;
         if (x->why) {
             less = x->why;
             continue;

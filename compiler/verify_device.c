@@ -17,6 +17,7 @@ struct VerifyDevice {
     const Backend *backend;
     CuModule module;
     Func *const *func;
+    CudnnDevice *cudnn; /* NULL until a step needs it */
     char name[NAME];
 };
 
@@ -61,6 +62,7 @@ const char *verify_device_name(const VerifyDevice *d)
 
 void verify_device_close(VerifyDevice *d)
 {
+    cudnn_device_free(d->cudnn);
     must(cu.cuModuleUnload(d->module), "kernels");
 }
 
@@ -100,24 +102,50 @@ void verify_device_fetch(const VerifyRun *r, PlanArena arena, int64_t offset, in
 
 /* ---- launches ---- */
 
+static int launch(const VerifyDevice *d, const Func *func, CuAddress *arg, int n)
+{
+    Geometry g = d->backend->launch(func);
+    void *param[MOST_ARGS];
+    CuFunction f;
+    for (int i = 0; i < n; i++) param[i] = &arg[i];
+    int result = cu.cuModuleGetFunction(&f, d->module, func->name);
+    if (!result && g.shared) result = cu.cuFuncSetAttribute(f, CU_MOST_DYNAMIC_SHARED, (int)g.shared);
+    if (result) return result;
+    return cu.cuLaunchKernel(f, g.grid[0], g.grid[1], g.grid[2], g.block[0], g.block[1], g.block[2], (unsigned)g.shared,
+                             NULL, param, NULL);
+}
+
+/* By cuDNN: the operation's tensors that exist, in order, then scratch. */
+static void start_plan(VerifyDevice *d, const Kernel *k, const CuAddress *arg)
+{
+    char why[CUDNN_WHY];
+    void *tensor[CUDNN_MOST_TENSORS] = {NULL};
+    const Library *lib = k->library;
+    CudnnPlan *p = NULL;
+    int failed = d->cudnn ? 0 : cudnn_device_current(NULL, &d->cudnn, why);
+    for (int t = 0; t < CUDNN_MOST_TENSORS; t++)
+        if (lib->tensor[t].value) tensor[t] = (void *)(uintptr_t)*arg++;
+    if (!failed)
+        failed = lib->plan ? cudnn_plan_read(d->cudnn, lib->plan, &p, why)
+                           : cudnn_plan_make(d->cudnn, &lib->conv, lib->scratch, &p, why);
+    if (!failed) failed = cudnn_plan_run(d->cudnn, p, tensor, CUDNN_MOST_TENSORS, (void *)(uintptr_t)*arg, why);
+    if (failed) fatal(EXIT_TOOL, "%s (%s) on '%s': %s", k->nest, k->layers, d->name, why);
+    must(cu.cuStreamSynchronize(NULL), k->nest);
+    cudnn_plan_free(p);
+}
+
 void verify_device_launch(const VerifyRun *r, int kernel)
 {
     const Kernel *k = &r->loops->kernel.v[kernel];
-    const Func *func = r->device->func[r->kernel[kernel]];
-    Geometry g = r->device->backend->launch(func);
+    VerifyDevice *d = r->device;
     CuAddress arg[MOST_ARGS];
-    void *param[MOST_ARGS];
-    CuFunction f;
     bug_if(k->arg.n > MOST_ARGS, "%d arguments", k->arg.n);
-    for (int i = 0; i < k->arg.n; i++) {
-        arg[i] = r->on_device[k->arg.v[i].arena] + (CuAddress)k->arg.v[i].offset;
-        param[i] = &arg[i];
+    for (int i = 0; i < k->arg.n; i++) arg[i] = r->on_device[k->arg.v[i].arena] + (CuAddress)k->arg.v[i].offset;
+    if (k->library) {
+        start_plan(d, k, arg);
+        return;
     }
-    int result = cu.cuModuleGetFunction(&f, r->device->module, func->name);
-    if (!result && g.shared) result = cu.cuFuncSetAttribute(f, CU_MOST_DYNAMIC_SHARED, (int)g.shared);
-    if (!result)
-        result = cu.cuLaunchKernel(f, g.grid[0], g.grid[1], g.grid[2], g.block[0], g.block[1], g.block[2],
-                                   (unsigned)g.shared, NULL, param, NULL);
+    int result = launch(d, d->func[r->kernel[kernel]], arg, k->arg.n);
     if (!result) result = cu.cuStreamSynchronize(NULL);
-    if (result) fatal(EXIT_TOOL, "kernel %d (%s) failed on '%s': %s", kernel, k->layers, r->device->name, cu_reason(result));
+    if (result) fatal(EXIT_TOOL, "kernel %d (%s) failed on '%s': %s", kernel, k->layers, d->name, cu_reason(result));
 }

@@ -71,6 +71,13 @@ static const double *magnitude(Check *c, const Node *n, const double *const *in,
     return sum;
 }
 
+/* Half a step of the type that a value is stored in, relative; 0: it is stored as it was computed. */
+static double half_step(const VerifyRun *r, const Node *n)
+{
+    LType t = r->plan->schedule->type[n->id];
+    return n->dtype != DT_F32 ? 0 : t == LT_F16 || t == LT_TF32 ? 0x1p-11 : t == LT_BF16 ? 0x1p-8 : 0;
+}
+
 /* Variants of odd number are the mirror of the one before. */
 static bool is_up(const Check *c, const Node *n, int64_t i)
 {
@@ -84,7 +91,9 @@ static void disturb(Check *c, const Node *n, const double *const *in, double *x)
     double unit = n->op->nest == NEST_POINTWISE ? 0x1p-22 : 0x1p-21;
     const double *size = magnitude(c, n, in, x);
     int64_t count = shape_count(n->shape);
-    for (int64_t i = 0; i < count; i++) x[i] += (is_up(c, n, i) ? unit : -unit) * fabs(size[i]);
+    double step = c->r->plan->value[n->id].bytes ? half_step(c->r, n) : 0; /* was it read as it was stored, or before? */
+    for (int64_t i = 0; i < count; i++)
+        x[i] += (is_up(c, n, i) ? 1 : -1) * (unit * fabs(size[i]) + step * fabs(x[i]));
 }
 
 static void compute(Check *c, const Node *n)
@@ -145,13 +154,6 @@ static void load(Check *c, const Node *n)
 }
 
 /* ---- rounding ---- */
-
-/* Half a step of the type that a value is stored in, relative; 0: it is stored as it was computed. */
-static double half_step(const VerifyRun *r, const Node *n)
-{
-    LType t = r->plan->schedule->type[n->id];
-    return n->dtype != DT_F32 ? 0 : t == LT_F16 || t == LT_TF32 ? 0x1p-11 : t == LT_BF16 ? 0x1p-8 : 0;
-}
 
 /* Sums that a contraction makes on the way are of its values as they were before they were stored. */
 static void unround(Check *c, const Group *g, const Node *in)
@@ -219,18 +221,19 @@ static void take_worse(VerifyRow *row, const Node *out, const VerifyDiff *d)
     row->worst = out;
 }
 
-static int launches_of(const Loops *l, int first)
-{
-    int n = 1;
-    const Group *g = l->kernel.v[first].group;
-    while (g && first + n < l->kernel.n && l->kernel.v[first + n].group == g) n++;
-    return n;
-}
-
 /* Kernels that a group has among those that run once: they come before all others. */
 static bool runs_once(const Kernel *k)
 {
     return k->prep && k->group && !k->group->prep;
+}
+
+static int launches_of(const Loops *l, int first)
+{
+    int n = 1;
+    const Group *g = l->kernel.v[first].group;
+    bool once = runs_once(&l->kernel.v[first]);
+    while (g && first + n < l->kernel.n && l->kernel.v[first + n].group == g && runs_once(&l->kernel.v[first + n]) == once) n++;
+    return n;
 }
 
 static void launch_group(VerifyRun *r, const Group *g, int first)

@@ -85,6 +85,13 @@ static bool has_note(const unsigned *note, int64_t n, unsigned which)
     return false;
 }
 
+static bool multiplies_float32(const CudnnConv *c)
+{
+    bool any = false;
+    for (int t = 0; t < 3; t++) any = any || (t != (int)cudnn_conv_result(c) && c->type[t] == CUDNN_F32);
+    return any;
+}
+
 /* Does the engine keep what the operation asks for, and is it there already? */
 static bool engine_is_wanted(void *engine, const CudnnConv *c)
 {
@@ -101,7 +108,7 @@ static bool engine_is_wanted(void *engine, const CudnnConv *c)
     for (int i = 0; i < 2; i++)
         if (has_note(numeric, n, never[i])) return false;
     /* tensor cores round float32 to TF32; of half precision they multiply what is there */
-    int most = c->math != CUDNN_EXACT ? 0 : c->type == CUDNN_F32 ? 4 : 3;
+    int most = c->math != CUDNN_EXACT ? 0 : multiplies_float32(c) ? 4 : 3;
     for (int i = 0; i < most; i++)
         if (has_note(numeric, n, coarse[i])) return false;
     return true;

@@ -58,7 +58,7 @@ typedef struct CudnnEpilogue {
  * Strides are in elements, in the order of the dims; dims in PyTorch's order whatever the layout. */
 typedef struct CudnnConv {
     uint32_t kind;       /* CUDNN_CONV_... */
-    uint32_t type;       /* of all tensors in memory: CUDNN_F32, ... */
+    uint32_t type[CUDNN_MOST_TENSORS]; /* in memory: CUDNN_F32, ...; sums and epilogues are float32 */
     uint32_t math;       /* CUDNN_EXACT, CUDNN_TF32 */
     uint32_t nepilogues;
     int64_t dim[3][4];    /* x [N,C,H,W], w [K,C/groups,R,S], y [N,K,P,Q] */

@@ -82,7 +82,7 @@ static void *tensor(Build *b, const CudnnConv *c, int64_t uid, const int64_t *di
     bool between = uid >= UID_VIRTUAL;
     /* what is between operations is kept in float32; addresses are aligned as vectors of 16 bytes want */
     dnn_set_enum(b, t, DNN_ATTR_TENSOR_DATA_TYPE, DNN_TYPE_DATA_TYPE,
-             between ? DNN_DATA_FLOAT : types[c->type]);
+             between ? DNN_DATA_FLOAT : types[c->type[uid]]);
     dnn_set(b, t, DNN_ATTR_TENSOR_DIMENSIONS, DNN_TYPE_INT64, 4, dim);
     dnn_set(b, t, DNN_ATTR_TENSOR_STRIDES, DNN_TYPE_INT64, 4, stride);
     dnn_set_int(b, t, DNN_ATTR_TENSOR_UNIQUE_ID, uid);

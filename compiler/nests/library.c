@@ -12,7 +12,7 @@ static LBuf *copy_buffer(Nest *n, const Library *lib, int t)
 {
     const LibraryTensor *x = &lib->tensor[t];
     const Place *at = x->kept ? &n->plan->kept[n->group->id] : &n->plan->workspace[n->group->id];
-    return nest_place(n, at, x->offset, nest_ltype(x->value->dtype), x->count);
+    return nest_place(n, at, x->offset, schedule_library_type(lib, t), x->count);
 }
 
 static Expr *whole_index(Nest *n, const Coord *at, int d)
@@ -44,7 +44,7 @@ static void copy_channels(Nest *n, const Copy *c, Coord at, Expr *block, int64_t
         at.lane[1] = v;
     }
     nest_point(n, x->value->shape, &at);
-    lb_store(n->b, c->buf, to, nest_load(n, x->value, &n->at));
+    nest_store_at(n, c->buf, to, nest_load(n, x->value, &n->at));
     nest_close(n, opened);
 }
 
@@ -112,7 +112,7 @@ static void tail_element(Nest *n, void *arg)
     const Copy *c = arg;
     const Shape *s = &c->lib->result->shape;
     Coord at = inside(n, s);
-    Expr *x = x_load(n->b, c->buf, copy_address(n, c, &at));
+    Expr *x = nest_load_at(n, c->buf, copy_address(n, c, &at));
     nest_set(n, c->lib->result, lb_let(n->b, padded(n, s, x), "y"));
     nest_store_outs(n, STAGE_ANCHOR, STAGE_LAST);
 }
@@ -139,7 +139,8 @@ static KernelArg argument(const Loops *out, const Group *g, const Library *lib, 
                       : x->copied ? &out->plan->workspace[g->id]
                                   : &out->plan->value[x->value->id];
     bug_if(!at->bytes, "%%%d is not stored", x->value->id);
-    return (KernelArg){at->arena, at->offset + (x->copied ? x->offset : l->base * dtype_size(x->value->dtype))};
+    int64_t size = ltype_size(out->plan->schedule->type[x->value->id]);
+    return (KernelArg){at->arena, at->offset + (x->copied ? x->offset : l->base * size)};
 }
 
 static void operation(Arena *a, Loops *out, const Group *g, const Library *lib)

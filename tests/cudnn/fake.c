@@ -92,9 +92,17 @@ static bool numbers(const Descriptor *d, unsigned name, int64_t count, int64_t *
 
 /* ---- from descriptors back to the operation ---- */
 
+static uint32_t type_of(const Descriptor *d)
+{
+    static const unsigned types[] = {DNN_DATA_FLOAT, DNN_DATA_HALF, DNN_DATA_BFLOAT16};
+    uint32_t i = 0;
+    while (i < 3 && types[i] != word(d, DNN_ATTR_TENSOR_DATA_TYPE)) i++;
+    return i;
+}
+
 static bool read_tensor(const Descriptor *d, int64_t *dim, int64_t *stride)
 {
-    return d && d->final && numbers(d, DNN_ATTR_TENSOR_DIMENSIONS, 4, dim) &&
+    return d && d->final && type_of(d) <= CUDNN_BF16 && numbers(d, DNN_ATTR_TENSOR_DIMENSIONS, 4, dim) &&
            numbers(d, DNN_ATTR_TENSOR_STRIDES, 4, stride);
 }
 
@@ -126,8 +134,10 @@ static bool read_conv(const Descriptor *d, CudnnConv *c)
     if (kind == 3) return false;
     const Descriptor *v = part(d, conv[kind]);
     c->kind = kind;
-    for (int t = 0; t < 3; t++)
+    for (int t = 0; t < 3; t++) {
         if (!read_tensor(part(d, tensor[kind][t]), c->dim[t], c->stride[t])) return false;
+        c->type[t] = type_of(part(d, tensor[kind][t]));
+    }
     return numbers(v, DNN_ATTR_CONVOLUTION_PRE_PADDINGS, 2, c->pad) &&
            numbers(v, DNN_ATTR_CONVOLUTION_FILTER_STRIDES, 2, c->step) &&
            numbers(v, DNN_ATTR_CONVOLUTION_DILATIONS, 2, c->dilation) && output_fits(c);
@@ -165,6 +175,8 @@ static bool read_epilogue(const Descriptor *d, CudnnConv *c)
     bool vector = z && dim[0] == 1 && dim[2] == 1 && dim[3] == 1 && dim[1] == result[1];
     if (z && !vector && memcmp(dim, result, sizeof dim) != 0) return false;
     if (z) memcpy(c->stride[3 + i], stride, sizeof stride);
+    if (z) c->type[3 + i] = type_of(z);
+    c->type[cudnn_conv_result(c)] = y ? type_of(y) : CUDNN_F32; /* what lies between is float32 */
     CudnnEpilogue e = {.kind = epilogue_kind(word(pw, DNN_ATTR_POINTWISE_MODE), z != NULL, vector, pw)};
     e.alpha = real(pw, DNN_ATTR_POINTWISE_RELU_LOWER_CLIP) + real(pw, DNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) +
               real(pw, DNN_ATTR_POINTWISE_ELU_ALPHA) + real(pw, DNN_ATTR_POINTWISE_SOFTPLUS_BETA);
@@ -186,11 +198,15 @@ static bool read_graph(Descriptor *d)
     return true;
 }
 
-/* [add] bias [ReLU] behind a convolution, nothing behind its gradients. */
+/* Of all tensors one type. [add] bias [ReLU] behind a convolution, nothing behind its gradients. */
 static bool has_engine(const CudnnConv *c)
 {
     uint32_t i = 0;
     const CudnnEpilogue *e = c->epilogue;
+    for (uint32_t t = 0; t < 3 + c->nepilogues; t++) {
+        bool exists = t < 3 || cudnn_epilogue_operand(e[t - 3].kind) != CUDNN_NO_OPERAND;
+        if (exists && c->type[t] != c->type[0]) return false;
+    }
     if (c->nepilogues == 0) return true;
     if (c->kind != CUDNN_CONV_FORWARD) return false;
     if (e[i].kind == CUDNN_EPI_ADD) i++;

@@ -1,13 +1,40 @@
 #include "cudnn/naive_conv.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct Work {
     const CudnnConv *c;
-    float *const *t;
+    void *const *t;
     double *sum; /* of the result, row-major */
     int result;
 } Work;
+
+/* One element as it lies in memory. */
+static double get(const Work *x, int t, int64_t i)
+{
+    const void *p = x->t[t];
+    if (x->c->type[t] == CUDNN_F16) return (double)((const _Float16 *)p)[i];
+    if (x->c->type[t] == CUDNN_F32) return (double)((const float *)p)[i];
+    uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return (double)f;
+}
+
+/* To the nearest, as float32 first, which sums are kept in. */
+static void put(const Work *x, int t, int64_t i, float f)
+{
+    void *p = x->t[t];
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (x->c->type[t] == CUDNN_F32)
+        ((float *)p)[i] = f;
+    else if (x->c->type[t] == CUDNN_F16)
+        ((_Float16 *)p)[i] = (_Float16)f;
+    else
+        ((uint16_t *)p)[i] = (uint16_t)(isnan(f) ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
 
 static int64_t place(const CudnnConv *c, int t, int64_t a, int64_t b, int64_t h, int64_t w)
 {
@@ -33,7 +60,7 @@ static void term(const Work *x, int64_t n, int64_t k, int64_t p, int64_t q, int6
     double product = 1;
     for (int t = 0; t < 3; t++)
         if (t != x->result)
-            product *= (double)x->t[t][place(v, t, index[t][0], index[t][1], index[t][2], index[t][3])];
+            product *= get(x, t, place(v, t, index[t][0], index[t][1], index[t][2], index[t][3]));
     const int64_t *i = index[x->result];
     x->sum[linear(v->dim[x->result], i[0], i[1], i[2], i[3])] += product;
 }
@@ -84,28 +111,25 @@ static double finished(const Work *x, double r, int64_t a, int64_t b, int64_t h,
 {
     for (uint32_t i = 0; i < x->c->nepilogues; i++) {
         const CudnnEpilogue *e = &x->c->epilogue[i];
-        const float *z = x->t[3 + i];
         CudnnOperand kind = cudnn_epilogue_operand(e->kind);
         int64_t at = kind == CUDNN_PER_CHANNEL ? b : place(x->c, 3 + (int)i, a, b, h, w);
-        r = epilogue(e, r, kind == CUDNN_NO_OPERAND ? 0 : (double)z[at]);
+        r = epilogue(e, r, kind == CUDNN_NO_OPERAND ? 0 : get(x, 3 + (int)i, at));
     }
     return r;
 }
 
 void naive_conv(const CudnnConv *c, void *const *tensor)
 {
-    float *t[CUDNN_MOST_TENSORS];
     int result = (int)cudnn_conv_result(c);
     const int64_t *d = c->dim[result];
-    for (int i = 0; i < 3 + (int)c->nepilogues; i++) t[i] = tensor[i];
-    Work x = {c, t, calloc((size_t)(d[0] * d[1] * d[2] * d[3]), sizeof(double)), result};
+    Work x = {c, tensor, calloc((size_t)(d[0] * d[1] * d[2] * d[3]), sizeof(double)), result};
     if (!x.sum) abort();
     all_terms(&x);
     for (int64_t i = 0; i < d[0]; i++)
         for (int64_t k = 0; k < d[1]; k++)
             for (int64_t h = 0; h < d[2]; h++)
                 for (int64_t w = 0; w < d[3]; w++)
-                    t[result][place(c, result, i, k, h, w)] =
-                        (float)finished(&x, x.sum[linear(d, i, k, h, w)], i, k, h, w);
+                    put(&x, result, place(c, result, i, k, h, w),
+                        (float)finished(&x, x.sum[linear(d, i, k, h, w)], i, k, h, w));
     free(x.sum);
 }

@@ -1,4 +1,4 @@
-/* What cuDNN would compute, from its documentation's formulas, in double, float32 in memory. For tests. */
+/* What cuDNN would compute, from its documentation's formulas, in double; in memory what its types say. For tests. */
 #ifndef NAIVE_CONV_H
 #define NAIVE_CONV_H
 #include "cuda/cudnn.h"

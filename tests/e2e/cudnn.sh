@@ -66,6 +66,26 @@ same "it computes the same bits" "$work/gpu.safetensors" "$work/one.safetensors"
 check "plans again for another cuDNN" gpu FAKE_CUDNN_VERSION=92000 "$work/a" run "${inputs[@]}" --output "$work/other.safetensors"
 same "and computes the same bits" "$work/gpu.safetensors" "$work/other.safetensors"
 
+# In 16 bits cuDNN computes what has them throughout, with sums in float32.
+half=$fixtures/ops_small
+for precision in fp16 bf16; do
+    env SINTER_CUDNN="$fake" "$sinter" build "$half.yaml" --target=cuda --provider cudnn --precision $precision \
+        --no-variants --explain-fusion -o "$work/$precision" >"$work/explained" 2>&1
+    check "$precision: builds" test -x "$work/$precision"
+    check "$precision: says what cuDNN computes" grep -qE '^cuDNN 9.19.0 computes 3 of 4 convolutions' "$work/explained"
+    check "$precision: and what not" grep -q 'it has no engine for that (16 bits beside float32)' "$work/explained"
+    check "$precision: runs" gpu "$work/$precision" run --input "$half.input.safetensors" --weights "$half.init.safetensors" \
+        --device cuda:virtual --output "$work/$precision.safetensors"
+    check "$precision: trains" gpu "$work/$precision" step --input "$half.input.safetensors" --device cuda:virtual \
+        --target "$half.target.safetensors" --weights "$half.init.safetensors" --steps 1 --log "$work/$precision.jsonl"
+done
+check "fp16: PyTorch's numbers" "$compare" 2e-3 "$half.output.safetensors" "$work/fp16.safetensors"
+check "bf16: PyTorch's numbers" "$compare" 1.6e-2 "$half.output.safetensors" "$work/bf16.safetensors"
+check "every kernel and every step of cuDNN's" gpu "$sinter" verify "$f.yaml" --target=cuda --provider cudnn
+check "and in fp16" gpu "$sinter" verify "$half.yaml" --target=cuda --provider cudnn --precision fp16
+refuses "verifies without a device of cuDNN's" 5 "cudnn convolution.*no device" \
+    gpu FAKE_CUDNN_NO_DEVICE=1 "$sinter" verify "$f.yaml" --target=cuda --provider cudnn
+
 # Fused programs of ours beside unfused ones of cuDNN's.
 must "builds a baseline" build --baseline cudnn -o "$work/e"
 must "bench compares with cuDNN" gpu "$work/e" bench --device cuda:virtual --phase infer --duration 0.1

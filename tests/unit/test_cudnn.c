@@ -81,7 +81,7 @@ static void every_layer_has_plans_on(const char *arch)
                 char why[CUDNN_WHY], name[64];
                 CudnnPlan *p = NULL;
                 CudnnConv c = conv_of(&layers[i], kind);
-                c.type = type;
+                for (int t = 0; t < CUDNN_MOST_TENSORS; t++) c.type[t] = type;
                 int status = cudnn_plan_make(d, &c, -1, &p, why);
                 cudnn_conv_name(&c, name, sizeof name);
                 if (status) printf("%s, %s, type %u: %s\n", layers[i].where, name, type, why);
@@ -139,6 +139,38 @@ static void epilogues_are_taken_or_refused(void **state)
         printf("%s: %s\n", name, status ? why : "taken");
         assert_int_equal(status == 0, epilogues[i].taken);
         assert_true(!status || *why);
+        cudnn_plan_free(p);
+    }
+    cudnn_device_free(d);
+}
+
+/* 16 bits in memory, sums in float32: all tensors are of one type, or kernels of ours compute it. */
+static const struct {
+    uint32_t kind, n, epilogue[3], wide; /* wide: the tensor that is float32; CUDNN_MOST_TENSORS: none */
+    int taken;
+} narrow[] = {
+    {CUDNN_CONV_FORWARD, 0, {0}, CUDNN_MOST_TENSORS, 1},
+    {CUDNN_CONV_FORWARD, 0, {0}, CUDNN_X, 0},
+    {CUDNN_CONV_FORWARD, 0, {0}, CUDNN_Y, 0},
+    {CUDNN_CONV_FORWARD, 2, {CUDNN_EPI_BIAS, CUDNN_EPI_RELU}, CUDNN_MOST_TENSORS, 1},
+    {CUDNN_CONV_FORWARD, 2, {CUDNN_EPI_BIAS, CUDNN_EPI_RELU}, 3, 0},
+    {CUDNN_CONV_DGRAD, 0, {0}, CUDNN_MOST_TENSORS, 1},
+    {CUDNN_CONV_WGRAD, 0, {0}, CUDNN_MOST_TENSORS, 1},
+    {CUDNN_CONV_WGRAD, 0, {0}, CUDNN_W, 0},
+};
+
+static void types_are_not_mixed(void **state)
+{
+    (void)state;
+    CudnnDevice *d = device("sm_80");
+    for (size_t i = 0; i < 2 * sizeof narrow / sizeof narrow[0]; i++) {
+        char why[CUDNN_WHY];
+        CudnnPlan *p;
+        CudnnConv c = with(conv_of(&layers[1], narrow[i / 2].kind), narrow[i / 2].n, narrow[i / 2].epilogue);
+        for (uint32_t t = 0; t < CUDNN_MOST_TENSORS; t++)
+            c.type[t] = t == narrow[i / 2].wide ? CUDNN_F32 : i % 2 ? CUDNN_F16 : CUDNN_BF16;
+        int status = cudnn_plan_make(d, &c, -1, &p, why);
+        assert_int_equal(status == 0, narrow[i / 2].taken);
         cudnn_plan_free(p);
     }
     cudnn_device_free(d);
@@ -227,6 +259,7 @@ int main(void)
         cmocka_unit_test(every_layer_has_plans_on_a100),
         cmocka_unit_test(every_layer_has_plans_on_h100),
         cmocka_unit_test(epilogues_are_taken_or_refused),
+        cmocka_unit_test(types_are_not_mixed),
         cmocka_unit_test(float32_is_kept),
         cmocka_unit_test(a_plan_is_read_back),
         cmocka_unit_test(a_wrong_description_is_refused),
