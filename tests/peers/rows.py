@@ -58,6 +58,7 @@ def description(row):
     """models/*.yaml at the row's size, and without dropout, which draws other numbers in every contestant."""
     text = (ROOT / "models" / f"{row.model}.yaml").read_text()
     text = re.sub(r"(?m)^(input: \{image: )\[[^]]*\]", rf"\g<1>{list(row.image)}", text)
+    text = re.sub(r"(?m)^(params: .*\bsize: )\d+", rf"\g<1>{row.image[-1]}", text)  # what transforms make of images
     return re.sub(r"Dropout\([0-9.]+\)", "Dropout(0)", text)
 
 
