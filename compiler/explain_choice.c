@@ -10,8 +10,11 @@ enum { WAYS = sizeof ways / sizeof ways[0] };
 
 static const char *name_of(const GroupSchedule *gs, Algorithm way)
 {
+    const Winograd *w = gs->winograd;
     if (way == BY_SUM) return gs->dot ? "sums of lanes" : "direct";
-    return gs->winograd && gs->winograd->gradient ? "F(3x3, 4x4)" : way == BY_WINOGRAD4 ? "F(4x4)" : "F(2x2)";
+    if (way == BY_WINOGRAD2) return "F(2x2)";
+    if (w && w->gradient) return "F(3x3, 4x4)";
+    return w && w->r == 4 ? "F(3x3)" : "F(4x4)"; /* from as many inputs */
 }
 
 /* Where Winograd's algorithm was no candidate: the loops at their tiles' share of the peak. */
