@@ -62,9 +62,14 @@ operators() { # of the device, all or those named
 }
 
 models() { # description...
-    local spec
-    # shellcheck disable=SC2046
-    for spec; do suite "$build/tests/ladder" "$spec" $(settings "$(basename "$spec" .yaml)"); done
+    local spec name set
+    for spec; do
+        name=$(basename "$spec" .yaml)
+        read -r -a set <<<"$(settings "$name")"
+        suite "$build/tests/ladder" "$spec" "${set[@]}"
+        check "$name: every kernel" "$sinter" verify "$spec" --target=cuda --device "${driver/virtual/cuda:virtual}" \
+            "${set[@]/#/--set=}"
+    done
 }
 
 # A program's output, gradients and ten steps beside PyTorch's.
