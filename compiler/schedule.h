@@ -95,7 +95,7 @@ typedef struct Winograd {
     int m, r, n; /* n = m + r - 1 */
     int batch, k, c, row[2], tap[2]; /* axes of the Contract */
     bool backward[2];                /* the taps run against A's index */
-    int64_t step;                    /* of the window: 1, or 2, then its phases are channels (nests/winograd_phases.c), and r the taps of one */
+    int64_t step;                    /* of the window: 1; or 2: its phases are channels (nests/winograd_phases.c), r the taps of one */
     int64_t dilation[2];             /* d taps apart: the plane is d*d planes, each d-th place of it, with dense windows */
     int64_t tiles[2];                /* of the plane, all d of its parts together */
     int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */

@@ -78,4 +78,5 @@ typedef struct Product {
     int64_t lines;         /* ... so many lines of BLOCK floats in all */
 } Product;
 void wino_product(Nest *n, const Product *p);
+void wino_clear(Nest *n, LBuf *m, int64_t floats); /* zeros, for products to be added to */
 #endif

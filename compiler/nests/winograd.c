@@ -44,7 +44,8 @@ static void begin_block(Block *k, Expr *block)
                        : lb_alloc(b, BUF_LOCAL, LT_F32, size);
 }
 
-/* Of the tiles of the block, 16 channels. The last block may have places for more tiles than there are: they take the last one's inputs once more. */
+/* Of the tiles of the block, 16 channels. The last block may have places for more tiles than there are: they take the last
+ * one's inputs once more. */
 static void transform_inputs(Block *k, Expr *c)
 {
     Wino *w = &k->w;
@@ -158,17 +159,6 @@ static void products(Block *k)
     nest_close(&k->w.c.n, 3);
 }
 
-/* M = 0, where products are added to it. */
-static void clear(Block *k)
-{
-    LB *b = k->w.c.n.b;
-    const Winograd *q = k->w.w;
-    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * results_plane(q) / BLOCK, "i");
-    Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
-    lb_store(b, k->m, x_add(b, x_muli(b, i, BLOCK), lane), x_f32(b, 0));
-    nest_close(&k->w.c.n, 2);
-}
-
 /* U of the group's channels k and the channels c at work. */
 static void transform_weights(Block *k)
 {
@@ -188,7 +178,7 @@ static void group_products(Block *k)
     const Wino *w = &k->w;
     LB *b = w->c.n.b;
     int64_t depth = depth_of(w);
-    if (depth < w->channels) clear(k);
+    if (depth < w->channels) wino_clear(&k->w.c.n, k->m, w->w->n * w->w->n * results_plane(w->w));
     Expr *c = lb_for_n(b, FOR_SERIAL, w->channels / depth, "c");
     k->c = lb_let(b, x_muli(b, c, depth), "c");
     if (w->w->depth) transform_weights(k);

@@ -205,3 +205,12 @@ void wino_product(Nest *n, const Product *p)
     all_steps(&q);
     move(&q, true);
 }
+
+void wino_clear(Nest *n, LBuf *m, int64_t floats)
+{
+    LB *b = n->b;
+    Expr *i = lb_for_n(b, FOR_SERIAL, floats / BLOCK, "i");
+    Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
+    lb_store(b, m, x_add(b, x_muli(b, i, BLOCK), lane), x_f32(b, 0));
+    nest_close(n, 2);
+}

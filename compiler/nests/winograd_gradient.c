@@ -49,16 +49,6 @@ static void transform_operand(Sum *s, int number)
 
 /* ---- P ---- */
 
-static void clear(Sum *s)
-{
-    LB *b = s->w.c.n.b;
-    const Winograd *q = s->w.w;
-    Expr *i = lb_for_n(b, FOR_SERIAL, q->n * q->n * sums_plane(q) / BLOCK, "i");
-    Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
-    lb_store(b, s->p, x_add(b, x_muli(b, i, BLOCK), lane), x_f32(b, 0));
-    nest_close(&s->w.c.n, 2);
-}
-
 /* Of product xi: rows r.. of the channels c, vectors g.. of the channels k. */
 static void add_rows(Sum *s, Expr *xi, Expr *g, Expr *r, int rows)
 {
@@ -176,7 +166,7 @@ void nest_winograd_gradient(Arena *a, Loops *out, const Group *g)
     s.w.v = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * winograd_plane(q->block * q->stride));
     s.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * winograd_plane(q->block * q->kstride));
     s.p = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * sums_plane(q));
-    clear(&s);
+    wino_clear(n, s.p, q->n * q->n * sums_plane(q));
     all_tiles(&s, l[0].var);
     transform_results(&s);
     nest_close(n, opened);
