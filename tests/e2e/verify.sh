@@ -32,6 +32,7 @@ else
     for precision in tf32 fp16 bf16; do # tensor cores
         check "bn_cnn in $precision" "$sinter" verify models/bn_cnn.yaml --target=cuda --precision $precision --set width=16
     done
+    check "every operator in bf16" "$sinter" verify tests/fixtures/ops_small.yaml --target=cuda --precision bf16
     mv "$work/said" "$work/table"
     check "says where they ran" grep -q "sm_80 on 'sinter virtual sm_80'" "$work/table"
     "$sinter" verify models/mlp.yaml --target=cuda --tolerance 1e-12 >"$work/table" 2>&1
