@@ -63,11 +63,19 @@ void group_cost(const Schedule *s, const Group *g, double *flops, double *bytes)
 {
     const GroupSchedule *gs = &s->group[g->id];
     *flops = *bytes = 0;
+    if (gs->joined) return;
     for (int i = 0; i < g->node.n; i++) *flops += node_flops(g->node.v[i]);
     for (int i = 0; i < g->in.n; i++) *bytes += is_read(s, gs, g->in.v[i]) * node_bytes(s, g->in.v[i]);
     for (int i = 0; i < g->out.n; i++) *bytes += node_bytes(s, g->out.v[i]);
     for (int i = 0; gs->sums && i < gs->sums->in.n; i++)
         *bytes += is_own(s, g, gs->sums->in.v[i]) ? 0 : node_bytes(s, gs->sums->in.v[i]);
+}
+
+int groups_at_work(const Schedule *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->groups->group.n; i++) n += !s->group[i].joined;
+    return n;
 }
 
 static const char *label(const Node *n)

@@ -68,7 +68,7 @@ static void print_kernels(Buf *b, const Schedule *s)
         const Group *g = gs->group.v[i];
         double flops, bytes;
         group_cost(s, g, &flops, &bytes);
-        buf_printf(b, "%4d  %-9s ", g->id, g->row ? "row" : nest_names[g->nest]);
+        buf_printf(b, "%4d  %-9s ", g->id, s->group[i].joined ? "in place" : g->row ? "row" : nest_names[g->nest]);
         amount(b, 5, flops);
         buf_putc(b, ' ');
         amount(b, 5, bytes);
@@ -178,7 +178,7 @@ static void print_total(Buf *b, const Schedule *s)
         bytes += m;
         nodes += gs->group.v[i]->node.n;
     }
-    buf_printf(b, "%d operations in %d kernels, ", nodes, gs->group.n);
+    buf_printf(b, "%d operations in %d kernels, ", nodes, groups_at_work(s));
     amount(b, 0, flops);
     buf_puts(b, "FLOP, ");
     amount(b, 0, bytes);

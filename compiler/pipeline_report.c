@@ -54,9 +54,9 @@ void report_built(Arena *a, const CompileOptions *o, const Machine *cpu, const M
         if (prog[i].variant == RT_UNFUSED || prog[i].batch != prog[0].batch ||
             prog[i].device != prog[0].device)
             continue;
-        const Groups *gs = prog[i].loops->plan->schedule->groups;
-        fprintf(f, "%s %d%s -> %d%s; ", phase_name(prog[i].phase), operation_count(gs), word,
-                gs->group.n, *word ? " kernels" : "");
+        const Schedule *s = prog[i].loops->plan->schedule;
+        fprintf(f, "%s %d%s -> %d%s; ", phase_name(prog[i].phase), operation_count(s->groups), word,
+                groups_at_work(s), *word ? " kernels" : "");
         word = "";
     }
     fprintf(f, "%s; ", machines(a, o, cpu, gpu));

@@ -167,6 +167,7 @@ typedef struct Schedule {
 /* cost.c: what the group's loops must do, counted from shapes: floating-point operations, and bytes
  * of the values that it loads and stores (each once). */
 void group_cost(const Schedule *s, const Group *g, double *flops, double *bytes);
+int groups_at_work(const Schedule *s); /* that have a kernel */
 
 /* schedule.c: what a reduction over storage end to end reads: the layout of that; NULL: it is another reduction. Its
  * axis is cut into blocks of BLOCK elements. */

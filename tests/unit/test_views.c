@@ -59,6 +59,7 @@ static void choice(void **state)
         if (want[i].joined) {
             assert_int_equal(b->base, whole->base + 32 / BLOCK * whole->outer[1]);
             assert_int_equal(b->outer[0], whole->outer[0]);
+            assert_int_equal(groups_at_work(s), gs->group.n - 1);
             const Plan *p = plan(n.a, s, true);
             plan_verify(p);
             assert_int_equal(p->value[n.b_part->id].offset, p->value[n.whole->id].offset);
