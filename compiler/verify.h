@@ -4,11 +4,12 @@
  *
  * verify.c           the verb: compiles, loads, checks, reports
  * verify_memory.c    the arenas of one program, values in and out of them, launching kernels
- * verify_group.c     one group: the reference on the inputs that lie in memory, against what its
- * kernels stored verify_contract.c  contractions in double from their description, fast enough for
- * real sizes verify_compare.c   two arrays: how far apart, and is that rounding verify_grad.c
- * finite differences verify_report.c    tables and JSON
- * verify_device.c    memory and launches on a CUDA device */
+ * verify_device.c    the same on a CUDA device
+ * verify_group.c     one group: the reference on the inputs that lie in memory, against what its kernels stored
+ * verify_contract.c  contractions in double from their description, fast enough for real sizes
+ * verify_compare.c   two arrays: how far apart, and is that rounding
+ * verify_grad.c      finite differences
+ * verify_report.c    tables and JSON */
 #ifndef VERIFY_H
 #define VERIFY_H
 #include "load.h"
@@ -85,6 +86,7 @@ double verify_random(uint64_t seed, const char *name, uint64_t i); /* uniform in
 /* After c was compiled. virtual: sinter's own device, else the CUDA driver's first. fatal() (exit 5) without one. */
 VerifyDevice *verify_device_open(Arena *a, const Compiled *c, bool virtual);
 const char *verify_device_name(const VerifyDevice *d);
+bool verify_device_interprets(const VerifyDevice *d); /* it is the virtual one, where work takes its time */
 void verify_device_close(VerifyDevice *d);
 void verify_device_allocate(VerifyRun *r); /* arenas, as they are in host memory */
 void verify_device_release(VerifyRun *r);

@@ -19,6 +19,7 @@ struct VerifyDevice {
     Func *const *func;
     CudnnDevice *cudnn; /* NULL until a step needs it */
     char name[NAME];
+    bool virtual;
 };
 
 /* The virtual device is what the kernels are for, and looks for races. */
@@ -52,12 +53,18 @@ VerifyDevice *verify_device_open(Arena *a, const Compiled *c, bool virtual)
     must(cu.cuModuleLoadDataEx(&d->module, c->ptx.data, 0, NULL, NULL), "the kernels do not load");
     d->backend = backend_find(c->machine->backend);
     d->func = c->func;
+    d->virtual = virtual;
     return d;
 }
 
 const char *verify_device_name(const VerifyDevice *d)
 {
     return d->name;
+}
+
+bool verify_device_interprets(const VerifyDevice *d)
+{
+    return d->virtual;
 }
 
 void verify_device_close(VerifyDevice *d)
@@ -68,12 +75,28 @@ void verify_device_close(VerifyDevice *d)
 
 /* ---- memory ---- */
 
+static double gib(size_t bytes)
+{
+    return (double)bytes / (1 << 30);
+}
+
+static _Noreturn void no_memory(const VerifyRun *r)
+{
+    size_t needed = 0, available = 0, total = 0;
+    for (int i = 0; i < PLAN_NARENAS; i++) needed += (size_t)r->plan->size[i];
+    if (cu.cuMemGetInfo_v2(&available, &total)) available = total = 0;
+    fatal(EXIT_TOOL, "'%s' has no room for the program: %.3f GiB needed, %.3f GiB of %.3f GiB left; a smaller --batch needs less",
+          r->device->name, gib(needed), gib(available), gib(total));
+}
+
 void verify_device_allocate(VerifyRun *r)
 {
     for (int i = 0; i < PLAN_NARENAS; i++) {
         size_t n = (size_t)r->plan->size[i];
         if (!n) continue;
-        must(cu.cuMemAlloc_v2(&r->on_device[i], n), "memory");
+        int result = cu.cuMemAlloc_v2(&r->on_device[i], n);
+        if (result == CU_OUT_OF_MEMORY) no_memory(r);
+        must(result, "memory");
         verify_device_push(r, (PlanArena)i, 0, (int64_t)n);
     }
 }

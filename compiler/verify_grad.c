@@ -15,7 +15,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Of a device that may be interpreted: floating-point operations that may be spent, how many a launch counts for, and
+/* Of a device that is interpreted: floating-point operations that may be spent, how many a launch counts for, and
  * runs that a tensor takes. */
 static const double most_work = 1.5e9, launch_work = 1e6;
 enum { RUNS_OF_TENSOR = 20 };
@@ -263,7 +263,7 @@ static int most_tensors(const Probe *p)
     double work = 0;
     for (int k = 0; k < p->r->loops->kernel.n; k++)
         if (p->needed[k]) work += p->r->loops->kernel.v[k].flops + launch_work;
-    double most = p->r->device ? most_work / (RUNS_OF_TENSOR * work) : MOST_TENSORS;
+    double most = p->r->device && verify_device_interprets(p->r->device) ? most_work / (RUNS_OF_TENSOR * work) : MOST_TENSORS;
     return most < MOST_TENSORS ? (int)most : MOST_TENSORS;
 }
 

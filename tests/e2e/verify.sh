@@ -42,7 +42,7 @@ else
         "$sinter" verify models/mlp.yaml --target=cuda
     refuses "no virtual device" 5 'no virtual CUDA device' env SINTER_CUDA_VIRTUAL=/nowhere \
         "$sinter" verify models/mlp.yaml --target=cuda
-    refuses "too little memory" 5 'CUDA: memory: out of memory' env SINTER_VIRTUAL_MEMORY=1048576 \
+    refuses "too little memory" 5 "has no room for the program: .* GiB needed, .* GiB of .* GiB left" env SINTER_VIRTUAL_MEMORY=1048576 \
         "$sinter" verify models/mlp.yaml --target=cuda
 fi
 refuses "two GPUs" 2 'error\[C001\]' "$sinter" verify models/mlp.yaml --target=cuda:sm_80,sm_90
