@@ -28,7 +28,6 @@ static double direct_cycles(const Schedule *s, const GroupSchedule *gs, double f
 
 static void print_group(Buf *b, const Schedule *s, const Group *g, const char *layers)
 {
-    enum { MEMORY_RATE = 4 /* bytes a cycle, as schedule_winograd.c */ };
     const GroupSchedule *gs = &s->group[g->id];
     const Machine *m = s->machine;
     double flops, bytes, peak = 2.0 * m->lanes * m->fma_ports;

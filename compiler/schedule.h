@@ -219,9 +219,13 @@ int64_t winograd_inputs(const Winograd *w);
 /* From one product's matrix of `floats` elements to the next one's: an odd number of lines, since what lies a multiple of
  * 64 apart shares a set of the first cache, and a transform touches all n*n. */
 int64_t winograd_plane(int64_t floats);
-/* A window of step 2: rows, or columns, of a phase, halo included; elements of an image's phases, in vectors of BLOCK. */
+/* A window of step 2 has 2 x 2 phases, else there is 1: rows, or columns, of one, halo included; floats of an image's, in
+ * vectors of BLOCK; of all images', 0 where nothing is copied. */
+int64_t winograd_phases(const Winograd *w);
 int64_t winograd_phase_rows(const Winograd *w, int dim);
 int64_t winograd_phase_plane(const Winograd *w);
+int64_t winograd_phase_floats(const Winograd *w, const Contract *c);
+enum { MEMORY_RATE = 4 }; /* bytes a cycle and core, of all that are at work */
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);
 /* The direct sum's loops, with the tiles that the epilogue sees. */

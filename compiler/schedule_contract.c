@@ -563,7 +563,7 @@ void schedule_contract(Arena *a, const Schedule *s, GroupSchedule *gs)
         gs->split_axis = -1;
         winograd_loops(w, &gs->con[0]);
         *(w->prepared ? &gs->kept : &gs->workspace) = w->weights * FLOAT_BYTES;
-        if (w->step > 1) gs->workspace += gs->con[0].con.axis[w->batch].extent * winograd_phase_plane(w) * FLOAT_BYTES;
+        gs->workspace += winograd_phase_floats(w, &gs->con[0].con) * FLOAT_BYTES;
         if (w->shared) gs->workspace += winograd_inputs(w) * FLOAT_BYTES;
         if (gs->split > 1) gs->workspace += gs->split * s->value[n->id].count * FLOAT_BYTES;
         return;

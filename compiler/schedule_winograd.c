@@ -11,7 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_STRIDED = 5, MOST_STRIDED = 8, PHASES = 4, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
+enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
+enum { LEAST_STRIDED = 5, MOST_STRIDED = 8 }; /* taps of a window of step 2: 3 or 4 of a phase */
 enum { SCRATCH_BYTES = 3 << 20 }; /* on the stack of a thread */
 
 static int64_t up(int64_t a, int64_t b)
@@ -91,11 +92,11 @@ static bool blocked(const Layout *l, int ndims)
  * few that do not lie so. */
 static bool lies_well(const Schedule *s, const Node *n, const Winograd *w)
 {
-    bool gradient = w->gradient;
     const Layout *x = &s->value[n->in[0]->id], *b = &s->value[n->in[1]->id], *o = &s->value[n->id];
     if (w->step > 1)
-        return x->block[1] == 1 && x->dim[1] * PHASES <= BLOCK && o->block[1] == BLOCK && b->block[0] == BLOCK && b->block[1] == 1;
-    const Layout *weights = gradient ? o : b, *values = gradient ? b : o;
+        return x->block[1] == 1 && x->dim[1] * winograd_phases(w) <= BLOCK && o->block[1] == BLOCK && b->block[0] == BLOCK &&
+               b->block[1] == 1;
+    const Layout *weights = w->gradient ? o : b, *values = w->gradient ? b : o;
     return x->block[1] == BLOCK && values->block[1] == BLOCK && blocked(weights, 2);
 }
 
@@ -114,8 +115,8 @@ typedef struct Choice {
     double tiles, k, channels; /* of the whole contraction */
     int64_t kblocks;
     double in, out; /* operations that transform a tile of one channel */
-    double taps;    /* and the weights of a pair of channels */
-    bool beside;    /* 16 weights of neighbours k lie side by side */
+    double filter;  /* and the weights of a pair of channels */
+    bool loaded;    /* weights of 16 neighbours k are a vector in memory: a task may transform them itself */
     Winograd best;
     double least;
 } Choice;
@@ -135,7 +136,7 @@ static double larger(double a, double b)
 /* Multiply-adds while `bytes` are read `times` over, from where they fit. */
 static double stream_time(const Machine *m, double bytes, double times)
 {
-    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16, MEMORY_RATE = 4 /* bytes a cycle and core, of all that are at work */ };
+    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16 /* bytes a cycle */ };
     double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
     double rate = bytes < (double)m->l2 / 2 ? L2_RATE : bytes < l3 / 2 ? L3_RATE : MEMORY_RATE;
     return bytes * times / rate * m->lanes * m->fma_ports;
@@ -166,7 +167,7 @@ static double panels_bytes(const Winograd *w)
 static double own_weights_time(const Choice *q, const Winograd *w)
 {
     double sums = (double)(w->n * w->n * w->block) * q->k * q->channels / (double)w->depth;
-    return (double)w->blocks * (q->k * q->channels * q->taps + 2 * sums);
+    return (double)w->blocks * (q->k * q->channels * q->filter + 2 * sums);
 }
 
 static double time_of(const Choice *q, const Winograd *w)
@@ -181,8 +182,7 @@ static double time_of(const Choice *q, const Winograd *w)
         work += own_weights_time(q, w);
     else if (!w->prepared)
         work += 4 * weights;
-    if (w->step > 1) /* copied element by element */
-        work += (double)(q->c->axis[w->batch].extent * winograd_phase_plane(w)) * 2 * BLOCK;
+    work += (double)winograd_phase_floats(w, q->c) * 2 * BLOCK; /* copied element by element */
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
@@ -197,7 +197,8 @@ static double direct_time(const Choice *q)
     const Winograd *w = &q->best;
     const Contract *c = q->c;
     double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
-    double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent), weights = taps * q->k * (double)c->axis[w->c].extent;
+    double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent);
+    double weights = taps * q->k * (double)c->axis[w->c].extent;
     return larger(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
 }
 
@@ -224,7 +225,10 @@ static void try_depth(Choice *q, Winograd w, int64_t depth)
     w.depth = depth;
     double time = time_of(q, &w);
     if (inputs_bytes(&w) + results_bytes(&w) + panels_bytes(&w) > SCRATCH_BYTES || time >= q->least) return;
-    if (depth) w.weights = 0, w.prepared = false;
+    if (depth) {
+        w.weights = 0;
+        w.prepared = false;
+    }
     q->least = time;
     q->best = w;
 }
@@ -247,7 +251,7 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
     choose_parts(&w);
     choose_shared(q, &w);
     try_depth(q, w, 0);
-    for (int64_t depth = BLOCK; depth <= MOST_DEPTH && q->beside; depth += BLOCK)
+    for (int64_t depth = BLOCK; depth <= MOST_DEPTH && q->loaded; depth += BLOCK)
         if ((int64_t)q->channels % depth == 0) try_depth(q, w, depth);
 }
 
@@ -260,7 +264,7 @@ static void try_all(Choice *q, int m)
     /* each element is loaded and stored twice beside the arithmetic */
     q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
     q->out = (x.n + m) * winograd_sums(x.at, m, x.n).nsteps + 2 * x.n * x.n;
-    q->taps = (x.n + w.r) * winograd_sums(x.g, x.n, w.r).nsteps + 2 * x.n * x.n;
+    q->filter = (x.n + w.r) * winograd_sums(x.g, x.n, w.r).nsteps + 2 * x.n * x.n;
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
     w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
@@ -416,9 +420,9 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     if (!find_axes(&c, &q.best) || !lies_well(s, n, &q.best)) return;
     q.best.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.best.k].extent;
-    q.channels = (double)(c.axis[q.best.c].extent * q.best.step * q.best.step);
+    q.channels = (double)(c.axis[q.best.c].extent * winograd_phases(&q.best));
     q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
-    q.beside = q.best.step == 1 && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
+    q.loaded = q.best.step == 1 && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
@@ -440,6 +444,11 @@ int64_t winograd_inputs(const Winograd *w)
     return w->blocks * w->n * w->n * winograd_plane(w->block * w->stride);
 }
 
+int64_t winograd_phases(const Winograd *w)
+{
+    return w->step * w->step;
+}
+
 int64_t winograd_phase_rows(const Winograd *w, int dim)
 {
     return w->tiles[dim] * w->m + w->r - 1;
@@ -448,6 +457,11 @@ int64_t winograd_phase_rows(const Winograd *w, int dim)
 int64_t winograd_phase_plane(const Winograd *w)
 {
     return winograd_phase_rows(w, 0) * winograd_phase_rows(w, 1) * BLOCK;
+}
+
+int64_t winograd_phase_floats(const Winograd *w, const Contract *c)
+{
+    return w->step > 1 ? c->axis[w->batch].extent * winograd_phase_plane(w) : 0;
 }
 
 void winograd_widen(const Winograd *w, Contract *c)

@@ -20,7 +20,6 @@ typedef struct Wino {
 
 void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest);
 /* winograd_phases.c */
-int64_t wino_phases(const Winograd *q);
 int64_t wino_inputs_at(const Wino *w); /* bytes of the workspace in front of transformed inputs that are shared */
 LBuf *wino_phases_buffer(Wino *w);
 void nest_winograd_phases(Arena *a, Loops *out, const Group *g);

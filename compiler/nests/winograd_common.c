@@ -38,7 +38,7 @@ void wino_begin(Wino *w, Arena *a, Loops *out, const Group *g, const char *nest)
     const Winograd *q = w->w = w->c.n.gs->winograd;
     w->x = q->gradient ? winograd_matrices(q->r, q->m) : winograd_matrices(q->m, q->r);
     w->tiles = s->con.axis[q->batch].extent * q->tiles[0] * q->tiles[1];
-    w->channels = s->con.axis[q->c].extent * q->step * q->step;
+    w->channels = s->con.axis[q->c].extent * winograd_phases(q);
     w->kblocks = (s->con.axis[q->k].extent + BLOCK - 1) / BLOCK;
     w->batch = wino_loop(w, q->batch, PART_WHOLE);
     for (int d = 0; d < 2; d++) {

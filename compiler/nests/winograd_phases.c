@@ -3,16 +3,6 @@
  * place, (c, row's phase, column's phase), zeros behind them; for planes of few channels, that lie one after the other. */
 #include "nests/wino.h"
 
-int64_t wino_phases(const Winograd *q)
-{
-    return q->step * q->step;
-}
-
-static int64_t count(const Wino *w)
-{
-    return w->w->step > 1 ? w->c.s->con.axis[w->w->batch].extent * winograd_phase_plane(w->w) : 0;
-}
-
 static int64_t weights_bytes(const Winograd *q)
 {
     return q->prepared ? 0 : q->weights * (int64_t)sizeof(float);
@@ -20,12 +10,12 @@ static int64_t weights_bytes(const Winograd *q)
 
 LBuf *wino_phases_buffer(Wino *w)
 {
-    return nest_workspace(&w->c.n, weights_bytes(w->w), LT_F32, count(w));
+    return nest_workspace(&w->c.n, weights_bytes(w->w), LT_F32, winograd_phase_floats(w->w, &w->c.s->con));
 }
 
 int64_t wino_inputs_at(const Wino *w)
 {
-    return weights_bytes(w->w) + count(w) * (int64_t)sizeof(float);
+    return weights_bytes(w->w) + winograd_phase_floats(w->w, &w->c.s->con) * (int64_t)sizeof(float);
 }
 
 /* One channel of one place. */
@@ -35,8 +25,8 @@ static void copy(Wino *w, LBuf *to, Expr *image, Expr *const *at, Expr *place, i
     LB *b = n->b;
     const ConSchedule *s = w->c.s;
     const Node *x = n->group->anchor->in[0];
-    int64_t phase[] = {channel % wino_phases(w->w) / w->w->step, channel % w->w->step};
-    Coord from = {.rank = 4, .idx = {image, x_i64(b, channel / wino_phases(w->w))}};
+    int64_t phase[] = {channel % winograd_phases(w->w) / w->w->step, channel % w->w->step};
+    Coord from = {.rank = 4, .idx = {image, x_i64(b, channel / winograd_phases(w->w))}};
     for (int d = 0; d < 2; d++)
         from.idx[2 + d] = x_addi(b, x_muli(b, at[d], w->w->step), phase[d] + s->con.a.off[2 + d]);
     Expr *v = channel < w->channels ? nest_load_at(n, w->c.abuf, nest_address(n, nest_layout(n, x), x->shape, &from)) : x_f32(b, 0);

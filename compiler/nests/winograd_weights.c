@@ -63,7 +63,7 @@ void nest_winograd_weights(Arena *a, Loops *out, const Group *g)
     LB *b = w.c.n.b;
     int64_t plane = w.kblocks * w.channels * BLOCK, ys[] = {w.x.n * plane, plane};
     w.c.n.kernel.prep = w.w->prepared;
-    int phases = (int)wino_phases(w.w);
+    int phases = (int)winograd_phases(w.w);
     NestLoop l[] = {{"k", w.kblocks, false, NULL}, {"c", w.channels / phases, false, NULL}};
     int64_t tasks = nest_choose_tasks(&w.c.n, l, 2, w.x.n * w.x.n * BLOCK, 4096);
     int opened = nest_open(&w.c.n, l, 2);
