@@ -8,14 +8,13 @@
  * 1, and the unfused variants that `bench` compares with; all of them for the CPU and, if one was asked for,
  * once more for a GPU (its architectures share the schedule of the lowest). After each stage `after` dumps, times and
  * tells whether to stop. */
-#include "pipeline.h"
 #include "../runtime/abi.h"
 #include "blob.h"
 #include "link.h"
 #include "measure.h"
 #include "parts.h"
 #include "pipeline_report.h"
-#include "predict.h"
+#include "pipeline_work.h"
 #include "summary.h"
 #include "tune.h"
 #include "support/file.h"
@@ -24,23 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule", "plan",
-                                   "loop", "cuda",  "ptx",  "llvm",     "asm",  "link",     NULL};
 const char *const provider_names[] = {"sinter", "cudnn", "auto", NULL};
-const char *const emit_names[] = {"exe", "cuda", "ptx", "cubin", "manifest", NULL};
-
-typedef struct Pipeline {
-    Arena *perm;
-    const CompileOptions *o;
-    const Machine *cpu, *gpu[MOST_ARCHS], *baseline; /* baseline: the first GPU, for unfused programs */
-    const Machine *m; /* of the program at work */
-    const Spec *spec;
-    const char *program; /* name of the one at work; NULL outside */
-    double t0;
-    double time[16]; /* by stage */
-} Pipeline;
 
 typedef struct ProgramKind {
     const char *name;
@@ -54,58 +38,6 @@ static const ProgramKind kinds[] = {
 };
 enum { DEFAULT_MEMORY = 16 }; /* GiB */
 enum { NKINDS = sizeof kinds / sizeof kinds[0] };
-
-/* ---- one helper after every stage ---- */
-
-static int stage_index(const char *stage)
-{
-    int i = 0;
-    while (strcmp(stage_names[i], stage) != 0) i++;
-    return i;
-}
-
-static bool in_list(const char *list, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = list; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        if (!strncmp(p, word, n) && (!p[n] || p[n] == ',')) return true;
-    return false;
-}
-
-static bool wants_dump(const Pipeline *p, const char *stage)
-{
-    return p->o->dump && (in_list(p->o->dump, "all") || in_list(p->o->dump, stage));
-}
-
-static void write_dump(Pipeline *p, const char *stage, const Buf *text)
-{
-    const char *s = text->s ? text->s : "";
-    if (!p->o->dump_dir) {
-        printf("==== %s %s ====\n%s", stage, p->program ? p->program : "", s);
-        return;
-    }
-    const char *path =
-        p->program ? arena_printf(p->perm, "%s/%s.%s.txt", p->o->dump_dir, p->program, stage)
-                   : arena_printf(p->perm, "%s/%s.txt", p->o->dump_dir, stage);
-    if (!file_write_atomic(path, s, text->n, 0644)) fatal(EXIT_WRITE, "cannot write '%s'", path);
-}
-
-/* Books the time since the last call, dumps, and says whether the compiler was asked to stop here.
- */
-static bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const void *),
-                  const void *product)
-{
-    double now = time_now();
-    p->time[stage_index(stage)] += now - p->t0;
-    if (print && wants_dump(p, stage)) {
-        Buf b = {0};
-        print(&b, product);
-        write_dump(p, stage, &b);
-        buf_free(&b);
-    }
-    p->t0 = time_now();
-    return p->o->stop_after && !strcmp(p->o->stop_after, stage);
-}
 
 static void print_spec(Buf *b, const void *x)
 {
@@ -131,11 +63,6 @@ static void print_loops(Buf *b, const void *x)
 {
     loops_print(b, x);
 }
-static void print_text(Buf *b, const void *x)
-{
-    buf_puts(b, ((const Buf *)x)->s ? ((const Buf *)x)->s : "");
-}
-
 /* ---- one program ---- */
 
 static bool can_train(const Spec *s)
@@ -310,12 +237,6 @@ static uint64_t model_hash(Pipeline *p, const char *loss, const char *optimizer)
     return h;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static Blob *make_blob(Pipeline *p, const BlobProgram *prog, int n)
 {
     BlobInput in = {.name = spec_name(p->spec),
@@ -329,110 +250,6 @@ static Blob *make_blob(Pipeline *p, const BlobProgram *prog, int n)
     in.hash = model_hash(p, in.loss, in.optimizer);
     in.option = spec_options(p->spec, &in.noption);
     return blob_build(p->perm, &in);
-}
-
-static void write_beside(const Pipeline *p, const char *suffix, const void *data, size_t n)
-{
-    const char *path = arena_printf(p->perm, "%s.%s", p->o->out, suffix);
-    if (!file_write_atomic(path, data, n, 0644)) fatal(EXIT_WRITE, "cannot write '%s':", path);
-}
-
-/* Kernels for GPUs, as far as they were asked for, beside OUT. */
-static void write_kernels(const Pipeline *p, const Images *images)
-{
-    unsigned emit = p->o->emit;
-    if (emit & EMIT_CUDA) write_beside(p, "cu", images->source.s, images->source.n);
-    for (int i = 0; i < images->n; i++) {
-        const Image *x = &images->v[i];
-        const char *arch = x->machine->cpu;
-        if (emit & EMIT_PTX)
-            write_beside(p, arena_printf(p->perm, "%s.ptx", arch), x->ptx.data, x->ptx.size - 1);
-        if (emit & EMIT_CUBIN)
-            write_beside(p, arena_printf(p->perm, "%s.cubin", arch), x->cubin.data, x->cubin.size);
-    }
-}
-
-static CodegenOptions codegen_options(const Pipeline *p)
-{
-    CodegenOptions c = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
-                        .source = base_name(p->o->spec),
-                        .no_cache = p->o->no_cache};
-    c.want_ir = wants_dump(p, "llvm");
-    c.want_asm = wants_dump(p, "asm");
-    return c;
-}
-
-/* Counts of the kernels: of the image that holds them; without one they are compiled apart. */
-static const CudaStats *count_kernels(Pipeline *p, const Blob *blob, const Images *images, int arch, int *n)
-{
-    const Image *x = &images->v[arch];
-    *n = blob->kernel[RT_CUDA].n;
-    if (images->n) return cuda_stats(p->perm, &x->cubin, x->log.data, n);
-    return cuda_probe(p->perm, blob->kernel[RT_CUDA].v, *n, p->gpu[arch]->cpu, !p->o->no_cache);
-}
-
-/* What is known of the launches, where it was asked for: the manifest beside OUT, a prediction. */
-static void write_counts(Pipeline *p, const Blob *blob, const BlobProgram *prog, int n, const Images *images)
-{
-    Manifest *m[MOST_ARCHS];
-    Buf text = {0};
-    int narch = p->o->narch, nstats;
-    if (!(p->o->emit & EMIT_MANIFEST) && !p->o->predict) return;
-    for (int i = 0; i < narch; i++) {
-        const CudaStats *stats = count_kernels(p, blob, images, i, &nstats);
-        m[i] = manifest_build(p->perm, spec_name(p->spec), p->gpu[i]->cpu, blob, prog, n, stats, nstats);
-    }
-    if (p->o->predict) {
-        predict_print(&text, m, narch, p->o->json);
-        fputs(text.s, stdout);
-    } else {
-        manifest_print(&text, m, narch);
-        write_beside(p, "manifest.json", text.s, text.n);
-    }
-    buf_free(&text);
-}
-
-/* Modules of kernels, or only counts of each kernel? */
-static bool wants_images(const Pipeline *p)
-{
-    const CompileOptions *o = p->o;
-    unsigned files = EMIT_CUDA | EMIT_PTX | EMIT_CUBIN;
-    return o->narch && (wants_exe(o) || o->emit & files || wants_dump(p, "cuda") || wants_dump(p, "ptx"));
-}
-
-/* The GPUs' kernels, if they are wanted, compiled into the blob. -> false: stop here */
-static bool emit_images(Pipeline *p, Blob *blob, const BlobProgram *prog, int n)
-{
-    Images images = {0};
-    CodegenOptions c = codegen_options(p);
-    p->program = NULL;
-    if (wants_images(p)) {
-        images_compile(&images, blob->kernel[RT_CUDA].v, blob->kernel[RT_CUDA].n, p->gpu,
-                       p->o->narch, &c);
-        blob_add_images(blob, &images);
-    }
-    Buf none = {0}, ptx = {images.v[0].ptx.data, 0, 0};
-    bool stop = after(p, "cuda", print_text, images.n ? &images.source : &none);
-    stop = after(p, "ptx", print_text, &ptx) || stop;
-    if (!stop) write_kernels(p, &images);
-    if (!stop) write_counts(p, blob, prog, n, &images);
-    images_free(&images);
-    return !stop;
-}
-
-static bool emit(Pipeline *p, Blob *blob, Object **obj, int *nobj)
-{
-    Buf ir = {0}, as = {0};
-    CodegenOptions c = codegen_options(p);
-    p->program = NULL;
-    *nobj = backend_find(p->cpu->backend)
-                ->compile(blob->kernel[RT_CPU].v, blob->kernel[RT_CPU].n, blob->data.s,
-                          blob->data.n, p->cpu, &c, obj, &ir, &as);
-    bool stop = after(p, "llvm", print_text, &ir);
-    stop = after(p, "asm", print_text, &as) || stop;
-    buf_free(&ir);
-    buf_free(&as);
-    return !stop;
 }
 
 /* The programs of one machine, behind those in prog. -> false: errors were reported */
@@ -476,7 +293,7 @@ static int build_model(Pipeline *p)
     Object *obj = NULL;
     Blob *blob = make_blob(p, prog, n);
     bool go_on = emit_images(p, blob, prog, n);
-    if (wants_exe(o)) go_on = go_on && emit(p, blob, &obj, &nobj);
+    if (wants_exe(o)) go_on = go_on && emit_objects(p, blob, &obj, &nobj);
     buf_free(&blob->data);
     if (go_on && wants_exe(o)) link_executable(p->perm, obj, nobj, wanted_parts(p), o->out, o->save_temps);
     for (int i = 0; i < nobj; i++) free(obj[i].data);
@@ -546,22 +363,6 @@ static const uint32_t *launch_kernels(Arena *a, const Blob *blob, int i, int n)
     return kernel;
 }
 
-/* PTX of the first GPU, for a driver to assemble: "compute_80" gives no cubin, whose making takes most of the time. */
-static void emit_ptx(Pipeline *p, const Blob *blob, Compiled *out)
-{
-    Images images;
-    CodegenOptions c = codegen_options(p);
-    Machine m = *p->gpu[0];
-    m.cpu = arena_printf(p->perm, "compute_%s", m.cpu + strlen("sm_"));
-    p->program = NULL;
-    images_compile(&images, out->func, blob->kernel[RT_CUDA].n, (const Machine *[]){&m}, 1, &c);
-    out->ptx = images.v[0].ptx;
-    after(p, "cuda", print_text, &images.source);
-    after(p, "ptx", print_text, &(Buf){out->ptx.data, 0, 0});
-    images.v[0].ptx.data = NULL;
-    images_free(&images);
-}
-
 int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
 {
     Pipeline p;
@@ -592,7 +393,7 @@ int compile_kernels(Arena *a, const CompileOptions *o, Compiled *out)
     if (o->narch)
         emit_ptx(&p, blob, out);
     else
-        emit(&p, blob, &out->obj, &out->nobj);
+        emit_objects(&p, blob, &out->obj, &out->nobj);
     buf_free(&blob->data);
     diag_flush(); /* warnings */
     return EXIT_OK;
