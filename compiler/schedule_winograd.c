@@ -224,7 +224,8 @@ static void try_depth(Choice *q, Winograd w, int64_t depth)
 {
     w.depth = depth;
     double time = time_of(q, &w);
-    if (inputs_bytes(&w) + results_bytes(&w) + panels_bytes(&w) > SCRATCH_BYTES || time >= q->least) return;
+    double stack = (w.shared ? 0 : inputs_bytes(&w)) + results_bytes(&w) + panels_bytes(&w);
+    if (stack > SCRATCH_BYTES || time >= q->least) return;
     if (depth) {
         w.weights = 0;
         w.prepared = false;

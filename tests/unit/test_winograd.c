@@ -63,12 +63,13 @@ static void sums(void **state)
     check_sums(w.bt, w.n, w.n, 14);
 }
 
-/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; few: 3 into 32,
+/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; broad: 512; few: 3 into 32,
  * by a window of 7x7 and step 2, on planes twice as large); the first letter of `layer`
  * says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
-    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : 32, images = channels > 32 ? 1 : 4;
+    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : layer[0] == 'b' ? 512 : 32;
+    int64_t images = channels == 128 || channels == 256 ? 1 : 4;
     AttrVal attr[MAX_ATTR] = {{.i = {channels}}, {.i = {channels}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
     if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
     if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
@@ -127,6 +128,8 @@ static void choice(void **state)
     w = chosen(a, "x86-64-v3", "many", false, false);
     assert_true(w->depth > 0 && 256 % w->depth == 0 && w->blocks == 1); /* 9 MB of transformed weights, for 14 tiles */
     assert_false(w->prepared || w->weights);
+    w = chosen(a, "x86-64-v3", "broad", false, true);
+    assert_true(w->shared && w->depth > 0 && w->blocks == 1); /* 5 MB of inputs, which lie in no thread's stack */
     assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
     assert_null(chosen(a, "x86-64-v3", "grouped", false, false));
     w = chosen(a, "x86-64-v3", "few", false, false);
