@@ -361,10 +361,13 @@ static void emit_tile(Con *c)
     Expr *ra = lb_let(b, con_address(c, 0), "a"), *rb = lb_let(b, con_address(c, 1), "b");
     clear_acc(c);
     if (!empty_sum(c->s)) reduce_from(c, 0, ra, rb);
+    bool apart = !c->n.sched->machine->processors; /* a GPU's tasks are short, and its registers few */
+    if (apart) con_begin_run(c, c->cols);
     if (c->chunk)
         con_store_partial(c, con_address(c, 2));
     else
         con_epilogue(c);
+    if (apart) con_end_run(c, x_i64(b, 0));
 }
 
 /* ---- loops over tiles ---- */

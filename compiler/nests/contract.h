@@ -22,6 +22,8 @@ typedef struct Con {
     LBuf *carry;      /* of a strip: what the next row's windows need of this one */
     LBuf *sums;       /* where the task adds up what is summed over channels: for each sum, columns of lanes */
     int64_t sums_row; /* from one sum to the next */
+    LBuf *around;     /* of a run: the sums that it is added to, and their row */
+    int64_t around_row;
 } Con;
 
 /* Of operand 0 A, 1 B, 2 Out at the tile's first element. */
@@ -48,6 +50,14 @@ int64_t con_first_tile(const Con *c);  /* of this phase */
 void con_begin_sums(Con *c);           /* around the loops of a task */
 void con_end_sums(Con *c);
 void con_add_sums(Con *c, Expr *j, Expr *v); /* a vector of results, where the nest is */
+/* What is summed between the two is summed apart, `columns` of lanes for each sum, and then added to what was there, from
+ * float `at` of its row on: sums of a tile in registers, and no long chains of additions in float32. */
+void con_begin_run(Con *c, int64_t columns);
+void con_end_run(Con *c, Expr *at);
+/* For those that have loops of their own: sums of `blocks` blocks of columns, in memory; and column j of them, which is
+ * block number `block` of the channels, as those of tile number `tile`. */
+void con_begin_blocks(Con *c, int64_t blocks);
+void con_store_block(Con *c, Expr *j, Expr *block, Expr *tile);
 /* contract_tile.c */
 void con_skeleton(Con *c); /* gives the kernel its skeleton, if the schedule has a tile for it */
 int64_t con_general(Con *c);      /* scalar loops with full index arithmetic; -> tasks */

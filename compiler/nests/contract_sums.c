@@ -37,16 +37,54 @@ void con_add_sums(Con *c, Expr *j, Expr *v)
     }
 }
 
+static int count_sums(const Con *c)
+{
+    return schedule_anchors(c->n.sched, c->n.sums);
+}
+
+/* Zeros, of `columns` blocks for each sum. */
+static void clear_sums(Con *c, BufScope scope, int64_t columns)
+{
+    LB *b = c->n.b;
+    int64_t n = count_sums(c);
+    c->sums_row = columns * BLOCK;
+    c->sums = lb_alloc(b, scope, LT_F32, n * c->sums_row);
+    Expr *i = lb_for_n(b, scope == BUF_REGISTER ? FOR_UNROLL : FOR_SERIAL, n * columns, "i");
+    Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    lb_store(b, c->sums, x_add(b, x_muli(b, i, BLOCK), v), x_f32(b, 0));
+    nest_close(&c->n, 2);
+}
+
 void con_begin_sums(Con *c)
+{
+    if (c->n.sums) clear_sums(c, BUF_REGISTER, c->s->loop[schedule_columns(c->s)].tile);
+}
+
+void con_begin_blocks(Con *c, int64_t blocks)
+{
+    if (c->n.sums) clear_sums(c, BUF_LOCAL, blocks);
+}
+
+void con_begin_run(Con *c, int64_t columns)
+{
+    if (!c->n.sums) return;
+    c->around = c->sums;
+    c->around_row = c->sums_row;
+    clear_sums(c, BUF_REGISTER, columns);
+}
+
+void con_end_run(Con *c, Expr *at)
 {
     LB *b = c->n.b;
     if (!c->n.sums) return;
-    int64_t n = schedule_anchors(c->n.sched, c->n.sums), columns = c->s->loop[schedule_columns(c->s)].tile;
-    c->sums_row = columns * BLOCK;
-    c->sums = lb_alloc(b, BUF_REGISTER, LT_F32, n * c->sums_row);
-    Expr *i = lb_for_n(b, FOR_UNROLL, n * columns, "i"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
-    lb_store(b, c->sums, x_add(b, x_muli(b, i, BLOCK), v), x_f32(b, 0));
-    nest_close(&c->n, 2);
+    Expr *sum = lb_for_n(b, FOR_UNROLL, count_sums(c), "k"), *j = lb_for_n(b, FOR_UNROLL, c->sums_row / BLOCK, "j");
+    Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v"), *column = x_add(b, x_muli(b, j, BLOCK), v);
+    Expr *to = x_add(b, x_muli(b, sum, c->around_row), x_add(b, at, column));
+    Expr *x = x_load(b, c->sums, x_add(b, x_muli(b, sum, c->sums_row), column));
+    lb_store(b, c->around, to, x_add(b, x_load(b, c->around, to), x));
+    nest_close(&c->n, 3);
+    c->sums = c->around;
+    c->sums_row = c->around_row;
 }
 
 /* Number of the task among those of the same columns. */
@@ -62,21 +100,39 @@ static Expr *number_of(const Con *c)
     return x;
 }
 
-/* One block of columns: its number among the task's, and among all. */
-static void store_block(Con *c, Expr *sum, Expr *j, Expr *block)
+/* Of a vector of sums, where they are among the task's and among all. */
+static void store_sums(Con *c, Expr *sum, Expr *j, Expr *block, Expr *tile)
 {
     LB *b = c->n.b;
     int64_t tiles = c->n.sched->group[c->n.sums->id].red_tiles, channels = channels_of(c->n.sums);
     bool beside = c->s->tile.config;
-    Expr *tile = beside ? lb_for_n(b, FOR_SERIAL, c->s->tile.tiles_m, "t") : number_of(c);
-    Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v"), *x = NULL;
-    Expr *row = x_addi(b, x_add(b, x_muli(b, sum, tiles), tile), con_first_tile(c));
+    Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    Expr *row = x_add(b, x_muli(b, sum, tiles), tile);
     Expr *to = x_add(b, x_add(b, x_muli(b, row, channels), x_muli(b, block, BLOCK)), v);
     Expr *from = x_add(b, x_add(b, x_muli(b, sum, c->sums_row), x_muli(b, j, BLOCK)), v);
-    Expr *first = x_cmp(b, C_EQ, tile, x_i64(b, 0));
-    x = x_load(b, c->sums, from);
+    Expr *first = x_cmp(b, C_EQ, tile, x_i64(b, con_first_tile(c)));
+    Expr *x = x_load(b, c->sums, from);
     lb_store(b, con_tile_sums(&c->n), to, beside ? x_select(b, first, x, x_f32(b, 0)) : x);
-    nest_close(&c->n, 1 + beside);
+    nest_close(&c->n, 1);
+}
+
+void con_store_block(Con *c, Expr *j, Expr *block, Expr *tile)
+{
+    LB *b = c->n.b;
+    if (!c->n.sums) return;
+    Expr *sum = lb_for_n(b, FOR_UNROLL, count_sums(c), "k");
+    store_sums(c, sum, j, block, tile);
+    lb_end(b);
+}
+
+/* One block of columns: its number among the task's, and among all. */
+static void store_block(Con *c, Expr *sum, Expr *j, Expr *block)
+{
+    LB *b = c->n.b;
+    bool beside = c->s->tile.config;
+    Expr *tile = beside ? lb_for_n(b, FOR_SERIAL, c->s->tile.tiles_m, "t") : number_of(c);
+    store_sums(c, sum, j, block, x_addi(b, tile, con_first_tile(c)));
+    nest_close(&c->n, beside);
 }
 
 void con_end_sums(Con *c)
@@ -85,7 +141,7 @@ void con_end_sums(Con *c)
     if (!c->n.sums) return;
     int k = schedule_columns(c->s);
     const ConLoop *l = &c->s->loop[k];
-    Expr *sum = lb_for_n(b, FOR_UNROLL, schedule_anchors(c->n.sched, c->n.sums), "k");
+    Expr *sum = lb_for_n(b, FOR_UNROLL, count_sums(c), "k");
     Expr *j = lb_for_n(b, FOR_UNROLL, l->tile, "j");
     Expr *first = l->parallel ? x_muli(b, c->par[k], l->tile) : x_i64(b, 0);
     Expr *block = lb_let(b, x_add(b, first, j), "b");

@@ -17,6 +17,7 @@ typedef struct Block {
     Expr *first; /* its first tile */
     Expr *at;    /* where its transformed inputs begin */
     Expr *kb;    /* first channel block of the group at work */
+    Expr *part_kb; /* and of the part */
     Expr *c;     /* first of the channels c whose products are at work */
 } Block;
 
@@ -271,11 +272,18 @@ static void transform_results(Block *k, Expr *kb)
     x.ys[1] = BLOCK;
     wino_transform(&w->c.n, &x);
     stand_at(w, &p, x_add(b, kb, j));
+    con_begin_run(&w->c, 1);
     sized_epilogue(w, all, &p, 0, size);
+    con_end_run(&w->c, x_muli(b, x_add(b, x_sub(b, kb, k->part_kb), j), BLOCK));
     nest_close(&w->c.n, 2);
 }
 
 /* ---- a task ---- */
+
+static int64_t blocks_of_part(const Winograd *q)
+{
+    return q->groups / q->parts * q->group;
+}
 
 /* Output channels of this part, a group at a time. */
 static void all_channels(Block *k, Expr *part)
@@ -283,10 +291,22 @@ static void all_channels(Block *k, Expr *part)
     const Winograd *q = k->w.w;
     LB *b = k->w.c.n.b;
     int64_t groups = q->groups / q->parts;
+    k->part_kb = lb_let(b, x_muli(b, part, groups * q->group), "p");
     Expr *g = lb_for_n(b, FOR_SERIAL, groups, "g");
-    k->kb = lb_let(b, x_muli(b, x_add(b, x_muli(b, part, groups), g), q->group), "k");
+    k->kb = lb_let(b, x_add(b, k->part_kb, x_muli(b, g, q->group)), "k");
     group_products(k);
     transform_results(k, k->kb);
+    lb_end(b);
+}
+
+/* Sums over channels of the part's results, for whom these are summed (contract_sums.c). */
+static void store_sums(Block *k, Expr *block)
+{
+    const Winograd *q = k->w.w;
+    LB *b = k->w.c.n.b;
+    if (!k->w.c.n.sums) return;
+    Expr *j = lb_for_n(b, FOR_SERIAL, blocks_of_part(q), "j");
+    con_store_block(&k->w.c, j, x_add(b, k->part_kb, j), block);
     lb_end(b);
 }
 
@@ -326,7 +346,9 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
         transform_inputs(&k, lb_for_n(b, FOR_SERIAL, channel_blocks(&k.w), "c")); /* outside: tiles lie side by side */
         lb_end(b);
     }
+    con_begin_blocks(&k.w.c, blocks_of_part(q));
     all_channels(&k, l[1].var);
+    store_sums(&k, l[0].var);
     nest_close(&k.w.c.n, opened);
     nest_end(&k.w.c.n, q->blocks * q->parts);
 }

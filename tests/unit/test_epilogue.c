@@ -1,4 +1,4 @@
-/* What a GPU's contractions do with their results: sums over channels (schedule_sums.c), which reductions they serve and
+/* What contractions do with their results: sums over channels (schedule_sums.c), which reductions they serve and
  * which not; pooling along strips (nests/contract_strip.c). And that the numbers are the reference's, by loops, as CUDA C
  * on the host and as PTX. */
 /* clang-format off: cmocka wants these before it */
@@ -88,7 +88,8 @@ static void who_is_served(void **state)
     expect(WIDE STATISTICS, "sm_80", 1);
     expect(RAGGED, "sm_80", 1);
     expect(PHASES, "sm_80", 1);
-    expect(WIDE STATISTICS, "x86-64-v3", 0); /* no tiles */
+    expect(WIDE STATISTICS, "x86-64-v3", 1);
+    expect(PHASES, "x86-64-v3", 0); /* z would be read apart from what is computed: no gain on a CPU */
     expect(FIRST STATISTICS, "sm_80", 1); /* by loops */
     expect("graph training\nstate w param f32 [9,3,3,3] const(0,0)\n%0 = Input f32 [3,3,19,21] #x\n%1 = State @w\n"
            "%2 = Conv2d %0 %1\n%3 = Input f32 [9] #m\n" STATISTICS,
@@ -168,6 +169,39 @@ static void many_tiles(void **state)
     check_numbers(CONV("[4,16,40,41", "[32,16", " padding=(1,1)") STATISTICS, 103, false);
 }
 
+/* Of those of x86-64-v3, how many the contraction leaves; by blocks of Winograd's algorithm where that is chosen. */
+static void check_cpu(const char *text, bool winograd, int64_t parts)
+{
+    Arena *a = arena_new();
+    Planned p = plan_text(a, text, "x86-64-v3", 0);
+    int64_t tiles, at_work = 0;
+    assert_int_equal(served(p.s, &tiles), 1);
+    for (int i = 0; i < p.s->groups->group.n; i++) {
+        const GroupSchedule *gs = &p.s->group[i];
+        if (!gs->sums) continue;
+        assert_int_equal(gs->winograd != NULL, winograd);
+        assert_int_equal(gs->winograd ? gs->winograd->parts : 1, parts);
+        at_work = gs->winograd ? gs->winograd->blocks : schedule_sum_count(&gs->con[0]);
+    }
+    assert_int_equal(tiles, at_work);
+    compare(a, &p, "loops", run_execute(p.run, NULL, false), 1e-5);
+    compare(a, &p, "loops, backwards", run_execute(p.run, NULL, true), 1e-5);
+    ref_free(p.env);
+    arena_free(a);
+}
+
+static void numbers_on_a_cpu(void **state)
+{
+    (void)state;
+    check_cpu(WIDE STATISTICS, true, 1);
+    check_cpu(RAGGED, true, 1);
+    check_cpu(FIRST STATISTICS, false, 1);
+    check_cpu(CONV("[3,32,19,21", "[32,32", " stride=(2,2) padding=(1,1)") STATISTICS, false, 1);
+    check_cpu("graph training\nstate w param f32 [128,128,3,3] const(0,0)\n%0 = Input f32 [1,128,14,16] #x\n%1 = State @w\n"
+              "%2 = Conv2d %0 %1 padding=(1,1)\n%3 = Input f32 [128] #m\n" STATISTICS,
+              true, 4); /* parts, with channels of their own */
+}
+
 /* ---- strips ---- */
 
 #define SHIFTED(channels, plane, w)                                                                                    \
@@ -234,7 +268,7 @@ static void numbers_of_strips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(who_is_served), cmocka_unit_test(numbers),
-                                       cmocka_unit_test(numbers_in_phases), cmocka_unit_test(many_tiles),
+                                       cmocka_unit_test(numbers_in_phases), cmocka_unit_test(many_tiles), cmocka_unit_test(numbers_on_a_cpu),
                                        cmocka_unit_test(who_has_strips), cmocka_unit_test(numbers_of_strips)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
