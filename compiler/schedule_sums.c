@@ -4,9 +4,10 @@
  *
  * In: all groups with their schedules. Out: GroupSchedule.sums of the contraction, summed_by of the reduction. Rule: where
  * columns are blocks of channels, and the reduction's other inputs are there before the contraction runs; a block of tiles
- * of Winograd's algorithm is a tile. On a CPU, where the reduction reads nothing as large besides: the sums of BatchNorm's
- * gradient would take x apart from where it is used next (ResNet-18's step: 2 % slower with them). Sums are of the float32 accumulators, before they are stored in 16 bits. Groups stay as fusion made them: the
- * reduction's kernels add up the partials and do what follows. */
+ * of Winograd's algorithm is a tile. On a CPU, only where the reduction reads nothing as large besides: the sums of
+ * BatchNorm's gradient would take x apart from its next use (ResNet-18's step: 2 % slower). Sums are of the float32
+ * accumulators, before they are stored in 16 bits. Groups stay as fusion made them: the reduction's kernels add up the
+ * partials and do what follows. */
 #include "schedule.h"
 
 enum { MOST_SUMS = 4, FLOAT_BYTES = 4 };

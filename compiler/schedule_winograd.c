@@ -116,7 +116,7 @@ typedef struct Choice {
     int64_t kblocks;
     double in, out; /* operations that transform a tile of one channel */
     double filter;  /* and the weights of a pair of channels */
-    bool loaded;    /* weights of 16 neighbours k are a vector in memory: a task may transform them itself */
+    bool loaded;    /* weights of 16 neighbours k are a vector in memory */
     Winograd best;
     double least;
 } Choice;
@@ -252,7 +252,7 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
     choose_parts(&w);
     choose_shared(q, &w);
     try_depth(q, w, 0);
-    for (int64_t depth = BLOCK; depth <= MOST_DEPTH && q->loaded; depth += BLOCK)
+    for (int64_t depth = BLOCK; depth <= MOST_DEPTH && w.step == 1; depth += BLOCK)
         if ((int64_t)q->channels % depth == 0) try_depth(q, w, depth);
 }
 
@@ -266,6 +266,7 @@ static void try_all(Choice *q, int m)
     q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
     q->out = (x.n + m) * winograd_sums(x.at, m, x.n).nsteps + 2 * x.n * x.n;
     q->filter = (x.n + w.r) * winograd_sums(x.g, x.n, w.r).nsteps + 2 * x.n * x.n;
+    if (!q->loaded) q->filter += 8 * w.r * w.r; /* vectors are put together */
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
     w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;

@@ -108,14 +108,17 @@ static void prefetch_weights(Block *k, Product *p, Expr *i, int64_t count)
     Wino *w = &k->w;
     LB *b = w->c.n.b;
     const Winograd *q = w->w;
-    int64_t lines = q->depth * w->x.r * w->x.r; /* of a block of channels k */
+    int64_t run = BLOCK * w->x.r * w->x.r; /* lines that lie together, of blocks of channels k and c */
+    int64_t lines = q->depth / BLOCK * run;
     p->lines = (lines * q->group + count - 1) / count;
     Expr *c = lb_let(b, x_addi(b, k->c, q->depth), "c"), *same = x_cmp(b, C_LT, c, x_i64(b, w->channels));
     Expr *line = lb_let(b, x_muli(b, i, p->lines), "i");
     Expr *kb = x_add(b, x_select(b, same, k->kb, x_addi(b, k->kb, q->group)), x_divi(b, line, lines));
-    Expr *at = wino_weights_at(w, lb_let(b, kb, "k"), lb_let(b, x_select(b, same, c, x_i64(b, 0)), "c"));
+    Expr *in = lb_let(b, x_modi(b, line, lines), "l");
+    c = x_add(b, x_select(b, same, c, x_i64(b, 0)), x_muli(b, x_divi(b, in, run), BLOCK));
+    Expr *at = wino_weights_at(w, lb_let(b, kb, "k"), lb_let(b, c, "c"));
     p->nextbuf = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]);
-    p->next = lb_let(b, x_add(b, at, x_muli(b, x_modi(b, line, lines), BLOCK)), "p");
+    p->next = lb_let(b, x_add(b, at, x_muli(b, x_modi(b, in, run), BLOCK)), "p");
 }
 
 /* The t-th rows of the product number xi, the g-th channel blocks of the group. */

@@ -181,29 +181,43 @@ static double **compiled(Arena *a, const Graph *g, const RefEnv *env, const Wino
     return run_execute(r, kernels_load(f, l->kernel.n, &m), false);
 }
 
+/* dx of a training step that computes y, too: weights lie as y wants them, element by element for dx. */
+static Node *data_gradient(Graph *g, Node *y)
+{
+    Node *dx, *dy = graph_input(g, "dy", DT_F32, y->shape);
+    g->training = true;
+    assert_true(autodiff_of(g, y, dy, &y->in[0], 1, &dx));
+    return dx;
+}
+
 /* It computes the convolution: each way of coming by transformed weights and inputs, and that way is the one taken. */
 static void numbers(void **state)
 {
     static const struct {
         const char *layer;
         bool shared, own, strided; /* own: weights by each task, where arithmetic is fast beside memory */
-    } rows[] = {{"plain", false, false, false},
-                {"wide", true, false, false},
-                {"many", true, true, false},
-                {"dilated", false, false, false},
-                {"few", false, false, true}};
+        bool back;                 /* the gradient by data */
+    } rows[] = {{"plain", false, false, false, false},
+                {"wide", true, false, false, false},
+                {"many", true, true, false, false},
+                {"many", true, true, false, true},
+                {"dilated", false, false, false, false},
+                {"few", false, false, true, false}};
     (void)state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         Arena *a = arena_new();
         Graph *g = graph_new(a);
         const Winograd *q = NULL;
-        Node *w, *y = convolution(g, rows[k].layer, &w);
+        Node *w, *y = convolution(g, rows[k].layer, &w), *forward = y;
+        if (rows[k].back) y = data_gradient(g, y);
         graph_output(g, "output", y);
+        if (y != forward) graph_output(g, "forward", forward);
         RefEnv *env = ref_new(g);
         int64_t n = shape_count(y->shape), nw = shape_count(w->shape);
         double *x = NEWN(a, double, 4 * n + nw), error = 0, size = 0;
         for (int64_t i = 0; i < 4 * n + nw; i++) x[i] = (double)(float)sin((double)(i * i % 1009));
         ref_set_input(env, "input", x);
+        if (y != forward) ref_set_input(env, "dy", x);
         ref_set_state(env, g->state.v[0], x + n);
         ref_run(env);
         double **out = compiled(a, g, env, &q);
