@@ -1,5 +1,6 @@
 /* Transforms of wino.h as straight-line code: columns first, then rows. Zeros of the matrix cost nothing, ones no
- * multiplication, and what rows have in common is summed once. */
+ * multiplication, and what rows have in common is summed once. Where a block of channels is several vectors, they take
+ * turns, so that the code is there once; but results in registers have no place that is known only at run time. */
 #include "nests/wino.h"
 
 /* y = matrix x */
@@ -33,20 +34,22 @@ void wino_transform(Nest *n, const Transform *t)
     LB *b = n->b;
     Expr *x[WINOGRAD_MOST], *y[WINOGRAD_MOST];
     WinogradSums sums = winograd_sums(t->matrix, t->rows, t->cols);
-    LBuf *between = lb_alloc(b, BUF_REGISTER, LT_F32, (int64_t)t->rows * t->cols * BLOCK);
-    Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
+    int64_t width = n->sched->machine->lanes < BLOCK && t->to->scope != BUF_REGISTER ? n->sched->machine->lanes : BLOCK;
+    LBuf *between = lb_alloc(b, BUF_REGISTER, LT_F32, (int64_t)t->rows * t->cols * width);
+    Expr *turn = width < BLOCK ? lb_for_n(b, FOR_SERIAL, BLOCK / width, "h") : x_i64(b, 0);
+    Expr *v = lb_for_n(b, FOR_VECTOR, width, "l"), *lane = x_add(b, x_muli(b, turn, width), v);
     for (int j = 0; j < t->cols; j++) {
         for (int i = 0; i < t->cols; i++) x[i] = input(n, t, i, j, lane);
         multiply(b, &sums, t->rows, t->cols, x, y);
         for (int i = 0; i < t->rows; i++)
-            lb_store(b, between, x_addi(b, lane, (int64_t)(i * t->cols + j) * BLOCK), y[i]);
+            lb_store(b, between, x_addi(b, v, (int64_t)(i * t->cols + j) * width), y[i]);
     }
     for (int i = 0; i < t->rows; i++) {
         for (int j = 0; j < t->cols; j++)
-            x[j] = lb_let(b, x_load(b, between, x_addi(b, lane, (int64_t)(i * t->cols + j) * BLOCK)), "d");
+            x[j] = lb_let(b, x_load(b, between, x_addi(b, v, (int64_t)(i * t->cols + j) * width)), "d");
         multiply(b, &sums, t->rows, t->cols, x, y);
         for (int j = 0; j < t->rows; j++)
             lb_store(b, t->to, x_add(b, x_addi(b, t->y, i * t->ys[0] + j * t->ys[1]), lane), y[j]);
     }
-    lb_end(b);
+    nest_close(n, 1 + (width < BLOCK));
 }
