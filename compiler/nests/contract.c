@@ -348,6 +348,12 @@ static void clear_acc(Con *c)
     nest_close(&c->n, opened);
 }
 
+/* Are a tile's sums over channels, and those of a row of tiles, added up apart? A GPU's tasks are short, and its registers few. */
+static bool sums_apart(const Con *c)
+{
+    return c->n.sums && !c->n.sched->machine->processors;
+}
+
 static void emit_tile(Con *c)
 {
     LB *b = c->n.b;
@@ -361,13 +367,13 @@ static void emit_tile(Con *c)
     Expr *ra = lb_let(b, con_address(c, 0), "a"), *rb = lb_let(b, con_address(c, 1), "b");
     clear_acc(c);
     if (!empty_sum(c->s)) reduce_from(c, 0, ra, rb);
-    bool apart = !c->n.sched->machine->processors; /* a GPU's tasks are short, and its registers few */
-    if (apart) con_begin_run(c, c->cols);
+    SumsRun run = {NULL, 0};
+    if (sums_apart(c)) run = con_begin_run(c, c->cols);
     if (c->chunk)
         con_store_partial(c, con_address(c, 2));
     else
         con_epilogue(c);
-    if (apart) con_end_run(c, x_i64(b, 0));
+    if (sums_apart(c)) con_end_run(c, run, x_i64(b, 0));
 }
 
 /* ---- loops over tiles ---- */
@@ -422,9 +428,15 @@ static void emit_serial(Con *c, int k, const Variant *v)
         emit_variant(c, k, v, x_i64(b, v->from));
         return;
     }
+    bool apart = sums_apart(c) && c->serial;
+    SumsRun run = {NULL, 0};
+    if (apart) run = con_begin_run(c, c->sums_row / BLOCK);
+    c->serial++;
     Expr *i = lb_for_n(b, FOR_SERIAL, v->count, "t");
     emit_variant(c, k, v, x_addi(b, x_muli(b, i, scale), v->from));
     lb_end(b);
+    c->serial--;
+    if (apart) con_end_run(c, run, x_i64(b, 0));
 }
 
 /* The last block has fewer lanes, and so fewer tiles than there are tasks: the others have nothing to do. */

@@ -22,8 +22,7 @@ typedef struct Con {
     LBuf *carry;      /* of a strip: what the next row's windows need of this one */
     LBuf *sums;       /* where the task adds up what is summed over channels: for each sum, columns of lanes */
     int64_t sums_row; /* from one sum to the next */
-    LBuf *around;     /* of a run: the sums that it is added to, and their row */
-    int64_t around_row;
+    int serial;       /* loops over tiles that are open */
 } Con;
 
 /* Of operand 0 A, 1 B, 2 Out at the tile's first element. */
@@ -52,8 +51,12 @@ void con_end_sums(Con *c);
 void con_add_sums(Con *c, Expr *j, Expr *v); /* a vector of results, where the nest is */
 /* What is summed between the two is summed apart, `columns` of lanes for each sum, and then added to what was there, from
  * float `at` of its row on: sums of a tile in registers, and no long chains of additions in float32. */
-void con_begin_run(Con *c, int64_t columns);
-void con_end_run(Con *c, Expr *at);
+typedef struct SumsRun {
+    LBuf *around; /* what it is added to */
+    int64_t row;
+} SumsRun;
+SumsRun con_begin_run(Con *c, int64_t columns);
+void con_end_run(Con *c, SumsRun run, Expr *at);
 /* For those that have loops of their own: sums of `blocks` blocks of columns, in memory; and column j of them, which is
  * block number `block` of the channels, as those of tile number `tile`. */
 void con_begin_blocks(Con *c, int64_t blocks);

@@ -65,26 +65,25 @@ void con_begin_blocks(Con *c, int64_t blocks)
     if (c->n.sums) clear_sums(c, BUF_LOCAL, blocks);
 }
 
-void con_begin_run(Con *c, int64_t columns)
+SumsRun con_begin_run(Con *c, int64_t columns)
 {
-    if (!c->n.sums) return;
-    c->around = c->sums;
-    c->around_row = c->sums_row;
-    clear_sums(c, BUF_REGISTER, columns);
+    SumsRun run = {c->sums, c->sums_row};
+    if (c->n.sums) clear_sums(c, BUF_REGISTER, columns);
+    return run;
 }
 
-void con_end_run(Con *c, Expr *at)
+void con_end_run(Con *c, SumsRun run, Expr *at)
 {
     LB *b = c->n.b;
     if (!c->n.sums) return;
     Expr *sum = lb_for_n(b, FOR_UNROLL, count_sums(c), "k"), *j = lb_for_n(b, FOR_UNROLL, c->sums_row / BLOCK, "j");
     Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v"), *column = x_add(b, x_muli(b, j, BLOCK), v);
-    Expr *to = x_add(b, x_muli(b, sum, c->around_row), x_add(b, at, column));
+    Expr *to = x_add(b, x_muli(b, sum, run.row), x_add(b, at, column));
     Expr *x = x_load(b, c->sums, x_add(b, x_muli(b, sum, c->sums_row), column));
-    lb_store(b, c->around, to, x_add(b, x_load(b, c->around, to), x));
+    lb_store(b, run.around, to, x_add(b, x_load(b, run.around, to), x));
     nest_close(&c->n, 3);
-    c->sums = c->around;
-    c->sums_row = c->around_row;
+    c->sums = run.around;
+    c->sums_row = run.row;
 }
 
 /* Number of the task among those of the same columns. */

@@ -275,9 +275,9 @@ static void transform_results(Block *k, Expr *kb)
     x.ys[1] = BLOCK;
     wino_transform(&w->c.n, &x);
     stand_at(w, &p, x_add(b, kb, j));
-    con_begin_run(&w->c, 1);
+    SumsRun run = con_begin_run(&w->c, 1);
     sized_epilogue(w, all, &p, 0, size);
-    con_end_run(&w->c, x_muli(b, x_add(b, x_sub(b, kb, k->part_kb), j), BLOCK));
+    con_end_run(&w->c, run, x_muli(b, x_add(b, x_sub(b, kb, k->part_kb), j), BLOCK));
     nest_close(&w->c.n, 2);
 }
 
