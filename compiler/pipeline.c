@@ -63,6 +63,7 @@ static void print_loops(Buf *b, const void *x)
 {
     loops_print(b, x);
 }
+
 /* ---- one program ---- */
 
 static bool can_train(const Spec *s)

@@ -5,7 +5,6 @@
 #include "predict.h"
 #include "support/file.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -2,7 +2,6 @@
 #include "pipeline_work.h"
 #include "support/file.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *const stage_names[] = {"spec", "graph", "grad", "simplify", "fuse", "schedule", "plan",
@@ -41,8 +40,7 @@ static void write_dump(Pipeline *p, const char *stage, const Buf *text)
     if (!file_write_atomic(path, s, text->n, 0644)) fatal(EXIT_WRITE, "cannot write '%s'", path);
 }
 
-bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const void *),
-                  const void *product)
+bool after(Pipeline *p, const char *stage, void (*print)(Buf *, const void *), const void *product)
 {
     double now = time_now();
     p->time[stage_index(stage)] += now - p->t0;

@@ -1,6 +1,8 @@
 /* Sums over channels of what a contraction computes (schedule_sums.c): [sum][tile][channel], for the reduction to add up.
  *
- * A task has a row of lanes for each sum, and adds to it: in a template's tail, in shared memory; in loops, in registers.
+ * A task has a row of lanes for each sum, and adds to it: in a template's tail, in shared memory; in loops, in registers; in
+ * Winograd's algorithm, whose task is a block of tiles and several blocks of channels, in memory. On a CPU tiles, and rows of
+ * tiles, are summed apart first (a run): a plane is too long a chain of float32 additions.
  * A task of loops is what else is called a tile. But where they stand beside a template, whose tiles they do not know, a
  * task has all rows of its columns, leaves their sums as those of the first tile, and zeros as those of the others. */
 #include "nests/contract.h"

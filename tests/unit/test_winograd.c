@@ -177,7 +177,12 @@ static double **compiled(Arena *a, const Graph *g, const RefEnv *env, const Wino
     const Loops *l = run_loops(r);
     Func **f = NEWN(a, Func *, l->kernel.n + 1);
     for (int i = 0; i < l->kernel.n; i++) f[i] = l->kernel.v[i].func;
-    for (int i = 0; i < l->plan->order.n; i++) *w = l->plan->schedule->group[l->plan->order.v[i]->id].winograd;
+    for (int i = 0; i < l->plan->order.n; i++) {
+        const Winograd *of = l->plan->schedule->group[l->plan->order.v[i]->id].winograd;
+        if (!of) continue;
+        assert_true(!*w || (*w)->depth == of->depth); /* y and dx are computed in the same way */
+        *w = of;
+    }
     return run_execute(r, kernels_load(f, l->kernel.n, &m), false);
 }
 
