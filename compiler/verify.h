@@ -66,6 +66,7 @@ typedef struct VerifyRun {
     double naive;      /* multiplications that naive references of contractions may still take */
     const Node **flat; /* by node id: the Pack or State group as whose parts it lies; NULL: it is
                           one tensor */
+    double **made_from; /* by node id: weights as they were when a group made what it keeps of them, see plan.h */
     uint64_t *mark;    /* by node id: checksum of the value as its kernel left it; 0: not known */
 } VerifyRun;
 void verify_open(Arena *a, VerifyRun *r, const Setting *option,

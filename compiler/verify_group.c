@@ -140,9 +140,9 @@ static void check_mark(Check *c, const Node *n, const double *x)
     *mark = h;
 }
 
-static void load(Check *c, const Node *n)
+static void load_stored(Check *c, const Node *n, double *x)
 {
-    double *x = c->value[n->id] = verify_read(c->r, c->tmp, n);
+    c->value[n->id] = x;
     if (!op_is(n, "Pack")) {
         check_mark(c, n, x);
         return;
@@ -151,6 +151,17 @@ static void load(Check *c, const Node *n)
         check_mark(c, n->in[k], x);
         x += shape_count(n->in[k]->shape);
     }
+}
+
+/* Are these the weights from which the group keeps something? Then they may be gone, see plan.c. */
+static bool is_made_from(const VerifyRun *r, const Group *g, const Node *n)
+{
+    return r->plan->made[g->id] >= 0 && n == g->anchor->in[1];
+}
+
+static void load(Check *c, const Group *g, const Node *n)
+{
+    load_stored(c, n, is_made_from(c->r, g, n) ? c->r->made_from[n->id] : verify_read(c->r, c->tmp, n));
 }
 
 /* ---- rounding ---- */
@@ -247,11 +258,18 @@ static int launches_of(const Loops *l, int first)
     return n;
 }
 
-static void launch_group(VerifyRun *r, const Group *g, int first)
+static void launch_group(VerifyRun *r, int first)
 {
-    for (int i = 0; i < first; i++)
-        if (r->loops->kernel.v[i].group == g) verify_launch(r, i);
     for (int i = 0; i < launches_of(r->loops, first); i++) verify_launch(r, first + i);
+}
+
+/* What the group keeps is made now; the weights that it is made from are remembered. */
+static void make_kept(Arena *a, VerifyRun *r, int first)
+{
+    const Group *g = r->loops->kernel.v[first].group;
+    for (int i = 0; i < g->in.n; i++)
+        if (is_made_from(r, g, g->in.v[i])) r->made_from[g->in.v[i]->id] = verify_read(r, a, g->in.v[i]);
+    launch_group(r, first);
 }
 
 static void check_group(VerifyRun *r, const Group *g, VerifyRow *row, double tolerance)
@@ -259,8 +277,8 @@ static void check_group(VerifyRun *r, const Group *g, VerifyRow *row, double tol
     if (r->plan->schedule->group[g->id].winograd) tolerance *= VERIFY_FAST;
     Check c = {.r = r, .tmp = arena_new()};
     c.value = NEWN(c.tmp, double *, r->g->node.n + 1);
-    for (int i = 0; i < g->in.n; i++) load(&c, g->in.v[i]);
-    launch_group(r, g, row->kernel);
+    for (int i = 0; i < g->in.n; i++) load(&c, g, g->in.v[i]);
+    launch_group(r, row->kernel);
     for (int i = 0; i < g->out.n; i++) compute(&c, g->out.v[i]);
     for (int i = 0; i < g->out.n; i++) {
         const Node *out = g->out.v[i];
@@ -280,7 +298,7 @@ static void check_copy(VerifyRun *r, const Node *assign, VerifyRow *row)
     Check c = {.r = r, .tmp = arena_new()};
     c.value = NEWN(c.tmp, double *, r->g->node.n + 1);
     if (r->plan->value[assign->in[0]->id].bytes)
-        load(&c, assign->in[0]);
+        load_stored(&c, assign->in[0], verify_read(r, c.tmp, assign->in[0]));
     else
         compute(&c, assign->in[0]);
     verify_launch(r, row->kernel);
@@ -313,9 +331,14 @@ static void check_outputs(VerifyRun *r, VerifyProgram *p)
 void verify_kernels(Arena *a, VerifyRun *r, VerifyProgram *out, double tolerance)
 {
     const Loops *l = r->loops;
+    Arena *made = arena_new();
+    r->made_from = NEWN(made, double *, r->g->node.n + 1);
     int copies = 0;
     for (int k = 0; k < l->kernel.n; k += launches_of(l, k)) {
-        if (runs_once(&l->kernel.v[k])) continue;
+        if (runs_once(&l->kernel.v[k])) {
+            make_kept(made, r, k);
+            continue;
+        }
         VerifyRow row = {
             .kernel = k, .layers = l->kernel.v[k].layers, .group = l->kernel.v[k].group};
         verify_progress(row.layers, k, l->kernel.n);
@@ -325,6 +348,7 @@ void verify_kernels(Arena *a, VerifyRun *r, VerifyProgram *out, double tolerance
             check_copy(r, r->plan->copy.v[copies++], &row);
         vec_push(a, &out->row, row);
     }
+    arena_free(made);
     check_outputs(r, out);
     for (int k = 0; k < out->row.n; k++) {
         VerifyRow *row = &out->row.v[k];

@@ -7,6 +7,8 @@ for model in cnn mlp bn_cnn; do
     mv "$work/said" "$work/table"
     check "$model says so" sh -c "tail -n 1 '$work/table' | grep -qE '^[0-9]+ kernels, [0-9]+ gradients.*: ok$'"
 done
+# Transformed weights lie where the folded ones were.
+check "weights by Winograd's algorithm" "$sinter" verify models/resnet9.yaml --infer-only --batch 1
 check "unfused" "$sinter" verify models/mlp.yaml --no-fuse --batch 3 --seed 7
 check "another machine's kernels" "$sinter" verify models/cnn.yaml --target cpu:x86-64-v2
 "$sinter" verify models/mlp.yaml --json >"$work/json" 2>"$work/said"
