@@ -18,6 +18,7 @@ typedef struct Machine {
     int vregs;            /* vector registers: 16, 32 */
     int fma_latency, fma_ports, load_ports; /* cycles; vector operations a cycle */
     int64_t l1, l2, l3;   /* bytes; per core, per core, shared */
+    int l2_store;         /* bytes a cycle that what is stored goes on from L1 to L2 */
     const char *backend;  /* "cpu", "cuda" */
     int processors;       /* of a GPU: streaming multiprocessors; of CPUs 0 */
     int64_t tasks;        /* of a kernel that keep it busy */

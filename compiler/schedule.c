@@ -310,12 +310,14 @@ static void print_winograd(Buf *b, const Winograd *w)
                (long long)w->group);
     if (w->gradient)
         buf_printf(b, " by %lld in %lld chunks", (long long)w->cgroup, (long long)w->chunks);
-    buf_printf(b, " in %lld parts%s; product %dx%dx%d; %s\n", (long long)w->parts,
+    buf_printf(b, " in %lld parts%s; product %dx%dx%d; %s", (long long)w->parts,
                w->shared ? " that share inputs" : "", w->rows, w->cols, BLOCK,
                w->gradient   ? "both operands transformed"
                : w->depth    ? "weights transformed by each task"
                : w->prepared ? "weights prepared"
                              : "weights transformed at every run");
+    if (w->depth) buf_printf(b, ", %lld channels and %d of %d rows at once", (long long)w->depth, w->rows_at_once, w->n);
+    buf_printf(b, "\n");
 }
 
 static void print_contract(Buf *b, const GroupSchedule *gs)

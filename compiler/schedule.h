@@ -110,6 +110,7 @@ typedef struct Winograd {
     int64_t weights;                 /* transformed weights, in floats: [n*n][k blocks][c][BLOCK] */
     bool prepared;                   /* they are made once after the weights changed, not at every run */
     int64_t depth;                   /* > 0: a task transforms its weights itself, of so many channels c at a time; then none are stored */
+    int rows_at_once;                /* depth: of the n x n products, whose weights are transformed and used together; divides n */
 } Winograd;
 
 /* A contraction whose lanes are summed (schedule_dot.c). */

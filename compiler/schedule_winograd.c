@@ -115,7 +115,7 @@ typedef struct Choice {
     double tiles, k, channels; /* of the whole contraction */
     int64_t kblocks;
     double in, out; /* operations that transform a tile of one channel */
-    double filter;  /* and the weights of a pair of channels */
+    double filter[WINOGRAD_MOST + 1]; /* and the weights of a pair of channels, by rows at once, but for stores */
     bool loaded;    /* weights of 16 neighbours k are a vector in memory */
     Winograd best;
     double least;
@@ -142,6 +142,11 @@ static double stream_time(const Machine *m, double bytes, double times)
     return bytes * times / rate * m->lanes * m->fma_ports;
 }
 
+static double roofline(double work, double stream)
+{
+    return larger(work, stream) + 0.4 * stream; /* prefetching hides the rest */
+}
+
 /* How much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
 static double idle_share(double tasks)
 {
@@ -160,35 +165,53 @@ static double results_bytes(const Winograd *w)
 
 static double panels_bytes(const Winograd *w)
 {
-    return (double)(w->n * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+    return (double)(w->rows_at_once * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
 }
 
-/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. */
+/* Of a vector, in operations: two take the time of one store to L1; what L1 does not hold goes on to L2. */
+static double store_time(const Machine *m, bool in_l1)
+{
+    return in_l1 ? 2 : larger(2, (double)(m->lanes * FLOAT_BYTES * m->fma_ports) / m->l2_store);
+}
+
+/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. Weights
+ * that are transformed by few rows at once stay in L1, between the plain ones, which are loaded again for each. */
 static double own_weights_time(const Choice *q, const Winograd *w)
 {
     double sums = (double)(w->n * w->n * w->block) * q->k * q->channels / (double)w->depth;
-    return (double)w->blocks * (q->k * q->channels * q->filter + 2 * sums);
+    double plain = (double)(TAPS * TAPS * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+    bool in_l1 = panels_bytes(w) + plain < 0.75 * (double)q->s->machine->l1;
+    double filter = q->filter[w->rows_at_once] + w->n * w->n * store_time(q->s->machine, in_l1);
+    return (double)w->blocks * (q->k * q->channels * filter + 2 * sums);
+}
+
+/* Of the peak that a product reaches: each of its steps loads rows and cols, and few sums wait for each other. */
+static double product_share(const Machine *m, const Winograd *w)
+{
+    const double gemm = 0.8;
+    double cols = (double)(w->cols * up(BLOCK, m->lanes)), fmas = w->rows * cols;
+    double loads = (w->rows + cols) * m->fma_ports / m->load_ports;
+    return gemm * fmas / larger(fmas, larger(loads, m->fma_latency * m->fma_ports));
 }
 
 static double time_of(const Choice *q, const Winograd *w)
 {
-    const double gemm = 0.8; /* share of the peak */
     const Machine *m = q->s->machine;
     double products = w->n * w->n, scratch = inputs_bytes(w) + results_bytes(w) + panels_bytes(w);
     double weights = w->depth ? TAPS * TAPS * q->k * q->channels : (double)w->weights;
-    double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / gemm;
+    double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / product_share(m, w);
     work += tiles * (q->channels * q->in * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
     if (w->depth)
         work += own_weights_time(q, w);
     else if (!w->prepared)
-        work += 4 * weights;
+        work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
     work += (double)winograd_phase_floats(w, q->c) * 2 * BLOCK; /* copied element by element */
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
     if (w->shared) /* written once, read by every part, from another core's cache */
         stream += stream_time(m, inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
-    return (larger(work, stream) + 0.4 * stream) * idle_share((double)(w->blocks * w->parts)); /* prefetching hides the rest */
+    return roofline(work, stream) * idle_share((double)(w->blocks * w->parts));
 }
 
 static double direct_time(const Choice *q)
@@ -199,7 +222,7 @@ static double direct_time(const Choice *q)
     double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
     double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent);
     double weights = taps * q->k * (double)c->axis[w->c].extent;
-    return larger(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
+    return roofline(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
 }
 
 /* ---- sizes ---- */
@@ -220,9 +243,10 @@ static void choose_shared(const Choice *q, Winograd *w)
 }
 
 /* With stored weights, or with `depth` channels of them at a time. */
-static void try_depth(Choice *q, Winograd w, int64_t depth)
+static void try_depth(Choice *q, Winograd w, int64_t depth, int rows)
 {
     w.depth = depth;
+    w.rows_at_once = rows;
     double time = time_of(q, &w);
     double stack = (w.shared ? 0 : inputs_bytes(&w)) + results_bytes(&w) + panels_bytes(&w);
     if (stack > SCRATCH_BYTES || time >= q->least) return;
@@ -251,9 +275,22 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
     w.groups = up(q->kblocks, group);
     choose_parts(&w);
     choose_shared(q, &w);
-    try_depth(q, w, 0);
+    try_depth(q, w, 0, w.n);
     for (int64_t depth = BLOCK; depth <= MOST_DEPTH && w.step == 1; depth += BLOCK)
-        if ((int64_t)q->channels % depth == 0) try_depth(q, w, depth);
+        for (int rows = w.n; (int64_t)q->channels % depth == 0 && rows >= 1; rows--)
+            if (w.n % rows == 0) try_depth(q, w, depth, rows);
+}
+
+static void count_filter(Choice *q, const WinogradMatrices *x)
+{
+    WinogradSums sums = winograd_sums(x->g, x->n, x->r);
+    int taps = x->r * x->r;
+    for (int rows = 1; rows <= x->n; rows++) {
+        if (x->n % rows) continue;
+        q->filter[rows] = x->n * sums.nsteps;
+        for (int i = 0; i < x->n; i += rows)
+            q->filter[rows] += x->r * winograd_steps(&sums, x->r, i, rows) + taps + (q->loaded ? 0 : 8 * taps); /* 8: put together */
+    }
 }
 
 static void try_all(Choice *q, int m)
@@ -265,8 +302,7 @@ static void try_all(Choice *q, int m)
     /* each element is loaded and stored twice beside the arithmetic */
     q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
     q->out = (x.n + m) * winograd_sums(x.at, m, x.n).nsteps + 2 * x.n * x.n;
-    q->filter = (x.n + w.r) * winograd_sums(x.g, x.n, w.r).nsteps + 2 * x.n * x.n;
-    if (!q->loaded) q->filter += 8 * w.r * w.r; /* vectors are put together */
+    count_filter(q, &x);
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
     w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;

@@ -225,3 +225,17 @@ WinogradSums winograd_sums(const double (*matrix)[WINOGRAD_MOST], int rows, int 
     while (pair_best(&t)) {}
     return sums_of(t);
 }
+
+int winograd_steps(const WinogradSums *s, int cols, int first, int some)
+{
+    bool needed[WINOGRAD_MOST + sizeof s->step / sizeof *s->step] = {false};
+    int n = 0;
+    for (int i = first; i < first + some; i++) needed[s->row[i]] = true;
+    for (int i = s->nsteps - 1; i >= 0; i--) { /* a step's terms come before it */
+        if (!needed[cols + i]) continue;
+        needed[s->step[i].a] = true;
+        if (s->step[i].b >= 0) needed[s->step[i].b] = true;
+        n++;
+    }
+    return n;
+}

@@ -32,4 +32,6 @@ typedef struct WinogradSums {
     int row[WINOGRAD_MOST]; /* the value that is row i of the result */
 } WinogradSums;
 WinogradSums winograd_sums(const double (*matrix)[WINOGRAD_MOST], int rows, int cols);
+/* How many of its steps make rows first .. first + some - 1 of the result, from `cols` inputs. */
+int winograd_steps(const WinogradSums *s, int cols, int first, int some);
 #endif

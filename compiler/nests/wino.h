@@ -26,11 +26,15 @@ void nest_winograd_phases(Arena *a, Loops *out, const Group *g);
 
 /* winograd_weights.c */
 LBuf *wino_weights_buffer(Wino *w); /* U */
-/* The transformed weights of 16 channels k, block kb, and of a phase of channel c: product (i, j)'s to
- * to[y + i*ys[0] + j*ys[1]]. */
 /* Address of the first of the weights, of channel c and of 16 channels k, block kb. */
 Expr *wino_weights_at(Wino *w, Expr *kb, Expr *c);
-void wino_weights(Wino *w, Expr *kb, Expr *c, int phase, LBuf *to, Expr *y, const int64_t ys[2]);
+typedef struct WinoWeights { /* which of them are transformed */
+    Expr *kb, *c;    /* 16 channels k, and channel c */
+    int phase;       /* of channel c */
+    int first, some; /* rows of products; some = 0: all */
+} WinoWeights;
+/* Product (i, j)'s to to[y + (i - first)*ys[0] + j*ys[1]]. */
+void wino_weights(Wino *w, const WinoWeights *which, LBuf *to, Expr *y, const int64_t ys[2]);
 int wino_loop(const Wino *w, int axis, ConPart part); /* its number in c.s */
 
 /* ---- tiles ---- */
@@ -55,6 +59,7 @@ typedef struct Transform {
     LBuf *from, *to;
     Expr *x, *y;             /* addresses of the first elements */
     int64_t xs[2], ys[2];    /* strides along the rows and columns of X and Y */
+    int first, some;         /* the rows of Y that are made, y is where the first of them begins; some = 0: all */
     /* where X is not simply loaded: element (i, j), lane by lane; NULL: from[x + i*xs[0] + j*xs[1] + lane] */
     Expr *(*load)(void *of, int i, int j, Expr *lane);
     void *of;

@@ -7,8 +7,9 @@
  * U are the transformed weights (winograd_weights.c). Tiles are numbered through all images; those that reach over
  * the edge read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of
  * its own; and V, if it is much, which a kernel before them makes. U is four times the weights' size (m = 4): where it would
- * come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up M. Sources: winograd.h;
- * blocking as in Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
+ * come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up M; where L1 would have
+ * to pass them on to L2, of some rows xi at a time, each of which is used before the next. Sources: winograd.h; blocking as in
+ * Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
 #include "nests/wino.h"
 
 typedef struct Block {
@@ -19,6 +20,8 @@ typedef struct Block {
     Expr *kb;    /* first channel block of the group at work */
     Expr *part_kb; /* and of the part */
     Expr *c;     /* first of the channels c whose products are at work */
+    int row;     /* first row of the n x n products that are at work, */
+    int rows;    /* and how many rows these are */
 } Block;
 
 /* ---- V ---- */
@@ -130,7 +133,7 @@ static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t)
     Product p = {.ubuf = k->u, .vbuf = w->v, .mbuf = k->m, .rows = q->rows, .cols = q->cols, .steps = depth_of(w)};
     Expr *tile = x_muli(b, t, q->rows), *block = x_muli(b, g, q->cols);
     if (q->depth)
-        p.u = x_add(b, x_muli(b, xi, panels_plane(q)), x_muli(b, block, q->depth * BLOCK));
+        p.u = x_add(b, x_muli(b, x_addi(b, xi, -k->row * q->n), panels_plane(q)), x_muli(b, block, q->depth * BLOCK));
     else
         p.u = x_muli(b, x_add(b, x_muli(b, xi, w->kblocks), x_add(b, k->kb, block)), w->channels * BLOCK);
     p.u = lb_let(b, p.u, "u");
@@ -156,14 +159,15 @@ static void products(Block *k)
 {
     const Winograd *q = k->w.w;
     LB *b = k->w.c.n.b;
-    Expr *xi = lb_for_n(b, FOR_SERIAL, q->n * q->n, "xi");
+    Expr *xi = lb_for_n(b, FOR_SERIAL, k->rows * q->n, "xi");
+    if (k->row) xi = lb_let(b, x_addi(b, xi, k->row * q->n), "xi");
     Expr *g = lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g");
     Expr *t = lb_for_n(b, FOR_SERIAL, q->block / q->rows, "t");
     product_rows(k, xi, g, t);
     nest_close(&k->w.c.n, 3);
 }
 
-/* U of the group's channels k and the channels c at work. */
+/* U of the group's channels k, the channels c and the rows at work. */
 static void transform_weights(Block *k)
 {
     Wino *w = &k->w;
@@ -172,7 +176,9 @@ static void transform_weights(Block *k)
     int64_t ys[] = {w->x.n * panels_plane(q), panels_plane(q)};
     Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g"), *c = lb_for_n(b, FOR_SERIAL, q->depth, "c");
     Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, g, q->depth), c), BLOCK), "u");
-    wino_weights(w, x_add(b, k->kb, g), lb_let(b, x_add(b, k->c, c), "c"), 0, k->u, y, ys);
+    WinoWeights which = {.kb = x_add(b, k->kb, g), .first = k->row, .some = k->rows};
+    which.c = lb_let(b, x_add(b, k->c, c), "c");
+    wino_weights(w, &which, k->u, y, ys);
     nest_close(&w->c.n, 2);
 }
 
@@ -185,8 +191,11 @@ static void group_products(Block *k)
     if (depth < w->channels) wino_clear(&k->w.c.n, k->m, w->w->n * w->w->n * results_plane(w->w));
     Expr *c = lb_for_n(b, FOR_SERIAL, w->channels / depth, "c");
     k->c = lb_let(b, x_muli(b, c, depth), "c");
-    if (w->w->depth) transform_weights(k);
-    products(k);
+    k->rows = w->w->depth ? w->w->rows_at_once : w->w->n;
+    for (k->row = 0; k->row < w->w->n; k->row += k->rows) {
+        if (w->w->depth) transform_weights(k);
+        products(k);
+    }
     lb_end(b);
 }
 
@@ -343,7 +352,7 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
     begin_block(&k, l[0].var);
-    if (q->depth) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * panels_plane(q));
+    if (q->depth) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->rows_at_once * q->n * panels_plane(q));
     k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * results_plane(q));
     if (!q->shared) {
         transform_inputs(&k, lb_for_n(b, FOR_SERIAL, channel_blocks(&k.w), "c")); /* outside: tiles lie side by side */

@@ -34,6 +34,7 @@ void wino_transform(Nest *n, const Transform *t)
     LB *b = n->b;
     Expr *x[WINOGRAD_MOST], *y[WINOGRAD_MOST];
     WinogradSums sums = winograd_sums(t->matrix, t->rows, t->cols);
+    int end = t->some ? t->first + t->some : t->rows;
     int64_t width = n->sched->machine->lanes < BLOCK && t->to->scope != BUF_REGISTER ? n->sched->machine->lanes : BLOCK;
     LBuf *between = lb_alloc(b, BUF_REGISTER, LT_F32, (int64_t)t->rows * t->cols * width);
     Expr *turn = width < BLOCK ? lb_for_n(b, FOR_SERIAL, BLOCK / width, "h") : x_i64(b, 0);
@@ -41,15 +42,15 @@ void wino_transform(Nest *n, const Transform *t)
     for (int j = 0; j < t->cols; j++) {
         for (int i = 0; i < t->cols; i++) x[i] = input(n, t, i, j, lane);
         multiply(b, &sums, t->rows, t->cols, x, y);
-        for (int i = 0; i < t->rows; i++)
+        for (int i = t->first; i < end; i++)
             lb_store(b, between, x_addi(b, v, (int64_t)(i * t->cols + j) * width), y[i]);
     }
-    for (int i = 0; i < t->rows; i++) {
+    for (int i = t->first; i < end; i++) {
         for (int j = 0; j < t->cols; j++)
             x[j] = lb_let(b, x_load(b, between, x_addi(b, v, (int64_t)(i * t->cols + j) * width)), "d");
         multiply(b, &sums, t->rows, t->cols, x, y);
         for (int j = 0; j < t->rows; j++)
-            lb_store(b, t->to, x_add(b, x_addi(b, t->y, i * t->ys[0] + j * t->ys[1]), lane), y[j]);
+            lb_store(b, t->to, x_add(b, x_addi(b, t->y, (i - t->first) * t->ys[0] + j * t->ys[1]), lane), y[j]);
     }
     nest_close(n, 1 + (width < BLOCK));
 }

@@ -45,13 +45,15 @@ Expr *wino_weights_at(Wino *w, Expr *kb, Expr *c)
     return nest_address(n, nest_layout(n, v), v->shape, &at);
 }
 
-void wino_weights(Wino *w, Expr *kb, Expr *c, int phase, LBuf *to, Expr *y, const int64_t ys[2])
+void wino_weights(Wino *w, const WinoWeights *which, LBuf *to, Expr *y, const int64_t ys[2])
 {
-    Weights x = {.w = w, .from = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]), .at = {.rank = 4}, .phase = phase};
+    Weights x = {.w = w, .from = nest_buf(&w->c.n, w->c.n.group->anchor->in[1]), .at = {.rank = 4}, .phase = which->phase};
     x.k = w->c.s->con.b.coef[0][w->w->k] ? 0 : 1;
-    x.at.blk[x.k] = kb;
-    x.at.idx[1 - x.k] = c;
+    x.at.blk[x.k] = which->kb;
+    x.at.idx[1 - x.k] = which->c;
     Transform t = {.matrix = w->x.g, .rows = w->x.n, .cols = w->x.r, .load = load_weight, .of = &x, .to = to, .y = y};
+    t.first = which->first;
+    t.some = which->some;
     for (int d = 0; d < 2; d++) t.ys[d] = ys[d];
     wino_transform(&w->c.n, &t);
 }
@@ -69,8 +71,10 @@ void nest_winograd_weights(Arena *a, Loops *out, const Group *g)
     int opened = nest_open(&w.c.n, l, 2);
     Expr *first = x_add(b, x_muli(b, l[0].var, w.channels), x_muli(b, l[1].var, phases));
     LBuf *to = wino_weights_buffer(&w);
-    for (int phase = 0; phase < phases; phase++)
-        wino_weights(&w, l[0].var, l[1].var, phase, to, lb_let(b, x_muli(b, x_addi(b, first, phase), BLOCK), "u"), ys);
+    for (int phase = 0; phase < phases; phase++) {
+        WinoWeights which = {.kb = l[0].var, .c = l[1].var, .phase = phase};
+        wino_weights(&w, &which, to, lb_let(b, x_muli(b, x_addi(b, first, phase), BLOCK), "u"), ys);
+    }
     nest_close(&w.c.n, opened);
     nest_end(&w.c.n, tasks);
 }

@@ -61,6 +61,11 @@ static void sums(void **state)
     check_sums(w.g, w.n, w.r, 1 + 1 + 1 + 2 + 2);
     check_sums(w.at, w.m, w.n, 14);
     check_sums(w.bt, w.n, w.n, 14);
+    WinogradSums s = winograd_sums(pairs, 3, 3);
+    assert_int_equal(winograd_steps(&s, 3, 0, 3), s.nsteps);
+    assert_int_equal(winograd_steps(&s, 3, 0, 1), 1 + 1); /* the outer terms, and the one between */
+    assert_int_equal(winograd_steps(&s, 3, 0, 2), 1 + 1 + 1);
+    assert_int_equal(winograd_steps(&s, 3, 2, 1), 1 + 2);
 }
 
 /* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; broad: 512; few: 3 into 32,
@@ -173,6 +178,8 @@ static double **compiled(Arena *a, const Graph *g, const RefEnv *env, const Wino
     Machine m = *machine_find(a, "native");
     m.l2 = like->l2;
     m.l3 = like->l3;
+    m.l1 = 48 << 10;
+    m.l2_store = m.lanes == 16 ? 16 : 32;
     Run *r = run_plan_for(a, g, env, &(RunMode){.machine = "native", .fused = true, .compiled = true, .reuse = true}, NULL, &m);
     const Loops *l = run_loops(r);
     Func **f = NEWN(a, Func *, l->kernel.n + 1);
@@ -180,7 +187,7 @@ static double **compiled(Arena *a, const Graph *g, const RefEnv *env, const Wino
     for (int i = 0; i < l->plan->order.n; i++) {
         const Winograd *of = l->plan->schedule->group[l->plan->order.v[i]->id].winograd;
         if (!of) continue;
-        assert_true(!*w || (*w)->depth == of->depth); /* y and dx are computed in the same way */
+        assert_true(!*w || !(*w)->depth == !of->depth); /* y and dx are computed in the same way */
         *w = of;
     }
     return run_execute(r, kernels_load(f, l->kernel.n, &m), false);
@@ -229,6 +236,7 @@ static void numbers(void **state)
         assert_non_null(q);
         bool own = rows[k].own && machine_find(a, "native")->lanes >= 8;
         assert_int_equal(q->depth > 0, own);
+        if (own) assert_int_equal(q->rows_at_once == q->n, rows[k].back); /* weights that are put together are best taken once */
         assert_int_equal(q->prepared, !own);
         assert_int_equal(q->shared, rows[k].shared);
         assert_int_equal(q->step, rows[k].strided ? 2 : 1);
