@@ -126,6 +126,7 @@ static const char *intrinsic_reason(const Node *n)
 {
     switch (n->op->nest) {
     case NEST_CONTRACT:
+        if (fuse_is_depthwise(n)) return NULL;
         return "it reads every input element many times: its input must be stored";
     case NEST_WINDOW_T:
         return "it gathers from whole windows: its input must be stored";

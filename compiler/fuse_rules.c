@@ -200,6 +200,7 @@ static const char *rule_pool(Fuse *f, Node *n, Group *g)
 {
     enum { MOST_TAPS = 4 }; /* accumulators that one pooled value may need at once */
     if (n->op->nest != NEST_WINDOW || g->nest != NEST_CONTRACT) return "";
+    if (g->band) return "another pooling already ends this kernel";
     Window w = n->op->window(n);
     bool tiling = window_is_tiling(&w);
     const char *why = tiling ? NULL : joins_strip(f, n, g);
@@ -325,6 +326,7 @@ static const char *rule_gather(Fuse *f, Node *n, Group *g)
     X(gather, "a window's transpose in front of a sum")                                            \
     X(epilogue, "elementwise behind its producer")                                                 \
     X(pool, "pooling on accumulators")                                                             \
+    X(band, "max pooling, or a depthwise convolution, on few rows")                                \
     X(prologue, "elementwise in front of a sum or a window")                                       \
     X(sibling, "reductions or windows over the same input")
 #define AS_RULE(name, doc) {#name, doc, rule_##name},

@@ -9,7 +9,7 @@ typedef enum Stage {
     STAGE_PRE,    /* elementwise over the domain (the only stage of pointwise groups) */
     STAGE_ANCHOR, /* the contraction, window or reduction itself */
     STAGE_POST,   /* elementwise over the anchor's output */
-    STAGE_POOL,   /* windows over the contraction's output, that do not overlap */
+    STAGE_POOL,   /* windows over the contraction's output, channel by channel */
     STAGE_LAST,   /* elementwise over the pooled output */
 } Stage;
 
@@ -24,6 +24,7 @@ typedef struct Group {
     Node *anchor;     /* first anchor; NULL in pointwise groups */
     Node *pool;       /* first node of STAGE_POOL */
     bool strip;       /* its windows overlap: a task follows group_strip of them side by side down the plane */
+    bool band;        /* a task keeps the rows that windows read, and no more of them (fuse_band.c) */
     Shape domain;     /* elementwise domain: of STAGE_PRE where there is one, else of the anchor's
                          output */
     Shape tail;       /* shape that the next elementwise node must have to join */

@@ -30,6 +30,7 @@ typedef struct ConLoop {
     bool parallel;      /* the tasks run over it */
     int lap;            /* ROW: elements before the tile that it computes as well (Group.strip) */
     bool in_order;      /* ROW: one tile after the other, in one task (Group.strip) */
+    bool band;          /* ROW: a task goes down `tile` rows, one by one (Group.band) */
     int64_t sa, sb, so; /* element strides in A, B (or packed B) and Out */
 } ConLoop;
 
@@ -208,6 +209,7 @@ const Dot *schedule_dot(Arena *a, const Schedule *s, const GroupSchedule *gs);
 
 /* schedule_sums.c: sums that contractions make on the way; and how many sums a reduction makes. */
 void schedule_sums(Schedule *s);
+void schedule_band(ConSchedule *s, const Group *g); /* schedule_band.c: bands of rows, after the tile */
 int schedule_columns(const ConSchedule *c);       /* the loop over blocks of columns, or -1 */
 int64_t schedule_sum_count(const ConSchedule *c); /* partial sums that a phase leaves for every channel */
 int schedule_anchors(const Schedule *s, const Group *g);

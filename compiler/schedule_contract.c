@@ -323,6 +323,10 @@ static void tiles_for(ConSchedule *s, const Machine *m, const GroupSchedule *gs)
     int64_t sq = 0;
     for (int i = 0; i < s->nloop; i++) {
         ConLoop *l = &s->loop[i];
+        if (g->band && l->role == ROLE_ROW && !s->con.out.coef[3][l->axis]) {
+            t.outer *= (double)l->extent; /* rows are single */
+            continue;
+        }
         if (l->role == ROLE_ROW) t.loop[t.nrow++] = l;
         bool batch = l->role == ROLE_ROW && s->con.out.coef[0][l->axis];
         if (batch) t.batch = l;
@@ -331,7 +335,7 @@ static void tiles_for(ConSchedule *s, const Machine *m, const GroupSchedule *gs)
         if (l->role == ROLE_OUTER && l->part != PART_LANE) t.outer *= (double)l->extent;
         if (l->role == ROLE_LANE) sq = s->shared_a ? l->sb : l->sa;
     }
-    if (g->pool) {
+    if (g->pool && !g->band) {
         Window w = g->pool->op->window(g->pool);
         t.window[0] = w.kernel[0];
         t.window[1] = w.kernel[1];
@@ -408,9 +412,9 @@ static void choose_tasks(ConSchedule *s, const Machine *m, int64_t tasks)
         ConLoop *l = &s->loop[i];
         if (l->role == ROLE_RED || l->role == ROLE_LANE || l->part == PART_LANE || l->in_order) continue;
         int64_t n = (l->extent + l->tile - 1) / l->tile;
-        if (n == 1) continue;
-        l->parallel = true;
+        if (n > 1) l->parallel = true;
         tasks *= n;
+        if (l->band) break; /* what lies inside it is its own */
     }
     s->ntasks = tasks;
 }
@@ -545,6 +549,7 @@ static void schedule_phase(const Schedule *s, GroupSchedule *gs, int phase)
     else
         tiles_for(cs, s->machine, gs);
     batch_first(cs);
+    if (gs->group->band) schedule_band(cs, gs->group);
     choose_unroll(cs, s->machine);
 }
 

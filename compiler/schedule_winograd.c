@@ -449,7 +449,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     const Node *n = g->anchor;
     Contract c, second;
     Choice q = {.s = s, .c = &c};
-    if (by == BY_SUM || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return;
+    if (by == BY_SUM || g->band || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return;
     n->op->contract(n, 0, &c);
     if (n->op->contract(n, 1, &second)) return;
     q.best.dilation[0] = q.best.dilation[1] = q.best.step = 1;

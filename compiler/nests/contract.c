@@ -471,6 +471,10 @@ static void emit_loops(Con *c, int k)
         emit_loops(c, k + 1);
         return;
     }
+    if (c->s->loop[k].band) {
+        con_band(c, k, emit_loops);
+        return;
+    }
     int n = variants(c, k, v);
     if (c->s->loop[k].in_order) con_begin_strip(c);
     if (c->s->loop[k].parallel)

@@ -20,6 +20,8 @@ typedef struct Con {
     Expr *acc_base; /* skeletons: acc is a tile of sums, which begins here; NULL: acc is this tile's own */
     int64_t acc_row;
     LBuf *carry;      /* of a strip: what the next row's windows need of this one */
+    LBuf *ring;       /* of a band: rows that windows read */
+    Expr *ring_row;   /* where the row at work begins */
     LBuf *sums;       /* where the task adds up what is summed over channels: for each sum, columns of lanes */
     int64_t sums_row; /* from one sum to the next */
     int serial;       /* loops over tiles that are open */
@@ -39,10 +41,14 @@ void con_store_partial(
     Con *c, Expr *base); /* accumulators -> this chunk's partial sums, at Out's address */
 void con_combine(Arena *a, Loops *out,
                  const Group *g); /* kernel: partial sums -> group's outputs */
+Coord con_coord(Con *c, Expr *const *r, Expr *j, Expr *v); /* of a row, column and lane, in the contraction's result */
 void con_set_anchor(Con *c, Expr *const *r, Expr *j, Expr *v); /* the point and its sum, of a row, column and lane */
 /* contract_strip.c: before the loop along rows, and what becomes of a tile */
 void con_begin_strip(Con *c);
 void con_strip_epilogue(Con *c);
+/* contract_band.c: the loop k along a band's rows, `tiles` those behind it; and what becomes of a tile */
+void con_band(Con *c, int k, void (*tiles)(Con *, int));
+void con_band_epilogue(Con *c);
 /* contract_sums.c: nothing where no reduction is fed */
 LBuf *con_tile_sums(Nest *n);          /* the array of all tiles' sums */
 int64_t con_first_tile(const Con *c);  /* of this phase */

@@ -53,7 +53,7 @@ static void out_dim(Con *c, const Layout *l, int d, const AxisValue *val, Coord 
     at->lane[d] = lane;
 }
 
-static Coord out_coord(Con *c, Expr *const *r, Expr *j, Expr *v)
+Coord con_coord(Con *c, Expr *const *r, Expr *j, Expr *v)
 {
     AxisValue val[CON_MAX_AXES];
     const Layout *l = nest_layout(&c->n, c->n.group->anchor);
@@ -65,7 +65,7 @@ static Coord out_coord(Con *c, Expr *const *r, Expr *j, Expr *v)
 
 void con_set_anchor(Con *c, Expr *const *r, Expr *j, Expr *v)
 {
-    Coord at = out_coord(c, r, j, v);
+    Coord at = con_coord(c, r, j, v);
     nest_point(&c->n, c->n.group->anchor->shape, &at);
     Expr *x = x_load(c->n.b, c->acc, con_acc(c, con_row_number(c, r), j, v));
     nest_set(&c->n, c->n.group->anchor, lb_let(c->n.b, x, "y"));
@@ -136,7 +136,7 @@ static void pool_tap(Con *c, Pool *p, Expr **r, Expr *j, Expr *v, int64_t tap)
 static void pooled_point(Con *c, Pool *p, Expr *const *q, Expr **r, Expr *j, Expr *v)
 {
     LB *b = c->n.b;
-    Coord at = out_coord(c, r, j, v);
+    Coord at = con_coord(c, r, j, v);
     for (int d = 0; d < 2; d++) {
         int k = p->row[d];
         Expr *first = x_muli(b, c->tile[k], c->s->loop[k].tile / p->w.kernel[d]);
@@ -185,6 +185,8 @@ void con_epilogue(Con *c)
 {
     if (c->n.group->strip)
         con_strip_epilogue(c);
+    else if (c->n.group->band)
+        con_band_epilogue(c);
     else if (c->n.group->pool)
         pool_epilogue(c);
     else

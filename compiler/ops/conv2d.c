@@ -123,6 +123,19 @@ static bool contract(const Node *n, int phase, Contract *c)
     return true;
 }
 
+static Window window(const Node *n)
+{
+    Sliding s = sliding(n);
+    Window w = {.adaptive = false};
+    for (int d = 0; d < 2; d++) {
+        w.kernel[d] = s.kernel[d];
+        w.stride[d] = s.stride[d];
+        w.pad[d] = s.pad[d];
+        w.dilation[d] = s.dil[d];
+    }
+    return w;
+}
+
 static void ref(const Node *n, const double *const *in, double *out)
 {
     Conv v = conv_geometry(n, n->in[0]->shape, n->in[1]->shape, n->shape);
@@ -169,6 +182,7 @@ const OpDef op_conv2d = {.name = "Conv2d",
                          .layer = layer,
                          .grad = grad,
                          .contract = contract,
+                         .window = window,
                          .ref = ref,
                          .samples = samples,
                          .tol = {3e-5, 1e-4}};

@@ -137,7 +137,7 @@ struct OpDef {
     Expr *(*body)(Body *c, const Node *n, Expr *const *in);
     Reduce (*reduce)(const Node *n);
     bool (*contract)(const Node *n, int phase, Contract *out); /* false: no such phase; phase 0 always is */
-    Window (*window)(const Node *n);
+    Window (*window)(const Node *n); /* Conv2d has one, too: what a depthwise one reads of its channel */
     int wstate;                 /* scalars carried over the taps */
     void (*winit)(Body *c, const Node *n, Expr **state);
     /* value: the input at this tap; tap: its number (i32, row-major in the kernel); taps outside are skipped */

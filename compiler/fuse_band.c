@@ -1,0 +1,92 @@
+/* Channel by channel behind a contraction: max pooling, or a depthwise convolution, of which each window reads few rows.
+ * A task then goes down the plane: it computes the rows that the next windows need, keeps as many as a window has, and
+ * stores only what the windows make of them (nests/contract_band.c). For tensors that caches do not hold, on CPUs.
+ *
+ * In: a node and the group of its producer. Out: Group.band. Not here: windows that fit a tile of accumulators (rule_pool
+ * of fuse_rules.c), the rows of a task (schedule_band.c). */
+#include "fuse.h"
+#include "graph/layout.h"
+
+bool fuse_is_depthwise(const Node *n)
+{
+    if (n->op->nest != NEST_CONTRACT || !n->op->window) return false;
+    const Shape *x = &n->in[0]->shape, *w = &n->in[1]->shape;
+    return w->dim[1] == 1 && w->dim[0] == x->dim[1] && x->dim[1] > 1;
+}
+
+static bool is_max(const Node *n)
+{
+    return op_is(n, "MaxPool2d") && n->op->wstate == 1;
+}
+
+/* Rows of windows follow each other without gaps, and begin where those of the plane do. */
+static bool goes_down(const Node *n)
+{
+    enum { MOST_ROWS = 7 };
+    Window w = n->op->window(n);
+    if (w.adaptive || w.kernel[0] > MOST_ROWS || w.kernel[1] > MOST_ROWS) return false;
+    for (int d = 0; d < 2; d++) {
+        int64_t rows = n->in[0]->shape.dim[2 + d];
+        if (w.dilation[d] != 1 || w.kernel[d] < w.stride[d] || w.pad[d] >= w.kernel[d]) return false;
+        if ((n->shape.dim[2 + d] - 1) * w.stride[d] >= rows) return false;
+    }
+    return true;
+}
+
+/* Is n alone in reading what the group computes? */
+static bool alone_reads(const Fuse *f, const Node *n, const Group *g)
+{
+    for (int i = 0; i < g->node.n; i++) {
+        const Node *v = g->node.v[i];
+        if (fuse_wanted(f, v)) return false;
+        for (int k = v->id + 1; k < f->g->node.n; k++) {
+            const Node *u = f->g->node.v[k];
+            for (int j = 0; j < u->nin && u != n; j++)
+                if (u->in[j] == v && f->out->of[u->id] != g) return false;
+        }
+    }
+    return true;
+}
+
+/* May Winograd's algorithm take the convolution (schedule_winograd.c)? Its tiles are no rows. */
+static bool may_transform(const Window *w, int64_t channels)
+{
+    enum { SMALL = 3, LEAST_STRIDED = 5, PHASES = 4 };
+    if (w->stride[0] == 1 && w->stride[1] == 1) return w->kernel[0] == SMALL && w->kernel[1] == SMALL && channels >= BLOCK_MIN_CHANNELS;
+    return w->stride[0] == 2 && w->kernel[0] >= LEAST_STRIDED && channels * PHASES <= BLOCK;
+}
+
+/* A convolution of all channels that is computed as it stands. */
+static bool computes_rows(const Fuse *f, const Node *anchor)
+{
+    Contract c;
+    if (!anchor->op->window || anchor->op->contract(anchor, 1, &c)) return false;
+    Window w = anchor->op->window(anchor);
+    const Shape *weight = &anchor->in[1]->shape;
+    if (anchor->in[0]->shape.dim[1] != weight->dim[1]) return false; /* groups */
+    return f->g->exact || !may_transform(&w, weight->dim[1]);
+}
+
+static bool on_cpu(const Fuse *f)
+{
+    return f->m && !f->m->processors && f->g->precision == PRECISION_FP32;
+}
+
+const char *rule_band(Fuse *f, Node *n, Group *g)
+{
+    bool depthwise = fuse_is_depthwise(n);
+    if (!depthwise && !is_max(n)) return "";
+    if (g->nest != NEST_CONTRACT || f->out->of[n->in[0]->id] != g || g->pool || !on_cpu(f))
+        return depthwise ? "it reads its input's elements several times: they must be stored" : "";
+    const Node *x = n->in[0];
+    if (!computes_rows(f, g->anchor)) return "its producer does not compute row by row";
+    if (!goes_down(n)) return "its windows are no few rows that follow each other";
+    if (x->shape.dim[1] < BLOCK_MIN_CHANNELS) return "there are too few channels for a vector";
+    if (shape_count(x->shape) / x->shape.dim[0] * (int64_t)sizeof(float) * 2 < f->m->l2) return "caches hold an image of its input";
+    if (!alone_reads(f, n, g)) return "others read its input, which is stored anyway";
+    g->pool = n;
+    g->band = true;
+    g->tail = n->shape;
+    fuse_put(f, g, n, STAGE_POOL);
+    return NULL;
+}
