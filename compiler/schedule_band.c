@@ -4,11 +4,37 @@
  * bands; none of the loops behind it is another output's but the columns'. Rule: enough tasks, and as few as that takes, as
  * bands compute the rows twice in which their windows overlap. */
 #include "schedule.h"
+#include <math.h>
+
+/* What `n` bands cost beside one, as rows are computed twice, and as threads wait for others. */
+static double cost_of(int64_t n, double tasks, const Shape *y, const Window *w)
+{
+    const double least = 8;
+    double again = (double)(n * (w->kernel[0] - w->stride[0])) / (double)(y->dim[2] * w->stride[0]), all = (double)n * tasks;
+    double idle = fmax(least / all, ceil(all / 2) * 2 / all);
+    return (1 + again) * idle;
+}
+
+/* The most bands that cost about as little as any number does: who has a busy neighbour takes fewer. */
+static int64_t choose_bands(double tasks, const Shape *y, const Window *w)
+{
+    enum { MOST = 16 };
+    const double about = 1.01;
+    double least = INFINITY;
+    int64_t best = 1, most = y->dim[2] < MOST ? y->dim[2] : MOST;
+    for (int64_t n = 1; n <= most && ((double)n * tasks <= MOST || n == 1); n++) {
+        double cost = cost_of(n, tasks, y, w);
+        if (cost > least * about) continue;
+        best = n;
+        if (cost < least) least = cost;
+    }
+    return best;
+}
 
 void schedule_band(ConSchedule *s, const Group *g)
 {
-    enum { TASKS = 16 };
-    int64_t tasks = 1, bands, rows = g->pool->shape.dim[2], down = g->pool->op->window(g->pool).stride[0];
+    Window w = g->pool->op->window(g->pool);
+    int64_t rows = g->pool->shape.dim[2], tasks = 1;
     int row = -1;
     for (int k = 0; k < s->nloop; k++) {
         const ConLoop *l = &s->loop[k];
@@ -18,9 +44,9 @@ void schedule_band(ConSchedule *s, const Group *g)
                "a band's rows are not outside of its other loops");
     }
     bug_if(row < 0, "a band has no rows");
-    bands = (TASKS + tasks - 1) / tasks;
+    int64_t bands = choose_bands((double)tasks, &g->pool->shape, &w);
     ConLoop *l = &s->loop[row];
     l->band = true;
-    l->tile = (rows + bands - 1) / bands * down;
+    l->tile = (rows + bands - 1) / bands * w.stride[0];
     if (l->tile > l->extent) l->tile = l->extent;
 }
