@@ -6,6 +6,7 @@
  * its bounds by a contraction gets a zero halo, so that no kernel needs code for edges. */
 #include "schedule.h"
 #include "stages.h"
+#include <math.h>
 #include <string.h>
 
 typedef enum Kind { KIND_VALUE, KIND_WEIGHT, KIND_FLAT } Kind;
@@ -202,6 +203,11 @@ const Layout *schedule_flat(const Schedule *s, const Group *g)
         if (shape_eq(g->in.v[i]->shape, g->domain) && layout_is_flat(l)) return l;
     }
     return NULL;
+}
+
+double schedule_idle_share(double tasks)
+{
+    return fmax(LEAST_TASKS / tasks, ceil(tasks / 2) * 2 / tasks);
 }
 
 /* Chunks of `most` or fewer; -> how many, and their length. */

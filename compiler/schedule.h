@@ -228,6 +228,9 @@ int64_t winograd_phases(const Winograd *w);
 int64_t winograd_phase_rows(const Winograd *w, int dim);
 int64_t winograd_phase_plane(const Winograd *w);
 int64_t winograd_phase_floats(const Winograd *w, const Contract *c);
+enum { LEAST_TASKS = 8 };  /* that keep a CPU's threads at work */
+/* How much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
+double schedule_idle_share(double tasks);
 enum { MEMORY_RATE = 4 }; /* bytes a cycle and core, of all that are at work */
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);

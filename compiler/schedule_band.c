@@ -9,10 +9,8 @@
 /* What `n` bands cost beside one, as rows are computed twice, and as threads wait for others. */
 static double cost_of(int64_t n, double tasks, const Shape *y, const Window *w)
 {
-    const double least = 8;
-    double again = (double)(n * (w->kernel[0] - w->stride[0])) / (double)(y->dim[2] * w->stride[0]), all = (double)n * tasks;
-    double idle = fmax(least / all, ceil(all / 2) * 2 / all);
-    return (1 + again) * idle;
+    double again = (double)(n * (w->kernel[0] - w->stride[0])) / (double)(y->dim[2] * w->stride[0]);
+    return (1 + again) * schedule_idle_share((double)n * tasks);
 }
 
 /* The most bands that cost about as little as any number does: who has a busy neighbour takes fewer. */

@@ -6,12 +6,11 @@
  * In: a group, the machine. Out: the Winograd schedule, or NULL where the sum itself is faster. Rule: the choice
  * compares modelled times, a roofline each: multiplications and transforms against the bytes of weights that every block
  * of tiles streams. Not here: the matrices (winograd.h), the loops (nests/winograd.c). */
-#include "schedule.h"
-#include "winograd.h"
+#include "schedule_winograd.h"
 #include <math.h>
 #include <string.h>
 
-enum { FLOAT_BYTES = 4, TAPS = 3, LEAST_TILES = 4, MOST_TILES = 96, LEAST_TASKS = 8 };
+enum { FLOAT_BYTES = 4, LEAST_TILES = 4, MOST_TILES = 96 };
 enum { LEAST_STRIDED = 5, MOST_STRIDED = 8 }; /* taps of a window of step 2: 3 or 4 of a phase */
 enum { SCRATCH_BYTES = 3 << 20 }; /* on the stack of a thread */
 
@@ -36,7 +35,7 @@ static bool place_axis(const Contract *c, int a, Winograd *w)
     for (int d = 0; d < 2; d++) {
         int64_t step = x->coef[2 + d][a], extent = c->axis[a].extent;
         if (o->coef[2 + d][a] == 1 && step == w->step && !in_b) return w->row[d] = a, true;
-        bool fits = w->step == 1 ? extent == TAPS : step == 1 && extent >= LEAST_STRIDED && extent <= MOST_STRIDED;
+        bool fits = w->step == 1 ? extent == WINOGRAD_TAPS : step == 1 && extent >= LEAST_STRIDED && extent <= MOST_STRIDED;
         if (!in_out && b->coef[2 + d][a] == 1 && step && fits) {
             w->backward[d] = step < 0;
             w->dilation[d] = step < 0 ? -step : step;
@@ -56,7 +55,7 @@ static bool place_gradient_axis(const Contract *c, int a, Winograd *w)
     for (int d = 0; d < 2; d++) {
         int64_t step = x->coef[2 + d][a];
         if (step == 1 && b->coef[2 + d][a] == 1 && !in_out) return w->row[d] = a, true;
-        if (step > 0 && o->coef[2 + d][a] == 1 && !in_b && c->axis[a].extent == TAPS)
+        if (step > 0 && o->coef[2 + d][a] == 1 && !in_b && c->axis[a].extent == WINOGRAD_TAPS)
             return w->dilation[d] = step, w->tap[d] = a, true;
     }
     if (x->coef[0][a] == 1 && b->coef[0][a] == 1 && !in_out) return w->batch = a, true;
@@ -77,7 +76,7 @@ static bool find_axes(const Contract *c, Winograd *w)
         if (plane->view.dim[2 + d] != extent || extent % w->dilation[d]) return false;
     }
     int64_t taps = c->axis[w->tap[0]].extent;
-    w->r = w->step == 1 ? TAPS : (int)up(taps, w->step);
+    w->r = w->step == 1 ? WINOGRAD_TAPS : (int)up(taps, w->step);
     return (w->step == 1 || taps == c->axis[w->tap[1]].extent) && w->batch >= 0 && w->k >= 0 && w->c >= 0;
 }
 
@@ -107,125 +106,15 @@ static bool pools_fit(const Group *g, const Winograd *q, int m)
     return m % w.kernel[0] == 0 && m % w.kernel[1] == 0 && q->dilation[0] * q->dilation[1] == 1;
 }
 
-/* ---- time, in multiply-adds of one lane of one core ---- */
+/* ---- sizes ---- */
 
-typedef struct Choice {
-    const Schedule *s;
-    const Contract *c;
-    double tiles, k, channels; /* of the whole contraction */
-    int64_t kblocks;
-    double in, out; /* operations that transform a tile of one channel */
-    double filter[WINOGRAD_MOST + 1]; /* and the weights of a pair of channels, by rows at once, but for stores */
-    bool loaded;    /* weights of 16 neighbours k are a vector in memory */
-    Winograd best;
-    double least;
-} Choice;
-
-static void cut_plane(Choice *q, Winograd *w)
+static void cut_plane(WinogradChoice *q, Winograd *w)
 {
     for (int d = 0; d < 2; d++)
         w->tiles[d] = w->dilation[d] * up(q->c->axis[w->row[d]].extent / w->dilation[d], w->m);
     q->tiles = (double)(q->c->axis[w->batch].extent * w->tiles[0] * w->tiles[1]);
 }
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-/* Multiply-adds while `bytes` are read `times` over, from where they fit. */
-static double stream_time(const Machine *m, double bytes, double times)
-{
-    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16 /* bytes a cycle */ };
-    double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
-    double rate = bytes < (double)m->l2 / 2 ? L2_RATE : bytes < l3 / 2 ? L3_RATE : MEMORY_RATE;
-    return bytes * times / rate * m->lanes * m->fma_ports;
-}
-
-static double roofline(double work, double stream)
-{
-    return larger(work, stream) + 0.4 * stream; /* prefetching hides the rest */
-}
-
-/* How much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
-static double idle_share(double tasks)
-{
-    return larger((double)LEAST_TASKS / tasks, ceil(tasks / 2) * 2 / tasks);
-}
-
-static double inputs_bytes(const Winograd *w)
-{
-    return (double)(w->n * w->n * w->block * w->stride) * FLOAT_BYTES;
-}
-
-static double results_bytes(const Winograd *w)
-{
-    return (double)(w->n * w->n * w->block * w->group * BLOCK) * FLOAT_BYTES;
-}
-
-static double panels_bytes(const Winograd *w)
-{
-    return (double)(w->rows_at_once * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
-}
-
-/* Of a vector, in operations: two take the time of one store to L1; what L1 does not hold goes on to L2. */
-static double store_time(const Machine *m, bool in_l1)
-{
-    return in_l1 ? 2 : larger(2, (double)(m->lanes * FLOAT_BYTES * m->fma_ports) / m->l2_store);
-}
-
-/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. Weights
- * that are transformed by few rows at once stay in L1, between the plain ones, which are loaded again for each. */
-static double own_weights_time(const Choice *q, const Winograd *w)
-{
-    double sums = (double)(w->n * w->n * w->block) * q->k * q->channels / (double)w->depth;
-    double plain = (double)(TAPS * TAPS * w->depth * w->group * BLOCK) * FLOAT_BYTES;
-    bool in_l1 = panels_bytes(w) + plain < 0.75 * (double)q->s->machine->l1;
-    double filter = q->filter[w->rows_at_once] + w->n * w->n * store_time(q->s->machine, in_l1);
-    return (double)w->blocks * (q->k * q->channels * filter + 2 * sums);
-}
-
-/* Of the peak that a product reaches: each of its steps loads rows and cols, and few sums wait for each other. */
-static double product_share(const Machine *m, const Winograd *w)
-{
-    const double gemm = 0.8;
-    double cols = (double)(w->cols * up(BLOCK, m->lanes)), fmas = w->rows * cols;
-    double loads = (w->rows + cols) * m->fma_ports / m->load_ports;
-    return gemm * fmas / larger(fmas, larger(loads, m->fma_latency * m->fma_ports));
-}
-
-static double time_of(const Choice *q, const Winograd *w)
-{
-    const Machine *m = q->s->machine;
-    double products = w->n * w->n, scratch = inputs_bytes(w) + results_bytes(w) + panels_bytes(w);
-    double weights = w->depth ? TAPS * TAPS * q->k * q->channels : (double)w->weights;
-    double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / product_share(m, w);
-    work += tiles * (q->channels * q->in * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
-    if (w->depth)
-        work += own_weights_time(q, w);
-    else if (!w->prepared)
-        work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
-    work += (double)winograd_phase_floats(w, q->c) * 2 * BLOCK; /* copied element by element */
-    double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
-    if (scratch > (double)m->l2 * 3 / 4)
-        stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
-    if (w->shared) /* written once, read by every part, from another core's cache */
-        stream += stream_time(m, inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
-    return roofline(work, stream) * idle_share((double)(w->blocks * w->parts));
-}
-
-static double direct_time(const Choice *q)
-{
-    const double share = 0.85;
-    const Winograd *w = &q->best;
-    const Contract *c = q->c;
-    double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
-    double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent);
-    double weights = taps * q->k * (double)c->axis[w->c].extent;
-    return roofline(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
-}
-
-/* ---- sizes ---- */
 
 /* Few blocks: the output channels are shared out too, and each task transforms the input again, or takes what is shared. */
 static void choose_parts(Winograd *w)
@@ -235,7 +124,7 @@ static void choose_parts(Winograd *w)
 }
 
 /* Is transforming the input for each part more than another kernel costs, of which all threads wait for the last? */
-static void choose_shared(const Choice *q, Winograd *w)
+static void choose_shared(const WinogradChoice *q, Winograd *w)
 {
     const double kernel = 1 << 18; /* a few microseconds */
     double twice = (double)(w->blocks * w->block) * q->channels * q->in * (double)(w->parts - 1);
@@ -243,12 +132,12 @@ static void choose_shared(const Choice *q, Winograd *w)
 }
 
 /* With stored weights, or with `depth` channels of them at a time. */
-static void try_depth(Choice *q, Winograd w, int64_t depth, int rows)
+static void try_depth(WinogradChoice *q, Winograd w, int64_t depth, int rows)
 {
     w.depth = depth;
     w.rows_at_once = rows;
-    double time = time_of(q, &w);
-    double stack = (w.shared ? 0 : inputs_bytes(&w)) + results_bytes(&w) + panels_bytes(&w);
+    double time = winograd_time(q, &w);
+    double stack = (w.shared ? 0 : winograd_inputs_bytes(&w)) + winograd_results_bytes(&w) + winograd_panels_bytes(&w);
     if (stack > SCRATCH_BYTES || time >= q->least) return;
     if (depth) {
         w.weights = 0;
@@ -259,7 +148,7 @@ static void try_depth(Choice *q, Winograd w, int64_t depth, int rows)
 }
 
 /* Blocks of `block` tiles, groups of `group` channel blocks. */
-static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
+static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t group)
 {
     enum { MOST_DEPTH = 128 };
     const Machine *m = q->s->machine;
@@ -281,7 +170,7 @@ static void try_sizes(Choice *q, Winograd w, int64_t block, int64_t group)
             if (w.n % rows == 0) try_depth(q, w, depth, rows);
 }
 
-static void count_filter(Choice *q, const WinogradMatrices *x)
+static void count_filter(WinogradChoice *q, const WinogradMatrices *x)
 {
     WinogradSums sums = winograd_sums(x->g, x->n, x->r);
     int taps = x->r * x->r;
@@ -293,7 +182,7 @@ static void count_filter(Choice *q, const WinogradMatrices *x)
     }
 }
 
-static void try_all(Choice *q, int m)
+static void try_all(WinogradChoice *q, int m)
 {
     Winograd w = q->best;
     WinogradMatrices x = winograd_matrices(m, w.r);
@@ -314,33 +203,6 @@ static void try_all(Choice *q, int m)
 
 /* ---- gradients by weights ---- */
 
-static double sums_bytes(const Winograd *w)
-{
-    return (double)(w->n * w->n * w->cgroup * BLOCK * w->group * BLOCK) * FLOAT_BYTES;
-}
-
-static double operands_bytes(const Winograd *w)
-{
-    return (double)(w->n * w->n * w->block * (w->stride + w->kstride)) * FLOAT_BYTES;
-}
-
-/* Sums are read and written for every block of tiles; each group of channels transforms the other operand again. */
-static double gradient_time(const Choice *q, const Winograd *w)
-{
-    const double gemm = 0.8;
-    const Machine *m = q->s->machine;
-    double products = w->n * w->n, cgroups = ceil(q->channels / BLOCK) / (double)w->cgroup;
-    double work = products * q->tiles * q->k * q->channels / gemm;
-    work += q->tiles * (q->channels * q->in * (double)w->parts + q->k * q->out * cgroups);
-    work += (double)w->chunks * q->k * q->channels * 4 * products;
-    double scratch = sums_bytes(w) + operands_bytes(w), tasks = (double)(w->chunks * w->parts) * cgroups;
-    double passes = (double)w->blocks * cgroups * (double)w->parts;
-    const double share = 2.0 / 3; /* three quarters of L2 are theirs, not half */
-    double stream = stream_time(m, scratch * share, 2 * passes / share);
-    const double exposed = 2.5; /* loads and stores of sums take turns with few products: 26 bytes a cycle of L2's 64, on Zen 4 */
-    return (work + exposed * stream) * larger(1, (double)LEAST_TASKS / tasks);
-}
-
 /* The last of a row of tiles may have less of each; the rest shares. */
 static int even_rows(int64_t height, int64_t most)
 {
@@ -348,7 +210,7 @@ static int even_rows(int64_t height, int64_t most)
 }
 
 /* Tasks of cgroup by group blocks of channels, `block` tiles at a time. */
-static void try_gradient_sizes(Choice *q, Winograd w, int64_t cgroup, int64_t group, int64_t block)
+static void try_gradient_sizes(WinogradChoice *q, Winograd w, int64_t cgroup, int64_t group, int64_t block)
 {
     enum { CHUNKS = 16, MOST_PARTIAL_BYTES = 8 << 20 };
     const Machine *m = q->s->machine;
@@ -363,26 +225,26 @@ static void try_gradient_sizes(Choice *q, Winograd w, int64_t cgroup, int64_t gr
     w.rows = even_rows(cgroup * BLOCK, (m->vregs - schedule_registers_beside(v, false)) / v);
     w.block = block;
     w.blocks = up((int64_t)q->tiles, block);
-    int64_t partial = (int64_t)(q->k * q->channels) * TAPS * TAPS * FLOAT_BYTES;
+    int64_t partial = (int64_t)(q->k * q->channels) * WINOGRAD_TAPS * WINOGRAD_TAPS * FLOAT_BYTES;
     int64_t tasks = up((int64_t)q->channels, BLOCK) / cgroup * w.parts, chunks = up(CHUNKS, tasks);
     while (chunks > 1 && chunks * partial > MOST_PARTIAL_BYTES) chunks--;
     w.chunk = up(w.blocks, chunks);
     w.chunks = up(w.blocks, w.chunk);
-    double time = gradient_time(q, &w);
-    double scratch = sums_bytes(&w) + operands_bytes(&w), l2 = (double)m->l2 * 3 / 4;
+    double time = winograd_gradient_time(q, &w);
+    double scratch = winograd_sums_bytes(&w) + winograd_operands_bytes(&w), l2 = (double)m->l2 * 3 / 4;
     if (scratch > (l2 < SCRATCH_BYTES ? l2 : SCRATCH_BYTES) || time >= q->least) return;
     q->least = time;
     q->best = w;
 }
 
-static void try_gradient(Choice *q)
+static void try_gradient(WinogradChoice *q)
 {
     enum { M = 4, MOST_BLOCK = 64 };
-    WinogradMatrices x = winograd_matrices(TAPS, M);
+    WinogradMatrices x = winograd_matrices(WINOGRAD_TAPS, M);
     Winograd w = q->best;
     int64_t cblocks = up((int64_t)q->channels, BLOCK);
     w.m = M;
-    w.r = TAPS;
+    w.r = WINOGRAD_TAPS;
     w.n = x.n;
     w.weights = 0;
     q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
@@ -404,9 +266,9 @@ static bool constant_weights(const Schedule *s, const Node *b)
 }
 
 /* Everything that was asked for beats a time that nobody reaches. */
-static double time_to_beat(const Choice *q, Algorithm by)
+static double time_to_beat(const WinogradChoice *q, Algorithm by)
 {
-    return by == BY_MODEL ? 0.9 * direct_time(q) : INFINITY;
+    return by == BY_MODEL ? 0.9 * winograd_direct_time(q) : INFINITY;
 }
 
 /* Does `by` leave the choice to this one? */
@@ -429,7 +291,7 @@ static int results_of(const Winograd *w, Algorithm way)
 
 /* Tries one algorithm: notes the best time that it could have; keeps it if that is the best of all, and it may be. A
  * gradient by weights has one size, the larger one. */
-static void try_algorithm(Choice *q, GroupSchedule *gs, Algorithm by, Algorithm way)
+static void try_algorithm(WinogradChoice *q, GroupSchedule *gs, Algorithm by, Algorithm way)
 {
     Winograd so_far = q->best;
     double least = q->least, rate = q->s->machine->lanes * q->s->machine->fma_ports;
@@ -448,12 +310,12 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
 {
     const Node *n = g->anchor;
     Contract c, second;
-    Choice q = {.s = s, .c = &c};
+    WinogradChoice q = {.s = s, .c = &c};
     if (by == BY_SUM || g->band || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return;
     n->op->contract(n, 0, &c);
     if (n->op->contract(n, 1, &second)) return;
     q.best.dilation[0] = q.best.dilation[1] = q.best.step = 1;
-    q.best.gradient = c.out.view.dim[2] == TAPS && !find_axes(&c, &q.best);
+    q.best.gradient = c.out.view.dim[2] == WINOGRAD_TAPS && !find_axes(&c, &q.best);
     if (!q.best.gradient && !find_axes(&c, &q.best)) q.best.step = 2;
     if (!find_axes(&c, &q.best) || !lies_well(s, n, &q.best)) return;
     q.best.prepared = constant_weights(s, n->in[1]);
@@ -462,7 +324,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
     q.loaded = q.best.step == 1 && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
-    gs->cycles[BY_SUM] = direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
+    gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
     for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.best.gradient; way--)
         if (pools_fit(g, &q.best, results_of(&q.best, (Algorithm)way))) try_algorithm(&q, gs, by, way);

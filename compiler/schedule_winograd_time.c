@@ -1,0 +1,132 @@
+/* How long Winograd's algorithm would take with given sizes, and the sum as it stands: a roofline, of multiplications and
+ * transforms against the bytes that every block of tiles streams. In: a choice (schedule_winograd.h). Out: multiply-adds of
+ * one lane of one core. Sources of the figures: measured, where no other is named. */
+#include "schedule_winograd.h"
+#include <math.h>
+
+enum { FLOAT_BYTES = 4 };
+
+static int64_t up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Multiply-adds while `bytes` are read `times` over, from where they fit. */
+static double stream_time(const Machine *m, double bytes, double times)
+{
+    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16 /* bytes a cycle */ };
+    double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
+    double rate = bytes < (double)m->l2 / 2 ? L2_RATE : bytes < l3 / 2 ? L3_RATE : MEMORY_RATE;
+    return bytes * times / rate * m->lanes * m->fma_ports;
+}
+
+static double roofline(double work, double stream)
+{
+    return larger(work, stream) + 0.4 * stream; /* prefetching hides the rest */
+}
+
+double winograd_inputs_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->block * w->stride) * FLOAT_BYTES;
+}
+
+double winograd_results_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->block * w->group * BLOCK) * FLOAT_BYTES;
+}
+
+double winograd_panels_bytes(const Winograd *w)
+{
+    return (double)(w->rows_at_once * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+}
+
+/* Of a vector, in operations: two take the time of one store to L1; what L1 does not hold goes on to L2. */
+static double store_time(const Machine *m, bool in_l1)
+{
+    return in_l1 ? 2 : larger(2, (double)(m->lanes * FLOAT_BYTES * m->fma_ports) / m->l2_store);
+}
+
+/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. Weights
+ * that are transformed by few rows at once stay in L1, between the plain ones, which are loaded again for each. */
+static double own_weights_time(const WinogradChoice *q, const Winograd *w)
+{
+    double sums = (double)(w->n * w->n * w->block) * q->k * q->channels / (double)w->depth;
+    double plain = (double)(WINOGRAD_TAPS * WINOGRAD_TAPS * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+    bool in_l1 = winograd_panels_bytes(w) + plain < 0.75 * (double)q->s->machine->l1;
+    double filter = q->filter[w->rows_at_once] + w->n * w->n * store_time(q->s->machine, in_l1);
+    return (double)w->blocks * (q->k * q->channels * filter + 2 * sums);
+}
+
+/* Of the peak that a product reaches: each of its steps loads rows and cols, and few sums wait for each other. */
+static double product_share(const Machine *m, const Winograd *w)
+{
+    const double gemm = 0.8;
+    double cols = (double)(w->cols * up(BLOCK, m->lanes)), fmas = w->rows * cols;
+    double loads = (w->rows + cols) * m->fma_ports / m->load_ports;
+    return gemm * fmas / larger(fmas, larger(loads, m->fma_latency * m->fma_ports));
+}
+
+double winograd_time(const WinogradChoice *q, const Winograd *w)
+{
+    const Machine *m = q->s->machine;
+    double products = w->n * w->n, scratch = winograd_inputs_bytes(w) + winograd_results_bytes(w) + winograd_panels_bytes(w);
+    double weights = w->depth ? WINOGRAD_TAPS * WINOGRAD_TAPS * q->k * q->channels : (double)w->weights;
+    double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / product_share(m, w);
+    work += tiles * (q->channels * q->in * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
+    if (w->depth)
+        work += own_weights_time(q, w);
+    else if (!w->prepared)
+        work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
+    work += (double)winograd_phase_floats(w, q->c) * 2 * BLOCK; /* copied element by element */
+    double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
+    if (scratch > (double)m->l2 * 3 / 4)
+        stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
+    if (w->shared) /* written once, read by every part, from another core's cache */
+        stream += stream_time(m, winograd_inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
+    return roofline(work, stream) * schedule_idle_share((double)(w->blocks * w->parts));
+}
+
+double winograd_direct_time(const WinogradChoice *q)
+{
+    const double share = 0.85;
+    const Winograd *w = &q->best;
+    const Contract *c = q->c;
+    double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
+    double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent);
+    double weights = taps * q->k * (double)c->axis[w->c].extent;
+    return roofline(n * weights / share, stream_time(q->s->machine, weights * FLOAT_BYTES, 1));
+}
+
+/* ---- gradients by weights ---- */
+
+double winograd_sums_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->cgroup * BLOCK * w->group * BLOCK) * FLOAT_BYTES;
+}
+
+double winograd_operands_bytes(const Winograd *w)
+{
+    return (double)(w->n * w->n * w->block * (w->stride + w->kstride)) * FLOAT_BYTES;
+}
+
+/* Sums are read and written for every block of tiles; each group of channels transforms the other operand again. */
+double winograd_gradient_time(const WinogradChoice *q, const Winograd *w)
+{
+    const double gemm = 0.8;
+    const Machine *m = q->s->machine;
+    double products = w->n * w->n, cgroups = ceil(q->channels / BLOCK) / (double)w->cgroup;
+    double work = products * q->tiles * q->k * q->channels / gemm;
+    work += q->tiles * (q->channels * q->in * (double)w->parts + q->k * q->out * cgroups);
+    work += (double)w->chunks * q->k * q->channels * 4 * products;
+    double scratch = winograd_sums_bytes(w) + winograd_operands_bytes(w), tasks = (double)(w->chunks * w->parts) * cgroups;
+    double passes = (double)w->blocks * cgroups * (double)w->parts;
+    const double share = 2.0 / 3; /* three quarters of L2 are theirs, not half */
+    double stream = stream_time(m, scratch * share, 2 * passes / share);
+    const double exposed = 2.5; /* loads and stores of sums take turns with few products: 26 bytes a cycle of L2's 64, on Zen 4 */
+    return (work + exposed * stream) * larger(1, (double)LEAST_TASKS / tasks);
+}
