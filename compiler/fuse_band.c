@@ -33,6 +33,14 @@ static bool goes_down(const Node *n)
     return true;
 }
 
+/* The rows that a task keeps lie on its thread's stack, in columns of up to four blocks of channels. */
+static bool fits_stack(const Node *n)
+{
+    enum { MOST_BYTES = 2 << 20, COLUMNS = 4 };
+    Window w = n->op->window(n);
+    return w.kernel[0] * (n->in[0]->shape.dim[3] + 2 * w.kernel[1]) * COLUMNS * BLOCK * (int64_t)sizeof(float) <= MOST_BYTES;
+}
+
 /* Is n alone in reading what the group computes? */
 static bool alone_reads(const Fuse *f, const Node *n, const Group *g)
 {
@@ -81,6 +89,7 @@ const char *rule_band(Fuse *f, Node *n, Group *g)
     const Node *x = n->in[0];
     if (!computes_rows(f, g->anchor)) return "its producer does not compute row by row";
     if (!goes_down(n)) return "its windows are no few rows that follow each other";
+    if (!fits_stack(n)) return "its rows are too long for a thread's stack";
     if (x->shape.dim[1] < BLOCK_MIN_CHANNELS) return "there are too few channels for a vector";
     if (shape_count(x->shape) / x->shape.dim[0] * (int64_t)sizeof(float) * 2 < f->m->l2) return "caches hold an image of its input";
     if (!alone_reads(f, n, g)) return "others read its input, which is stored anyway";

@@ -13,8 +13,10 @@
 typedef struct Band {
     const Node *pool;
     Window w;
-    int row, column, blk; /* loops; blk -1: there is one block */
-    int64_t width, row_floats;
+    int row, column;        /* loops */
+    int64_t cols;           /* vectors of channels */
+    int64_t width;          /* of the ring, in columns of the plane */
+    int64_t row_floats;
     LBuf *ring;
     double beyond; /* the plane */
 } Band;
@@ -22,37 +24,31 @@ typedef struct Band {
 static Band band_of(const Con *c)
 {
     const Node *pool = c->n.group->pool;
-    Band d = {.pool = pool, .w = pool->op->window(pool), .blk = -1};
+    Band d = {.pool = pool, .w = pool->op->window(pool), .cols = 1, .ring = c->ring};
     for (int k = 0; k < c->s->nloop; k++) {
         const ConLoop *l = &c->s->loop[k];
         if (l->band) d.row = k;
         if (l->role == ROLE_ROW && c->s->con.out.coef[3][l->axis]) d.column = k;
-        if (l->role == ROLE_BLK) d.blk = k;
+        if (l->role == ROLE_BLK) d.cols = c->size[k];
     }
     int64_t reach = (pool->shape.dim[3] - 1) * d.w.stride[1] + d.w.kernel[1], width = d.w.pad[1] + pool->in[0]->shape.dim[3];
     d.width = reach > width ? reach : width;
-    d.row_floats = d.width * (d.blk < 0 ? 1 : c->size[d.blk]) * BLOCK;
+    d.row_floats = d.width * d.cols * BLOCK;
     d.beyond = pool->op->nest == NEST_CONTRACT ? 0 : -INFINITY;
-    d.ring = c->ring;
     return d;
-}
-
-static int64_t columns(const Con *c, const Band *d)
-{
-    return d->blk < 0 ? 1 : c->size[d->blk];
 }
 
 /* Of vector j, lane v, at a column of the ring's row that begins at `row`. */
 static Expr *place(Con *c, const Band *d, Expr *row, Expr *column, Expr *j, Expr *v)
 {
     LB *b = c->n.b;
-    Expr *vector = x_add(b, x_muli(b, column, columns(c, d)), j);
+    Expr *vector = x_add(b, x_muli(b, column, d->cols), j);
     return x_add(b, x_add(b, row, x_muli(b, vector, BLOCK)), v);
 }
 
 static int open_vectors(Con *c, const Band *d, Expr **j, Expr **v)
 {
-    int64_t n = columns(c, d);
+    int64_t n = d->cols;
     *j = n > 1 ? lb_for_n(c->n.b, FOR_UNROLL, n, "j") : x_i64(c->n.b, 0);
     *v = lb_for_n(c->n.b, FOR_VECTOR, BLOCK, "v");
     return 1 + (n > 1);
@@ -136,7 +132,7 @@ static int64_t most_windows(const Con *c, const Band *d)
 {
     enum { MOST = 8 };
     const Machine *m = c->n.sched->machine;
-    int64_t v = columns(c, d) * ((BLOCK + m->lanes - 1) / m->lanes), n = (m->vregs - 2 * v - 1) / v;
+    int64_t v = d->cols * ((BLOCK + m->lanes - 1) / m->lanes), n = (m->vregs - 2 * v - 1) / v;
     return n < 1 ? 1 : n > MOST ? MOST : n;
 }
 
@@ -162,7 +158,7 @@ static Expr *weight(Con *c, const Windows *q, const Coord *at, int64_t kh, int64
 static Expr *acc_at(Con *c, const Windows *q, Expr *t, Expr *j, Expr *v)
 {
     LB *b = c->n.b;
-    return x_add(b, x_muli(b, x_add(b, x_muli(b, t, columns(c, &q->d)), j), BLOCK), v);
+    return x_add(b, x_muli(b, x_add(b, x_muli(b, t, q->d.cols), j), BLOCK), v);
 }
 
 /* Every window takes its value at tap (kh, kw); with begin, the first one. */
@@ -209,7 +205,7 @@ static void store_windows(Con *c, const Windows *q)
 
 static void some_windows(Con *c, Windows *q)
 {
-    q->acc = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, q->count * columns(c, &q->d) * BLOCK);
+    q->acc = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, q->count * q->d.cols * BLOCK);
     for (int64_t kh = 0; kh < q->d.w.kernel[0]; kh++)
         for (int64_t kw = 0; kw < q->d.w.kernel[1]; kw++) take_tap(c, q, kh, kw);
     store_windows(c, q);

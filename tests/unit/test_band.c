@@ -73,6 +73,8 @@ static void who_joins(void **state)
     expect(ONES("2", "16", "9,11", "32") DEPTHWISE("32", " padding=(2,2)") RESULT, m, few); /* more rows than it reads */
     expect(ONES("2", "16", "9,11", "4") DEPTHWISE("4", " padding=(1,1)") RESULT, m, "there are too few channels for a vector");
     expect(CONV("2", "16", "9,11", "32", "3,3", " padding=(1,1)") DEPTHWISE("32", "") RESULT, m, rows);
+    expect(ONES("1", "16", "3,2724", "32") DEPTHWISE("32", " padding=(1,1)") RESULT, m, NULL);
+    expect(ONES("1", "16", "3,2725", "32") DEPTHWISE("32", " padding=(1,1)") RESULT, m, "its rows are too long for a thread's stack");
     const char *wide = CONV("2", "16", "9,11", "32", "3,3", " padding=(1,1)") DEPTHWISE("32", "") RESULT;
     expect(wide, m, rows);
     expect_exact(wide, m, true, NULL); /* without Winograd's algorithm */

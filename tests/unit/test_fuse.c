@@ -1,4 +1,4 @@
-/* Every rule of fusion: a graph whose nodes it joins, what is left when the rule is switched off,
+/* Every rule of fusion (band: test_band.c): a graph whose nodes it joins, what is left when the rule is switched off,
  * and graphs that it must leave alone, with the reason it gives. */
 #include "groups.h"
 #include "stages.h"
