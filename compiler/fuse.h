@@ -33,6 +33,7 @@ int fuse_count(const Fuse *f, const Group *g, Stage s); /* nodes of one stage */
 unsigned fuse_axes(const Node *sum);
 bool fuse_is_depthwise(const Node *n);            /* fuse_band.c: a convolution, channel by channel */
 const char *rule_band(Fuse *f, Node *n, Group *g);
+bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g); /* does no other node read what g computes? */
 bool fuse_is_row(const Node *n);                  /* a reduction along the channels of one row */
 
 /* n has just joined a group: elementwise groups that feed it, and other sums over the same tensors, come along. */

@@ -41,8 +41,7 @@ static bool fits_stack(const Node *n)
     return w.kernel[0] * (n->in[0]->shape.dim[3] + 2 * w.kernel[1]) * COLUMNS * BLOCK * (int64_t)sizeof(float) <= MOST_BYTES;
 }
 
-/* Is n alone in reading what the group computes? */
-static bool alone_reads(const Fuse *f, const Node *n, const Group *g)
+bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g)
 {
     for (int i = 0; i < g->node.n; i++) {
         const Node *v = g->node.v[i];
@@ -92,7 +91,7 @@ const char *rule_band(Fuse *f, Node *n, Group *g)
     if (!fits_stack(n)) return "its rows are too long for a thread's stack";
     if (x->shape.dim[1] < BLOCK_MIN_CHANNELS) return "there are too few channels for a vector";
     if (shape_count(x->shape) / x->shape.dim[0] * (int64_t)sizeof(float) * 2 < f->m->l2) return "caches hold an image of its input";
-    if (!alone_reads(f, n, g)) return "others read its input, which is stored anyway";
+    if (!fuse_alone_reads(f, n, g)) return "others read its input, which is stored anyway";
     g->pool = n;
     g->band = true;
     g->tail = n->shape;

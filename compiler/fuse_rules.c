@@ -257,13 +257,20 @@ static bool works_on_pack(const Group *g)
     return false;
 }
 
+/* Of windows alike, all or one: the others will join the first, unless that rule is off. */
+static bool windows_alone_read(const Fuse *f, const Node *n, const Group *g)
+{
+    bool join = !f->disabled || strcmp(f->disabled, "sibling") != 0;
+    return join ? only_windows_read(f, n, g) : fuse_alone_reads(f, n, g);
+}
+
 /* Elementwise work in front of a window: done at every tap, and never stored. */
 static const char *window_prologue(Fuse *f, Node *n, Group *g)
 {
     Window w = n->op->window(n);
     if (g->nest != NEST_POINTWISE) return "";
     if (!shape_eq(g->domain, n->in[0]->shape)) return "its producer works on another shape";
-    if (!only_windows_read(f, n, g)) return "others read its input, which is stored anyway";
+    if (!windows_alone_read(f, n, g)) return "others read its input, which is stored anyway";
     for (int i = 0; i < g->node.n && !window_is_tiling(&w); i++)
         if (!g->node.v[i]->op->light) return "its windows overlap: its input would be computed several times";
     g->nest = NEST_WINDOW;

@@ -234,6 +234,10 @@ static void window_prologue(void **state)
            "window: %2 pre, %3 pre, %4 anchor, %5 anchor\n");
     expect_mode(SHIFTED "output y %4\n", true, "prologue",
                 "pointwise: %2 pre, %3 pre\nwindow: %4 anchor; their loops have nothing in common\n");
+    /* a second window that will not join the first one reads what must be stored, then */
+    expect_mode(SHIFTED "%5 = MaxPoolIndex %3 kernel_size=(3,3) stride=(2,2) padding=(1,1)\noutput y %4\noutput i %5\n", true, "sibling",
+                "pointwise: %2 pre, %3 pre\nwindow: %4 anchor; others read its input, which is stored anyway\n"
+                "window: %5 anchor; others read its input, which is stored anyway\n");
     /* stored anyway: for its own sake, or for others */
     expect_why(SHIFTED "output y %4\noutput z %3\n", 4, "others read its input, which is stored anyway");
     expect_why(SHIFTED "%5 = AvgPool2d %2 kernel_size=(2,2)\noutput y %4\noutput z %5\n", 4,
