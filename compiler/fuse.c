@@ -122,12 +122,14 @@ static const char *try_group(Fuse *f, Node *n, Group *g)
     return why;
 }
 
+const char fuse_reads_many[] = "it reads every input element many times: its input must be stored";
+
 static const char *intrinsic_reason(const Node *n)
 {
     switch (n->op->nest) {
     case NEST_CONTRACT:
-        if (fuse_is_depthwise(n)) return NULL;
-        return "it reads every input element many times: its input must be stored";
+        if (fuse_is_depthwise(n)) return NULL; /* rule_band */
+        return fuse_reads_many;
     case NEST_WINDOW_T:
         return "it gathers from whole windows: its input must be stored";
     case NEST_RESAMPLE:

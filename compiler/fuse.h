@@ -31,10 +31,13 @@ bool fuse_wanted(const Fuse *f, const Node *n);   /* stored for its own sake: an
 bool fuse_depends(Fuse *f, const Node *n, const Group *g);
 int fuse_count(const Fuse *f, const Group *g, Stage s); /* nodes of one stage */
 unsigned fuse_axes(const Node *sum);
-bool fuse_is_depthwise(const Node *n);            /* fuse_band.c: a convolution, channel by channel */
-const char *rule_band(Fuse *f, Node *n, Group *g);
-bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g); /* does no other node read what g computes? */
+extern const char fuse_reads_many[];              /* why contractions do not join their producers */
 bool fuse_is_row(const Node *n);                  /* a reduction along the channels of one row */
+
+/* fuse_band.c: a convolution, channel by channel? Does no other node than n read what g computes? The rule. */
+bool fuse_is_depthwise(const Node *n);
+bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g);
+const char *rule_band(Fuse *f, Node *n, Group *g);
 
 /* n has just joined a group: elementwise groups that feed it, and other sums over the same tensors, come along. */
 void fuse_absorb_producers(Fuse *f, Node *n);

@@ -6,6 +6,7 @@
  * of fuse_rules.c), the rows of a task (schedule_band.c). */
 #include "fuse.h"
 #include "graph/layout.h"
+#include "winograd.h"
 
 bool fuse_is_depthwise(const Node *n)
 {
@@ -33,12 +34,12 @@ static bool goes_down(const Node *n)
     return true;
 }
 
-/* The rows that a task keeps lie on its thread's stack, in columns of up to four blocks of channels. */
+/* The rows that a task keeps lie on its thread's stack. */
 static bool fits_stack(const Node *n)
 {
-    enum { MOST_BYTES = 2 << 20, COLUMNS = 4 };
+    enum { MOST_BYTES = 2 << 20 };
     Window w = n->op->window(n);
-    return w.kernel[0] * (n->in[0]->shape.dim[3] + 2 * w.kernel[1]) * COLUMNS * BLOCK * (int64_t)sizeof(float) <= MOST_BYTES;
+    return w.kernel[0] * (n->in[0]->shape.dim[3] + 2 * w.kernel[1]) * BAND_BLOCKS * BLOCK * (int64_t)sizeof(float) <= MOST_BYTES;
 }
 
 bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g)
@@ -58,9 +59,11 @@ bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g)
 /* May Winograd's algorithm take the convolution (schedule_winograd.c)? Its tiles are no rows. */
 static bool may_transform(const Window *w, int64_t channels)
 {
-    enum { SMALL = 3, LEAST_STRIDED = 5, PHASES = 4 };
-    if (w->stride[0] == 1 && w->stride[1] == 1) return w->kernel[0] == SMALL && w->kernel[1] == SMALL && channels >= BLOCK_MIN_CHANNELS;
-    return w->stride[0] == 2 && w->kernel[0] >= LEAST_STRIDED && channels * PHASES <= BLOCK;
+    enum { PHASES = 4 };
+    int64_t step = w->stride[0], side = w->kernel[0];
+    if (w->stride[1] != step || w->kernel[1] != side) return false;
+    if (step == 1) return side == WINOGRAD_TAPS && channels >= BLOCK_MIN_CHANNELS;
+    return step == 2 && side >= WINOGRAD_LEAST_STRIDED && side <= WINOGRAD_MOST_STRIDED && channels * PHASES <= BLOCK;
 }
 
 /* A convolution of all channels that is computed as it stands. */
@@ -84,7 +87,7 @@ const char *rule_band(Fuse *f, Node *n, Group *g)
     bool depthwise = fuse_is_depthwise(n);
     if (!depthwise && !is_max(n)) return "";
     if (g->nest != NEST_CONTRACT || f->out->of[n->in[0]->id] != g || g->pool || !on_cpu(f))
-        return depthwise ? "it reads its input's elements several times: they must be stored" : "";
+        return depthwise ? fuse_reads_many : "";
     const Node *x = n->in[0];
     if (!computes_rows(f, g->anchor)) return "its producer does not compute row by row";
     if (!goes_down(n)) return "its windows are no few rows that follow each other";

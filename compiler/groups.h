@@ -14,6 +14,7 @@ typedef enum Stage {
 } Stage;
 
 enum { STRIP_BLOCKS = 4 }; /* blocks of channels of a strip: what is loaded for one serves all */
+enum { BAND_BLOCKS = 4 };  /* most blocks of channels of a band's tile */
 enum { GROUP_MOST_ANCHORS = 8 }; /* reductions, or poolings, that one kernel takes */
 
 typedef struct Group {

@@ -201,15 +201,26 @@ bool schedule_take_tile(GroupSchedule *gs, int i);
 void schedule_print_tile(Buf *b, const ConSchedule *c);
 /* Offset of the packed B and of the partial sums in the group's workspace, in bytes. */
 int64_t schedule_partial_offset(const GroupSchedule *gs);
+/* Steps of the sum that makes one result. */
+double schedule_reduction_length(const ConSchedule *s);
+
+/* schedule_registers.c: the tile of accumulators; all tiles are passed `times` over. */
+void schedule_registers(ConSchedule *s, const Machine *m, const Group *g, double times);
 /* Registers that a tile of v vectors a row needs beside its accumulators. */
 int schedule_registers_beside(int v, bool row_vectors);
+
+/* schedule_band.c: bands of rows, after the tile. */
+void schedule_band(ConSchedule *s, const Group *g);
+
+enum { LEAST_TASKS = 8 }; /* that keep a CPU's threads at work */
+/* schedule.c: how much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
+double schedule_idle_share(double tasks);
 
 /* schedule_dot.c: NULL where lanes of results serve better; the phases have their loops. */
 const Dot *schedule_dot(Arena *a, const Schedule *s, const GroupSchedule *gs);
 
 /* schedule_sums.c: sums that contractions make on the way; and how many sums a reduction makes. */
 void schedule_sums(Schedule *s);
-void schedule_band(ConSchedule *s, const Group *g); /* schedule_band.c: bands of rows, after the tile */
 int schedule_columns(const ConSchedule *c);       /* the loop over blocks of columns, or -1 */
 int64_t schedule_sum_count(const ConSchedule *c); /* partial sums that a phase leaves for every channel */
 int schedule_anchors(const Schedule *s, const Group *g);
@@ -228,9 +239,6 @@ int64_t winograd_phases(const Winograd *w);
 int64_t winograd_phase_rows(const Winograd *w, int dim);
 int64_t winograd_phase_plane(const Winograd *w);
 int64_t winograd_phase_floats(const Winograd *w, const Contract *c);
-enum { LEAST_TASKS = 8 };  /* that keep a CPU's threads at work */
-/* How much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
-double schedule_idle_share(double tasks);
 enum { MEMORY_RATE = 4 }; /* bytes a cycle and core, of all that are at work */
 /* The axes as far as whole tiles reach: what A's halo must cover. */
 void winograd_widen(const Winograd *w, Contract *c);

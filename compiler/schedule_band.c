@@ -42,6 +42,7 @@ void schedule_band(ConSchedule *s, const Group *g)
                "a band's rows are not outside of its other loops");
     }
     bug_if(row < 0, "a band has no rows");
+    bug_if(s->cols > BAND_BLOCKS, "a band's rows are %d blocks of channels wide", s->cols);
     int64_t bands = choose_bands((double)tasks, &g->pool->shape, &w);
     ConLoop *l = &s->loop[row];
     l->band = true;

@@ -11,13 +11,7 @@
 #include <string.h>
 
 enum { FLOAT_BYTES = 4, LEAST_TILES = 4, MOST_TILES = 96 };
-enum { LEAST_STRIDED = 5, MOST_STRIDED = 8 }; /* taps of a window of step 2: 3 or 4 of a phase */
 enum { SCRATCH_BYTES = 3 << 20 }; /* on the stack of a thread */
-
-static int64_t up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static bool indexed(const ConIndex *x, int axis)
 {
@@ -35,7 +29,7 @@ static bool place_axis(const Contract *c, int a, Winograd *w)
     for (int d = 0; d < 2; d++) {
         int64_t step = x->coef[2 + d][a], extent = c->axis[a].extent;
         if (o->coef[2 + d][a] == 1 && step == w->step && !in_b) return w->row[d] = a, true;
-        bool fits = w->step == 1 ? extent == WINOGRAD_TAPS : step == 1 && extent >= LEAST_STRIDED && extent <= MOST_STRIDED;
+        bool fits = w->step == 1 ? extent == WINOGRAD_TAPS : step == 1 && extent >= WINOGRAD_LEAST_STRIDED && extent <= WINOGRAD_MOST_STRIDED;
         if (!in_out && b->coef[2 + d][a] == 1 && step && fits) {
             w->backward[d] = step < 0;
             w->dilation[d] = step < 0 ? -step : step;
@@ -76,7 +70,7 @@ static bool find_axes(const Contract *c, Winograd *w)
         if (plane->view.dim[2 + d] != extent || extent % w->dilation[d]) return false;
     }
     int64_t taps = c->axis[w->tap[0]].extent;
-    w->r = w->step == 1 ? WINOGRAD_TAPS : (int)up(taps, w->step);
+    w->r = w->step == 1 ? WINOGRAD_TAPS : (int)winograd_up(taps, w->step);
     return (w->step == 1 || taps == c->axis[w->tap[1]].extent) && w->batch >= 0 && w->k >= 0 && w->c >= 0;
 }
 
@@ -111,7 +105,7 @@ static bool pools_fit(const Group *g, const Winograd *q, int m)
 static void cut_plane(WinogradChoice *q, Winograd *w)
 {
     for (int d = 0; d < 2; d++)
-        w->tiles[d] = w->dilation[d] * up(q->c->axis[w->row[d]].extent / w->dilation[d], w->m);
+        w->tiles[d] = w->dilation[d] * winograd_up(q->c->axis[w->row[d]].extent / w->dilation[d], w->m);
     q->tiles = (double)(q->c->axis[w->batch].extent * w->tiles[0] * w->tiles[1]);
 }
 
@@ -152,16 +146,16 @@ static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t grou
 {
     enum { MOST_DEPTH = 128 };
     const Machine *m = q->s->machine;
-    int per_block = (int)up(BLOCK, m->lanes);
+    int per_block = (int)winograd_up(BLOCK, m->lanes);
     w.cols = m->vregs >= 32 && group % 2 == 0 && per_block == 1 ? 2 : 1;
     int v = w.cols * per_block;
     int64_t most = (m->vregs - schedule_registers_beside(v, false)) / v;
-    block = up((int64_t)q->tiles, up((int64_t)q->tiles, block));
-    w.rows = (int)up(block, up(block, most));
-    w.block = up(block, w.rows) * w.rows;
-    w.blocks = up((int64_t)q->tiles, w.block);
+    block = winograd_up((int64_t)q->tiles, winograd_up((int64_t)q->tiles, block));
+    w.rows = (int)winograd_up(block, winograd_up(block, most));
+    w.block = winograd_up(block, w.rows) * w.rows;
+    w.blocks = winograd_up((int64_t)q->tiles, w.block);
     w.group = group;
-    w.groups = up(q->kblocks, group);
+    w.groups = winograd_up(q->kblocks, group);
     choose_parts(&w);
     choose_shared(q, &w);
     try_depth(q, w, 0, w.n);
@@ -194,7 +188,7 @@ static void try_all(WinogradChoice *q, int m)
     count_filter(q, &x);
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
-    w.stride = (up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
+    w.stride = (winograd_up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
     w.weights = w.n * w.n * q->kblocks * (int64_t)q->channels * BLOCK;
     for (int64_t block = LEAST_TILES; block <= MOST_TILES; block += LEAST_TILES)
         for (int64_t group = q->kblocks; group >= 1; group /= 2)
@@ -206,7 +200,7 @@ static void try_all(WinogradChoice *q, int m)
 /* The last of a row of tiles may have less of each; the rest shares. */
 static int even_rows(int64_t height, int64_t most)
 {
-    return (int)up(height, up(height, most));
+    return (int)winograd_up(height, winograd_up(height, most));
 }
 
 /* Tasks of cgroup by group blocks of channels, `block` tiles at a time. */
@@ -214,7 +208,7 @@ static void try_gradient_sizes(WinogradChoice *q, Winograd w, int64_t cgroup, in
 {
     enum { CHUNKS = 16, MOST_PARTIAL_BYTES = 8 << 20 };
     const Machine *m = q->s->machine;
-    int per_block = (int)up(BLOCK, m->lanes);
+    int per_block = (int)winograd_up(BLOCK, m->lanes);
     w.cgroup = cgroup;
     w.group = group;
     w.parts = w.groups = q->kblocks / group;
@@ -224,12 +218,12 @@ static void try_gradient_sizes(WinogradChoice *q, Winograd w, int64_t cgroup, in
     int v = w.cols * per_block;
     w.rows = even_rows(cgroup * BLOCK, (m->vregs - schedule_registers_beside(v, false)) / v);
     w.block = block;
-    w.blocks = up((int64_t)q->tiles, block);
+    w.blocks = winograd_up((int64_t)q->tiles, block);
     int64_t partial = (int64_t)(q->k * q->channels) * WINOGRAD_TAPS * WINOGRAD_TAPS * FLOAT_BYTES;
-    int64_t tasks = up((int64_t)q->channels, BLOCK) / cgroup * w.parts, chunks = up(CHUNKS, tasks);
+    int64_t tasks = winograd_up((int64_t)q->channels, BLOCK) / cgroup * w.parts, chunks = winograd_up(CHUNKS, tasks);
     while (chunks > 1 && chunks * partial > MOST_PARTIAL_BYTES) chunks--;
-    w.chunk = up(w.blocks, chunks);
-    w.chunks = up(w.blocks, w.chunk);
+    w.chunk = winograd_up(w.blocks, chunks);
+    w.chunks = winograd_up(w.blocks, w.chunk);
     double time = winograd_gradient_time(q, &w);
     double scratch = winograd_sums_bytes(&w) + winograd_operands_bytes(&w), l2 = (double)m->l2 * 3 / 4;
     if (scratch > (l2 < SCRATCH_BYTES ? l2 : SCRATCH_BYTES) || time >= q->least) return;
@@ -242,7 +236,7 @@ static void try_gradient(WinogradChoice *q)
     enum { M = 4, MOST_BLOCK = 64 };
     WinogradMatrices x = winograd_matrices(WINOGRAD_TAPS, M);
     Winograd w = q->best;
-    int64_t cblocks = up((int64_t)q->channels, BLOCK);
+    int64_t cblocks = winograd_up((int64_t)q->channels, BLOCK);
     w.m = M;
     w.r = WINOGRAD_TAPS;
     w.n = x.n;
@@ -321,7 +315,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.best.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.best.k].extent;
     q.channels = (double)(c.axis[q.best.c].extent * winograd_phases(&q.best));
-    q.kblocks = up(c.axis[q.best.k].extent, BLOCK);
+    q.kblocks = winograd_up(c.axis[q.best.k].extent, BLOCK);
     q.loaded = q.best.step == 1 && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
@@ -336,7 +330,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
 
 int64_t winograd_plane(int64_t floats)
 {
-    return (up(floats, BLOCK) | 1) * BLOCK;
+    return (winograd_up(floats, BLOCK) | 1) * BLOCK;
 }
 
 int64_t winograd_inputs(const Winograd *w)

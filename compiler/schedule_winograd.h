@@ -5,8 +5,6 @@
 #include "schedule.h"
 #include "winograd.h"
 
-enum { WINOGRAD_TAPS = 3 }; /* of a window of step 1 */
-
 typedef struct WinogradChoice {
     const Schedule *s;
     const Contract *c;
@@ -18,6 +16,11 @@ typedef struct WinogradChoice {
     Winograd best;
     double least;
 } WinogradChoice;
+
+static inline int64_t winograd_up(int64_t a, int64_t b) /* a / b, rounded up */
+{
+    return (a + b - 1) / b;
+}
 
 /* Of one core, in multiply-adds of one of its lanes. */
 double winograd_time(const WinogradChoice *q, const Winograd *w);

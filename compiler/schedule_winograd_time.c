@@ -6,16 +6,6 @@
 
 enum { FLOAT_BYTES = 4 };
 
-static int64_t up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 /* Multiply-adds while `bytes` are read `times` over, from where they fit. */
 static double stream_time(const Machine *m, double bytes, double times)
 {
@@ -27,7 +17,7 @@ static double stream_time(const Machine *m, double bytes, double times)
 
 static double roofline(double work, double stream)
 {
-    return larger(work, stream) + 0.4 * stream; /* prefetching hides the rest */
+    return fmax(work, stream) + 0.4 * stream; /* prefetching hides the rest */
 }
 
 double winograd_inputs_bytes(const Winograd *w)
@@ -48,7 +38,7 @@ double winograd_panels_bytes(const Winograd *w)
 /* Of a vector, in operations: two take the time of one store to L1; what L1 does not hold goes on to L2. */
 static double store_time(const Machine *m, bool in_l1)
 {
-    return in_l1 ? 2 : larger(2, (double)(m->lanes * FLOAT_BYTES * m->fma_ports) / m->l2_store);
+    return in_l1 ? 2 : fmax(2, (double)(m->lanes * FLOAT_BYTES * m->fma_ports) / m->l2_store);
 }
 
 /* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. Weights
@@ -66,9 +56,9 @@ static double own_weights_time(const WinogradChoice *q, const Winograd *w)
 static double product_share(const Machine *m, const Winograd *w)
 {
     const double gemm = 0.8;
-    double cols = (double)(w->cols * up(BLOCK, m->lanes)), fmas = w->rows * cols;
+    double cols = (double)(w->cols * winograd_up(BLOCK, m->lanes)), fmas = w->rows * cols;
     double loads = (w->rows + cols) * m->fma_ports / m->load_ports;
-    return gemm * fmas / larger(fmas, larger(loads, m->fma_latency * m->fma_ports));
+    return gemm * fmas / fmax(fmas, fmax(loads, m->fma_latency * m->fma_ports));
 }
 
 double winograd_time(const WinogradChoice *q, const Winograd *w)
@@ -128,5 +118,5 @@ double winograd_gradient_time(const WinogradChoice *q, const Winograd *w)
     const double share = 2.0 / 3; /* three quarters of L2 are theirs, not half */
     double stream = stream_time(m, scratch * share, 2 * passes / share);
     const double exposed = 2.5; /* loads and stores of sums take turns with few products: 26 bytes a cycle of L2's 64, on Zen 4 */
-    return (work + exposed * stream) * larger(1, (double)LEAST_TASKS / tasks);
+    return (work + exposed * stream) * fmax(1, (double)LEAST_TASKS / tasks);
 }

@@ -349,6 +349,7 @@ void verify_kernels(Arena *a, VerifyRun *r, VerifyProgram *out, double tolerance
         vec_push(a, &out->row, row);
     }
     arena_free(made);
+    r->made_from = NULL;
     check_outputs(r, out);
     for (int k = 0; k < out->row.n; k++) {
         VerifyRow *row = &out->row.v[k];

@@ -10,6 +10,8 @@
 #define WINOGRAD_H
 
 enum { WINOGRAD_MOST = 6 }; /* n */
+/* Taps along a side of the windows that are taken: of step 1; and of step 2, whose phases are channels and have 3 or 4. */
+enum { WINOGRAD_TAPS = 3, WINOGRAD_LEAST_STRIDED = 5, WINOGRAD_MOST_STRIDED = 8 };
 
 typedef struct WinogradMatrices {
     int m, r, n;

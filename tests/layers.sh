@@ -39,7 +39,7 @@ compiler/simplify*      | compiler/simplify*.h compiler/rules.h compiler/ref.h c
 compiler/recompute*     | compiler/simplify*.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/rules*         | compiler/simplify*.h compiler/rules.h compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/ref*           | compiler/ref.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
-compiler/fuse*          | compiler/fuse*.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
+compiler/fuse*          | compiler/fuse*.h compiler/winograd.h compiler/cost.h compiler/groups.h compiler/stages.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/explain*       | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/cost*          | compiler/cost.h compiler/groups.h compiler/schedule.h compiler/stages.h compiler/backend.h compiler/graph/* compiler/ops/op.h compiler/support/*
 compiler/winograd.*      | compiler/winograd.h compiler/support/*
