@@ -323,6 +323,7 @@ static void print_winograd(Buf *b, const Winograd *w)
                : w->prepared ? "weights prepared"
                              : "weights transformed at every run");
     if (w->depth) buf_printf(b, ", %lld channels and %d of %d rows at once", (long long)w->depth, w->rows_at_once, w->n);
+    if (w->in_registers) buf_printf(b, ", in registers");
     buf_printf(b, "\n");
 }
 

@@ -103,7 +103,7 @@ typedef struct Winograd {
     int64_t group, groups;           /* blocks of output channels that are kept at a time, and how many times */
     int64_t parts;                   /* divides groups */
     bool shared;                     /* the parts of a block share its transformed inputs, which a kernel of their own makes */
-    int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels */
+    int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels, or cols products */
     int64_t stride;                  /* floats from one tile's transformed inputs to the next one's */
     int64_t kstride;                 /* gradient: the same of B's */
     int64_t cgroup;                  /* gradient: blocks of channels c of a task */
@@ -112,6 +112,7 @@ typedef struct Winograd {
     bool prepared;                   /* they are made once after the weights changed, not at every run */
     int64_t depth;                   /* > 0: a task transforms its weights itself, of so many channels c at a time; then none are stored */
     int rows_at_once;                /* depth: of the n x n products, whose weights are transformed and used together; divides n */
+    bool in_registers;               /* depth: these are not stored, but multiplied where they are made: one row, of n products */
 } Winograd;
 
 /* A contraction whose lanes are summed (schedule_dot.c). */

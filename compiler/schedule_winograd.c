@@ -141,10 +141,28 @@ static void try_depth(WinogradChoice *q, Winograd w, int64_t depth, int rows)
     q->best = w;
 }
 
+/* Weights of each task's own, a depth of them at a time: some rows of the products, or one of them in registers, where all
+ * sums of a row fit beside its weights and their parts. */
+static void try_own_weights(WinogradChoice *q, Winograd w)
+{
+    enum { MOST_DEPTH = 128, BESIDE = 6 };
+    int64_t per_block = winograd_up(BLOCK, q->s->machine->lanes);
+    for (int64_t depth = BLOCK; depth <= MOST_DEPTH; depth += BLOCK) {
+        if ((int64_t)q->channels % depth) continue;
+        for (int rows = w.n; rows >= 1; rows--)
+            if (w.n % rows == 0) try_depth(q, w, depth, rows);
+        if (w.block * w.n * per_block + BESIDE > q->s->machine->vregs) continue;
+        Winograd row = w;
+        row.in_registers = true;
+        row.rows = (int)w.block;
+        row.cols = w.n;
+        try_depth(q, row, depth, 1);
+    }
+}
+
 /* Blocks of `block` tiles, groups of `group` channel blocks. */
 static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t group)
 {
-    enum { MOST_DEPTH = 128 };
     const Machine *m = q->s->machine;
     int per_block = (int)winograd_up(BLOCK, m->lanes);
     w.cols = m->vregs >= 32 && group % 2 == 0 && per_block == 1 ? 2 : 1;
@@ -159,9 +177,7 @@ static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t grou
     choose_parts(&w);
     choose_shared(q, &w);
     try_depth(q, w, 0, w.n);
-    for (int64_t depth = BLOCK; depth <= MOST_DEPTH && w.step == 1; depth += BLOCK)
-        for (int rows = w.n; (int64_t)q->channels % depth == 0 && rows >= 1; rows--)
-            if (w.n % rows == 0) try_depth(q, w, depth, rows);
+    if (w.step == 1) try_own_weights(q, w);
 }
 
 static void count_filter(WinogradChoice *q, const WinogradMatrices *x)

@@ -32,7 +32,7 @@ double winograd_results_bytes(const Winograd *w)
 
 double winograd_panels_bytes(const Winograd *w)
 {
-    return (double)(w->rows_at_once * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+    return w->in_registers ? 0 : (double)(w->rows_at_once * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
 }
 
 /* Of a vector, in operations: two take the time of one store to L1; what L1 does not hold goes on to L2. */
@@ -41,23 +41,42 @@ static double store_time(const Machine *m, bool in_l1)
     return in_l1 ? 2 : fmax(2, (double)(m->lanes * FLOAT_BYTES * m->fma_ports) / m->l2_store);
 }
 
-/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. Weights
- * that are transformed by few rows at once stay in L1, between the plain ones, which are loaded again for each. */
+static double plain_bytes(const Winograd *w, int64_t group)
+{
+    return (double)(WINOGRAD_TAPS * WINOGRAD_TAPS * w->depth * group * BLOCK) * FLOAT_BYTES;
+}
+
+/* Of a pair of channels: plain weights are loaded again for every rows_at_once. Transformed ones stay in L1 beside them, if
+ * they are few. */
+static double stored_filter_time(const WinogradChoice *q, const Winograd *w)
+{
+    bool in_l1 = winograd_panels_bytes(w) + plain_bytes(w, w->group) < 0.75 * (double)q->s->machine->l1;
+    return q->filter[w->rows_at_once] + w->n * w->n * store_time(q->s->machine, in_l1);
+}
+
+/* The same in registers, between loads that L1 gives if it holds weights, inputs and sums of `depth` channels. */
+static double register_filter_time(const WinogradChoice *q, const Winograd *w)
+{
+    double sums = (double)(w->n * w->n * w->block) * FLOAT_BYTES, loads = w->n * WINOGRAD_TAPS * WINOGRAD_TAPS;
+    bool in_l1 = plain_bytes(w, 1) + sums * (double)(w->depth + w->group * BLOCK) < 0.9 * (double)q->s->machine->l1;
+    return q->filter[1] + (in_l1 ? 0 : loads);
+}
+
+/* What a task does that transforms its weights itself, and adds up the products of `depth` channels at a time. */
 static double own_weights_time(const WinogradChoice *q, const Winograd *w)
 {
     double sums = (double)(w->n * w->n * w->block) * q->k * q->channels / (double)w->depth;
-    double plain = (double)(WINOGRAD_TAPS * WINOGRAD_TAPS * w->depth * w->group * BLOCK) * FLOAT_BYTES;
-    bool in_l1 = winograd_panels_bytes(w) + plain < 0.75 * (double)q->s->machine->l1;
-    double filter = q->filter[w->rows_at_once] + w->n * w->n * store_time(q->s->machine, in_l1);
+    double filter = w->in_registers ? register_filter_time(q, w) : stored_filter_time(q, w);
     return (double)w->blocks * (q->k * q->channels * filter + 2 * sums);
 }
 
-/* Of the peak that a product reaches: each of its steps loads rows and cols, and few sums wait for each other. */
+/* Of the peak that a product reaches: each of its steps loads rows and cols, or all of one operand where each product has
+ * its own, and few sums wait for each other. */
 static double product_share(const Machine *m, const Winograd *w)
 {
     const double gemm = 0.8;
     double cols = (double)(w->cols * winograd_up(BLOCK, m->lanes)), fmas = w->rows * cols;
-    double loads = (w->rows + cols) * m->fma_ports / m->load_ports;
+    double loads = (w->in_registers ? fmas : w->rows + cols) * m->fma_ports / m->load_ports;
     return gemm * fmas / fmax(fmas, fmax(loads, m->fma_latency * m->fma_ports));
 }
 

@@ -67,13 +67,17 @@ typedef struct Transform {
 /* The whole transform as straight-line code round a vector loop. */
 void wino_transform(Nest *n, const Transform *t);
 
-/* ---- products: m[r][j] (+)= sum over s of v[s][r] * u[s][j], r < rows, j < cols vectors ---- */
+/* ---- products: m[r][j] (+)= sum over s of v[s][r][j] * u[s][j], r < rows, j < cols vectors ---- */
 typedef struct Product {
     LBuf *ubuf, *vbuf, *mbuf;
     Expr *u, *v, *m;       /* addresses of the first elements */
     int64_t steps, u_step, v_step;
     Expr *count;           /* of steps, where it is not `steps` every time; or NULL */
     int64_t u_col, v_row;  /* from one vector, one row to the next */
+    int64_t v_col;         /* 0: all vectors share a row's v */
+    /* u[s], where it is not loaded, to[0 .. cols * BLOCK); NULL: it is */
+    void (*make)(void *of, Expr *s, LBuf *to);
+    void *of;
     int64_t m_row, m_col;
     int rows, cols;
     bool add;              /* to what m holds */

@@ -167,6 +167,44 @@ static void products(Block *k)
     nest_close(&k->w.c.n, 3);
 }
 
+/* Of the row at work, column by column: U of channels k block `of` and channel c + s. */
+typedef struct RowWeights {
+    Block *k;
+    Expr *kb;
+} RowWeights;
+
+static void make_row(void *of, Expr *s, LBuf *to)
+{
+    RowWeights *x = of;
+    Wino *w = &x->k->w;
+    LB *b = w->c.n.b;
+    WinoWeights which = {.kb = x->kb, .c = lb_let(b, x_add(b, x->k->c, s), "c"), .first = x->k->row, .some = 1};
+    wino_weights(w, &which, to, x_i64(b, 0), (int64_t[]){0, BLOCK});
+}
+
+/* Products of a row whose weights are transformed where they are multiplied, all its n columns at once. */
+static void row_products(Block *k)
+{
+    Wino *w = &k->w;
+    LB *b = w->c.n.b;
+    const Winograd *q = w->w;
+    Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g");
+    RowWeights x = {.k = k, .kb = lb_let(b, x_add(b, k->kb, g), "k")};
+    Product p = {.vbuf = w->v, .mbuf = k->m, .rows = q->rows, .cols = q->n, .steps = q->depth, .make = make_row, .of = &x};
+    int64_t first = k->row * q->n;
+    p.v = lb_let(b, x_add(b, x_add(b, k->at, k->c), x_i64(b, first * inputs_plane(q))), "v");
+    p.m = lb_let(b, x_addi(b, x_muli(b, g, BLOCK), first * results_plane(q)), "m");
+    p.v_step = 1;
+    p.v_row = q->stride;
+    p.v_col = inputs_plane(q);
+    p.m_row = q->group * BLOCK;
+    p.m_col = results_plane(q);
+    p.add = p.steps < w->channels;
+    prefetch_weights(k, &p, x_addi(b, x_muli(b, g, q->n), k->row), q->n * q->group);
+    wino_product(&w->c.n, &p);
+    lb_end(b);
+}
+
 /* U of the group's channels k, the channels c and the rows at work. */
 static void transform_weights(Block *k)
 {
@@ -193,6 +231,10 @@ static void group_products(Block *k)
     k->c = lb_let(b, x_muli(b, c, depth), "c");
     k->rows = w->w->depth ? w->w->rows_at_once : w->w->n;
     for (k->row = 0; k->row < w->w->n; k->row += k->rows) {
+        if (w->w->in_registers) {
+            row_products(k);
+            continue;
+        }
         if (w->w->depth) transform_weights(k);
         products(k);
     }
@@ -352,7 +394,7 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
     begin_block(&k, l[0].var);
-    if (q->depth) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->rows_at_once * q->n * panels_plane(q));
+    if (q->depth && !q->in_registers) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->rows_at_once * q->n * panels_plane(q));
     k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * results_plane(q));
     if (!q->shared) {
         transform_inputs(&k, lb_for_n(b, FOR_SERIAL, channel_blocks(&k.w), "c")); /* outside: tiles lie side by side */

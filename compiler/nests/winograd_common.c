@@ -130,23 +130,37 @@ static Expr *acc_index(const Accumulators *q, Expr *r, Expr *j, Expr *lane)
     return x_add(b, x_muli(b, x, BLOCK), lane);
 }
 
-/* One step: cols vectors of u, a scalar of v for every row. */
-static void step(const Accumulators *q, Expr *s)
+/* Vectors of u at step s. */
+static void load_u(const Accumulators *q, Expr *s)
 {
     LB *b = q->n->b;
     const Product *p = q->p;
     Expr *j, *lane;
+    if (p->make) {
+        p->make(p->of, s, q->vec);
+        return;
+    }
     int opened = open_vectors(q, &j, &lane);
     Expr *u = x_add(b, x_add(b, p->u, x_muli(b, s, p->u_step)), x_muli(b, j, p->u_col));
     lb_store(b, q->vec, x_add(b, x_muli(b, j, BLOCK), lane), x_load(b, p->ubuf, x_add(b, u, lane)));
     nest_close(q->n, opened);
+}
+
+/* One step: cols vectors of u, a scalar of v for every row, or for every sum. */
+static void step(const Accumulators *q, Expr *s)
+{
+    LB *b = q->n->b;
+    const Product *p = q->p;
+    load_u(q, s);
     Expr *r = lb_for_n(b, FOR_UNROLL, p->rows, "r");
-    Expr *v = x_add(b, x_add(b, p->v, x_muli(b, s, p->v_step)), x_muli(b, r, p->v_row));
-    Expr *x = lb_let(b, x_load(b, p->vbuf, v), "x");
-    opened = open_vectors(q, &j, &lane);
+    Expr *v = x_add(b, x_add(b, p->v, x_muli(b, s, p->v_step)), x_muli(b, r, p->v_row)), *x = NULL;
+    if (!p->v_col) x = lb_let(b, x_load(b, p->vbuf, v), "x");
+    Expr *j = lb_for_n(b, FOR_UNROLL, p->cols, "j");
+    if (p->v_col) x = lb_let(b, x_load(b, p->vbuf, x_add(b, v, x_muli(b, j, p->v_col))), "x");
+    Expr *lane = lb_for_n(b, FOR_VECTOR, BLOCK, "l");
     Expr *y = x_load(b, q->vec, x_add(b, x_muli(b, j, BLOCK), lane)), *i = acc_index(q, r, j, lane);
     lb_store(b, q->acc, i, x_fma(b, x, y, x_load(b, q->acc, i)));
-    nest_close(q->n, opened + 1);
+    nest_close(q->n, 3);
 }
 
 /* What is prefetched with steps number s * unroll and the following. */

@@ -68,19 +68,20 @@ static void sums(void **state)
     assert_int_equal(winograd_steps(&s, 3, 2, 1), 1 + 2);
 }
 
-/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; broad: 512; few: 3 into 32,
- * by a window of 7x7 and step 2, on planes twice as large); the first letter of `layer`
+/* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; tiny: 512, on one of 7x6;
+ * broad: 512; few: 3 into 32, by a window of 7x7 and step 2, on planes twice as large); the first letter of `layer`
  * says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
-    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : layer[0] == 'b' ? 512 : 32;
-    int64_t images = channels == 128 || channels == 256 ? 1 : 4;
+    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : layer[0] == 'b' || layer[0] == 't' ? 512 : 32;
+    int64_t images = layer[0] == 'w' || layer[0] == 'm' || layer[0] == 't' ? 1 : 4;
     AttrVal attr[MAX_ATTR] = {{.i = {channels}}, {.i = {channels}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
     if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
     if (layer[0] == 'd') attr[4] = attr[5] = (AttrVal){.i = {2, 2}}; /* padding, dilation */
     if (layer[0] == '3') attr[4] = attr[5] = (AttrVal){.i = {3, 3}};
     if (layer[0] == 'g') attr[6] = (AttrVal){.i = {2}}; /* groups */
-    int64_t per_group = channels / attr[6].i[0], kernel = 3, in = channels, twice = layer[0] == 'f' ? 2 : 1;
+    int64_t per_group = channels / attr[6].i[0], kernel = 3, in = channels;
+    int64_t height = layer[0] == 'f' ? 28 : layer[0] == 't' ? 7 : 14, width = layer[0] == 'f' ? 32 : layer[0] == 't' ? 6 : 16;
     if (layer[0] == 'f') {
         attr[0] = (AttrVal){.i = {in = per_group = 3}};
         attr[2] = (AttrVal){.i = {kernel = 7, 7}};
@@ -89,7 +90,7 @@ static Node *convolution(Graph *g, const char *layer, Node **weights)
     }
     State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, channels, per_group, kernel, kernel), (Init){0});
     *weights = graph_read(g, w);
-    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, images, in, 14 * twice, 16 * twice)), *weights);
+    return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, images, in, height, width)), *weights);
 }
 
 /* What the schedule makes of it. */
@@ -133,6 +134,11 @@ static void choice(void **state)
     w = chosen(a, "x86-64-v3", "many", false, false);
     assert_true(w->depth > 0 && 256 % w->depth == 0 && w->blocks == 1); /* 9 MB of transformed weights, for 14 tiles */
     assert_false(w->prepared || w->weights);
+    assert_false(w->in_registers); /* sums of a row for that many tiles are no registers */
+    w = chosen(a, "x86-64-v4", "tiny", false, false);
+    assert_true(w->in_registers && w->rows * w->cols == w->block * w->n && w->rows_at_once == 1 && w->depth == BLOCK);
+    w = chosen(a, "x86-64-v3", "tiny", false, false); /* nor are those of so many vectors in 16 of them */
+    assert_false(w && w->in_registers);
     w = chosen(a, "x86-64-v3", "broad", false, true);
     assert_true(w->shared && w->depth > 0 && w->blocks == 1); /* 5 MB of inputs, which lie in no thread's stack */
     assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
@@ -171,13 +177,17 @@ static void asked_for(void **state)
     arena_free(a);
 }
 
-/* Compiled for this computer with the caches of x86-64-v3, whatever its own are. */
+/* Compiled for this computer's vectors; what else the choice depends on is x86-64-v3's, whatever its own are. */
 static double **compiled(Arena *a, const Graph *g, const RefEnv *env, const Winograd **w)
 {
-    const Machine *like = machine_find(a, "x86-64-v3");
-    Machine m = *machine_find(a, "native");
-    m.l2 = like->l2;
-    m.l3 = like->l3;
+    const Machine *own = machine_find(a, "native");
+    Machine m = *machine_find(a, "x86-64-v3");
+    m.name = own->name;
+    m.triple = own->triple;
+    m.cpu = own->cpu;
+    m.features = own->features;
+    m.lanes = own->lanes;
+    m.vregs = own->vregs;
     m.l1 = 48 << 10;
     m.l2_store = m.lanes == 16 ? 16 : 32;
     Run *r = run_plan_for(a, g, env, &(RunMode){.machine = "native", .fused = true, .compiled = true, .reuse = true}, NULL, &m);
@@ -209,12 +219,14 @@ static void numbers(void **state)
         const char *layer;
         bool shared, own, strided; /* own: weights by each task, where arithmetic is fast beside memory */
         bool back;                 /* the gradient by data */
-    } rows[] = {{"plain", false, false, false, false},
-                {"wide", true, false, false, false},
-                {"many", true, true, false, false},
-                {"many", true, true, false, true},
-                {"dilated", false, false, false, false},
-                {"few", false, false, true, false}};
+        bool in_registers;         /* own weights: where vectors are that long */
+    } rows[] = {{.layer = "plain"},
+                {.layer = "wide", .shared = true},
+                {.layer = "many", .shared = true, .own = true},
+                {.layer = "many", .shared = true, .own = true, .back = true},
+                {.layer = "tiny", .shared = true, .own = true, .in_registers = true},
+                {.layer = "dilated"},
+                {.layer = "few", .strided = true}};
     (void)state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         Arena *a = arena_new();
@@ -236,7 +248,8 @@ static void numbers(void **state)
         assert_non_null(q);
         bool own = rows[k].own && machine_find(a, "native")->lanes >= 8;
         assert_int_equal(q->depth > 0, own);
-        if (own) assert_int_equal(q->rows_at_once == q->n, rows[k].back); /* weights that are put together are best taken once */
+        assert_int_equal(q->in_registers, rows[k].in_registers && machine_find(a, "native")->lanes == 16);
+        if (own && !rows[k].in_registers) assert_int_equal(q->rows_at_once == q->n, rows[k].back); /* weights that are put together are best taken once */
         assert_int_equal(q->prepared, !own);
         assert_int_equal(q->shared, rows[k].shared);
         assert_int_equal(q->step, rows[k].strided ? 2 : 1);
