@@ -300,6 +300,7 @@ Schedule *schedule_by(Arena *a, const Groups *gs, const Machine *m, const Algori
         if (g->nest == NEST_REDUCE) schedule_reduce(s, &s->group[i]);
     }
     schedule_sums(s);
+    schedule_order(s);
     return s;
 }
 
@@ -342,9 +343,9 @@ static void print_contract(Buf *b, const GroupSchedule *gs)
             continue;
         }
         buf_printf(b,
-                   "  phase %d: tile %dx%dx%d unroll %d tasks %lld model %.0f %% of FMA peak, rows "
+                   "  phase %d: tile %dx%dx%d unroll %d tasks %lld%s model %.0f %% of FMA peak, rows "
                    "share %s\n",
-                   p, c->rows, c->cols, c->lane_extent, c->unroll, (long long)c->ntasks,
+                   p, c->rows, c->cols, c->lane_extent, c->unroll, (long long)c->ntasks, gs->rows_first ? " by rows" : "",
                    100 * c->efficiency, c->shared_a ? "A" : "B");
         for (int i = 0; i < c->nloop; i++) {
             const ConLoop *l = &c->loop[i];

@@ -127,6 +127,7 @@ typedef struct Dot {
 
 typedef struct GroupSchedule {
     const Group *group;
+    bool rows_first; /* tasks are counted along rows of the plane, then blocks of channels (schedule_order.c) */
     /* contraction */
     int nphase;
     ConSchedule *con;
@@ -212,6 +213,15 @@ int schedule_registers_beside(int v, bool row_vectors);
 
 /* schedule_band.c: bands of rows, after the tile. */
 void schedule_band(ConSchedule *s, const Group *g);
+
+/* schedule_order.c: rows_first of all groups; how the tasks of a phase are counted, slowest first: a number of `extent` times
+ * `stride` adds to that of the loop's tile. */
+typedef struct TaskLoop {
+    int loop;
+    int64_t extent, stride;
+} TaskLoop;
+void schedule_order(Schedule *s);
+int schedule_task_loops(const GroupSchedule *gs, const ConSchedule *c, TaskLoop loop[CON_MAX_LOOPS + 1]);
 
 enum { LEAST_TASKS = 8 }; /* that keep a CPU's threads at work */
 /* schedule.c: how much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */

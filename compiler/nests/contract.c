@@ -485,26 +485,20 @@ static void emit_loops(Con *c, int k)
 
 static int64_t decode_tasks(Con *c)
 {
-    NestLoop l[CON_MAX_LOOPS + 1];
-    int of[CON_MAX_LOOPS + 1], n = 0;
-    int64_t tasks = 1;
-    if (c->n.gs->split > 1) {
-        of[n] = -1;
-        l[n++] = (NestLoop){"s", c->n.gs->split, true, NULL};
-    }
-    for (int k = 0; k < c->s->nloop; k++) {
-        const ConLoop *q = &c->s->loop[k];
-        if (!q->parallel) continue;
-        of[n] = k;
-        l[n++] = (NestLoop){"p", (q->extent + q->tile - 1) / q->tile, true, NULL};
-    }
-    nest_open(&c->n, l, n);
+    NestLoop l[CON_MAX_LOOPS + 2];
+    TaskLoop of[CON_MAX_LOOPS + 1];
+    int split = c->n.gs->split > 1, n = schedule_task_loops(c->n.gs, c->s, of);
+    int64_t tasks = c->n.gs->split;
+    if (split) l[0] = (NestLoop){"s", tasks, true, NULL};
     for (int i = 0; i < n; i++) {
-        tasks *= l[i].extent;
-        if (of[i] < 0)
-            c->chunk = l[i].var;
-        else
-            c->par[of[i]] = l[i].var;
+        l[split + i] = (NestLoop){"p", of[i].extent, true, NULL};
+        tasks *= of[i].extent;
+    }
+    nest_open(&c->n, l, split + n);
+    if (split) c->chunk = l[0].var;
+    for (int i = 0; i < n; i++) {
+        Expr **par = &c->par[of[i].loop], *x = x_muli(c->n.b, l[split + i].var, of[i].stride);
+        *par = *par ? lb_let(c->n.b, x_add(c->n.b, *par, x), "p") : x;
     }
     return tasks;
 }

@@ -1,0 +1,85 @@
+/* How threads share a group's tasks: by rows of the plane first, or by blocks of channels. Each takes a part of them, in
+ * the order in which they are counted; so what groups by rows leave to the next one by rows lies in the cache of the core
+ * that needs it. What another core wrote last takes several times as long as what lies in L3.
+ *
+ * In: groups with their loops and parallel ones. Out: GroupSchedule.rows_first. Rule: by rows every thread reads all weights,
+ * by channels all inputs, half of which another one made: what costs less. Where every channel is for itself (pooling,
+ * depthwise convolutions) as the input was made. CPUs only: a GPU's blocks share one L2. */
+#include "schedule.h"
+
+static int plane_rows(const ConSchedule *c)
+{
+    for (int k = 0; k < c->nloop; k++)
+        if (c->loop[k].role == ROLE_ROW && c->con.out.view.rank == 4 && c->con.out.coef[2][c->loop[k].axis]) return k;
+    return -1;
+}
+
+static int blocks_of_channels(const ConSchedule *c)
+{
+    for (int k = 0; k < c->nloop; k++)
+        if (c->loop[k].role == ROLE_BLK && c->loop[k].parallel) return k;
+    return -1;
+}
+
+/* Did threads share v by its channels? */
+static bool made_by_channels(const Schedule *s, const Node *v)
+{
+    const Group *g = s->groups->of[v->id];
+    const GroupSchedule *gs = g ? &s->group[g->id] : NULL;
+    if (!g || gs->rows_first || gs->library) return false;
+    if (gs->winograd) return gs->winograd->blocks == 1 && gs->winograd->parts > 1;
+    if (g->nest == NEST_CONTRACT) return !gs->con[0].general && blocks_of_channels(&gs->con[0]) >= 0;
+    return g->nest == NEST_WINDOW;
+}
+
+/* Of a contraction by blocks of channels, whose rows are parallel, too. */
+static bool cheaper_by_rows(const Schedule *s, const GroupSchedule *gs)
+{
+    const double transfer = 4; /* of a byte from another core, in bytes from L3: MobileNetV2 by 1, 2, 4 and 8, measured on Zen 4 */
+    const ConSchedule *c = &gs->con[0];
+    int row = plane_rows(c), block = blocks_of_channels(c);
+    if (gs->nphase != 1 || c->general || row < 0 || !c->loop[row].parallel || block < 0) return false;
+    const Node *const *in = (const Node *const *)gs->group->anchor->in;
+    if (made_by_channels(s, in[0])) return false;
+    bool each_its_own = c->loop[block].sa != 0;
+    return each_its_own || transfer * (double)s->value[in[0]->id].count >= (double)s->value[in[1]->id].count;
+}
+
+void schedule_order(Schedule *s)
+{
+    if (s->machine->processors) return;
+    for (int i = 0; i < s->groups->group.n; i++) {
+        GroupSchedule *gs = &s->group[i];
+        const Group *g = gs->group;
+        if (gs->library || gs->winograd) continue;
+        if (g->nest == NEST_CONTRACT) gs->rows_first = cheaper_by_rows(s, gs);
+        if (g->nest == NEST_WINDOW) gs->rows_first = !made_by_channels(s, g->anchor->in[0]);
+    }
+}
+
+static int64_t tiles_of(const ConLoop *l)
+{
+    return (l->extent + l->tile - 1) / l->tile;
+}
+
+/* Parts of the plane whose rows follow each other, block of channels by block: what neighbours among rows read once more
+ * and weights of a block are still near. An odd number of rows is not shared evenly by parts. */
+static int64_t parts_of(const ConLoop *row)
+{
+    int64_t n = tiles_of(row);
+    return row->band ? n : n % 4 == 0 ? 4 : n % 2 == 0 ? 2 : n;
+}
+
+int schedule_task_loops(const GroupSchedule *gs, const ConSchedule *c, TaskLoop loop[CON_MAX_LOOPS + 1])
+{
+    int n = 0, row = gs->rows_first ? plane_rows(c) : -1;
+    int64_t parts = row < 0 ? 1 : parts_of(&c->loop[row]);
+    for (int k = 0; k < c->nloop; k++) {
+        int64_t tiles = tiles_of(&c->loop[k]);
+        if (!c->loop[k].parallel) continue;
+        if (c->loop[k].role == ROLE_BLK && row >= 0)
+            loop[n++] = (TaskLoop){row, parts, tiles_of(&c->loop[row]) / parts};
+        if (k != row || parts < tiles) loop[n++] = (TaskLoop){k, k == row ? tiles / parts : tiles, 1};
+    }
+    return n;
+}
