@@ -205,9 +205,9 @@ const Layout *schedule_flat(const Schedule *s, const Group *g)
     return NULL;
 }
 
-double schedule_idle_share(double tasks)
+double schedule_idle_share(double tasks, double least)
 {
-    return fmax(LEAST_TASKS / tasks, ceil(tasks / 2) * 2 / tasks);
+    return fmax(least / tasks, ceil(tasks / 2) * 2 / tasks);
 }
 
 /* Chunks of `most` or fewer; -> how many, and their length. */

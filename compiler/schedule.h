@@ -96,7 +96,8 @@ typedef struct Winograd {
     int m, r, n; /* n = m + r - 1 */
     int batch, k, c, row[2], tap[2]; /* axes of the Contract */
     bool backward[2];                /* the taps run against A's index */
-    int64_t step;                    /* of the window: 1; or 2: its phases are channels (nests/winograd_phases.c), r the taps of one */
+    int64_t step;                    /* of the window: 1; or 2: its phases are channels, r the taps of one */
+    bool copied;                     /* inputs have few channels, which are first made a vector of (nests/winograd_phases.c) */
     int64_t dilation[2];             /* d taps apart: the plane is d*d planes, each d-th place of it, with dense windows */
     int64_t tiles[2];                /* of the plane, all d of its parts together */
     int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */
@@ -223,9 +224,10 @@ typedef struct TaskLoop {
 void schedule_order(Schedule *s);
 int schedule_task_loops(const GroupSchedule *gs, const ConSchedule *c, TaskLoop loop[CON_MAX_LOOPS + 1]);
 
-enum { LEAST_TASKS = 8 }; /* that keep a CPU's threads at work */
-/* schedule.c: how much longer all takes as threads have no task: too few for them, or an odd one at the end of two. */
-double schedule_idle_share(double tasks);
+/* Tasks that keep a CPU's threads at work; of a contraction of so few cycles that more of them cost more than they share. */
+enum { LEAST_TASKS = 8, LEAST_SHORT_TASKS = 4, SHORT_CYCLES = 1 << 19 };
+/* schedule.c: how much longer all takes as threads have no task: fewer than `least`, or an odd one at the end of two. */
+double schedule_idle_share(double tasks, double least);
 
 /* schedule_dot.c: NULL where lanes of results serve better; the phases have their loops. */
 const Dot *schedule_dot(Arena *a, const Schedule *s, const GroupSchedule *gs);

@@ -10,7 +10,7 @@
 static double cost_of(int64_t n, double tasks, const Shape *y, const Window *w)
 {
     double again = (double)(n * (w->kernel[0] - w->stride[0])) / (double)(y->dim[2] * w->stride[0]);
-    return (1 + again) * schedule_idle_share((double)n * tasks);
+    return (1 + again) * schedule_idle_share((double)n * tasks, LEAST_TASKS);
 }
 
 /* The most bands that cost about as little as any number does: who has a busy neighbour takes fewer. */

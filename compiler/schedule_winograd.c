@@ -86,7 +86,7 @@ static bool blocked(const Layout *l, int ndims)
 static bool lies_well(const Schedule *s, const Node *n, const Winograd *w)
 {
     const Layout *x = &s->value[n->in[0]->id], *b = &s->value[n->in[1]->id], *o = &s->value[n->id];
-    if (w->step > 1)
+    if (w->copied)
         return x->block[1] == 1 && x->dim[1] * winograd_phases(w) <= BLOCK && o->block[1] == BLOCK && b->block[0] == BLOCK &&
                b->block[1] == 1;
     const Layout *weights = w->gradient ? o : b, *values = w->gradient ? b : o;
@@ -109,12 +109,11 @@ static void cut_plane(WinogradChoice *q, Winograd *w)
     q->tiles = (double)(q->c->axis[w->batch].extent * w->tiles[0] * w->tiles[1]);
 }
 
-
 /* Few blocks: the output channels are shared out too, and each task transforms the input again, or takes what is shared. */
-static void choose_parts(Winograd *w)
+static void choose_parts(const WinogradChoice *q, Winograd *w)
 {
     w->parts = 1;
-    while (w->blocks * w->parts < LEAST_TASKS && w->groups % (w->parts * 2) == 0) w->parts *= 2;
+    while (w->blocks * w->parts < q->tasks && w->groups % (w->parts * 2) == 0) w->parts *= 2;
 }
 
 /* Is transforming the input for each part more than another kernel costs, of which all threads wait for the last? */
@@ -174,10 +173,10 @@ static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t grou
     w.blocks = winograd_up((int64_t)q->tiles, w.block);
     w.group = group;
     w.groups = winograd_up(q->kblocks, group);
-    choose_parts(&w);
+    choose_parts(q, &w);
     choose_shared(q, &w);
     try_depth(q, w, 0, w.n);
-    if (w.step == 1) try_own_weights(q, w);
+    if (!w.copied) try_own_weights(q, w);
 }
 
 static void count_filter(WinogradChoice *q, const WinogradMatrices *x)
@@ -327,14 +326,16 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.best.dilation[0] = q.best.dilation[1] = q.best.step = 1;
     q.best.gradient = c.out.view.dim[2] == WINOGRAD_TAPS && !find_axes(&c, &q.best);
     if (!q.best.gradient && !find_axes(&c, &q.best)) q.best.step = 2;
+    q.best.copied = !q.best.gradient && s->value[n->in[0]->id].block[1] == 1;
     if (!find_axes(&c, &q.best) || !lies_well(s, n, &q.best)) return;
     q.best.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.best.k].extent;
     q.channels = (double)(c.axis[q.best.c].extent * winograd_phases(&q.best));
     q.kblocks = winograd_up(c.axis[q.best.k].extent, BLOCK);
-    q.loaded = q.best.step == 1 && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
+    q.loaded = !q.best.copied && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
+    q.tasks = gs->cycles[BY_SUM] < SHORT_CYCLES ? LEAST_SHORT_TASKS : LEAST_TASKS;
     if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
     for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.best.gradient; way--)
         if (pools_fit(g, &q.best, results_of(&q.best, (Algorithm)way))) try_algorithm(&q, gs, by, way);
@@ -371,7 +372,7 @@ int64_t winograd_phase_plane(const Winograd *w)
 
 int64_t winograd_phase_floats(const Winograd *w, const Contract *c)
 {
-    return w->step > 1 ? c->axis[w->batch].extent * winograd_phase_plane(w) : 0;
+    return w->copied ? c->axis[w->batch].extent * winograd_phase_plane(w) : 0;
 }
 
 void winograd_widen(const Winograd *w, Contract *c)

@@ -10,6 +10,7 @@ typedef struct WinogradChoice {
     const Contract *c;
     double tiles, k, channels; /* of the whole contraction */
     int64_t kblocks;
+    int64_t tasks;             /* that it should have at least */
     double in, out; /* operations that transform a tile of one channel */
     double filter[WINOGRAD_MOST + 1]; /* and the weights of a pair of channels, by rows at once, but for stores */
     bool loaded;    /* weights of 16 neighbours k are a vector in memory */

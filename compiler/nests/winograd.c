@@ -366,7 +366,7 @@ static void store_sums(Block *k, Expr *block)
 
 static LBuf *inputs_buffer(Wino *w)
 {
-    return w->w->step > 1 ? wino_phases_buffer(w) : nest_buf(&w->c.n, w->c.n.group->anchor->in[0]);
+    return w->w->copied ? wino_phases_buffer(w) : nest_buf(&w->c.n, w->c.n.group->anchor->in[0]);
 }
 
 /* The kernel of inputs that parts share. */
@@ -415,7 +415,7 @@ void nest_winograd(Arena *a, Loops *out, const Group *g)
         return;
     }
     if (!w->prepared && !w->depth) nest_winograd_weights(a, out, g);
-    if (w->step > 1) nest_winograd_phases(a, out, g);
+    if (w->copied) nest_winograd_phases(a, out, g);
     if (w->shared) shared_inputs(a, out, g);
     whole_block(a, out, g);
 }
