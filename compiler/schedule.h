@@ -98,6 +98,7 @@ typedef struct Winograd {
     bool backward[2];                /* the taps run against A's index */
     int64_t step;                    /* of the window: 1; or 2: its phases are channels, r the taps of one */
     bool copied;                     /* inputs have few channels, which are first made a vector of (nests/winograd_phases.c) */
+    int64_t vector;                  /* channels that are transformed side by side: BLOCK, or as few as there are, of copied ones */
     int64_t dilation[2];             /* d taps apart: the plane is d*d planes, each d-th place of it, with dense windows */
     int64_t tiles[2];                /* of the plane, all d of its parts together */
     int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */

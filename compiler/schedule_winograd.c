@@ -1,7 +1,7 @@
 /* Winograd's algorithm for contractions that slide a 3x3 window with step 1 over a plane: convolutions and their
  * gradients by data alike, and gradients by weights, all recognised by their indexes alone. A dilated window slides
  * densely over each of the planes that lie d places apart, a window of step 2 over phases that become channels (polyphase
- * decompositions): the large windows of first layers, of few channels.
+ * decompositions): the large windows of first layers. Their few channels are copied into vectors first, step 2 or not.
  *
  * In: a group, the machine. Out: the Winograd schedule, or NULL where the sum itself is faster. Rule: the choice
  * compares modelled times, a roofline each: multiplications and transforms against the bytes of weights that every block
@@ -81,8 +81,8 @@ static bool blocked(const Layout *l, int ndims)
     return true;
 }
 
-/* Channels in vectors on both sides, and weights, or their gradient, in blocks of 16 by 16; of phases that become channels,
- * few that do not lie so. */
+/* Channels in vectors on both sides, and weights, or their gradient, in blocks of 16 by 16; or few channels, phases that
+ * become channels among them, which are copied into vectors. */
 static bool lies_well(const Schedule *s, const Node *n, const Winograd *w)
 {
     const Layout *x = &s->value[n->in[0]->id], *b = &s->value[n->in[1]->id], *o = &s->value[n->id];
@@ -203,7 +203,7 @@ static void try_all(WinogradChoice *q, int m)
     count_filter(q, &x);
     cut_plane(q, &w);
     /* rows of V begin at different sets of the cache */
-    w.stride = (winograd_up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
+    w.stride = w.vector < BLOCK ? w.vector : (winograd_up((int64_t)q->channels, BLOCK) + 1) * BLOCK;
     w.weights = w.n * w.n * q->kblocks * (int64_t)q->channels * BLOCK;
     for (int64_t block = LEAST_TILES; block <= MOST_TILES; block += LEAST_TILES)
         for (int64_t group = q->kblocks; group >= 1; group /= 2)
@@ -315,6 +315,15 @@ static void try_algorithm(WinogradChoice *q, GroupSchedule *gs, Algorithm by, Al
     q->best = so_far;
 }
 
+/* Channels side by side: of copied inputs, no more than a vector that is as short as it can be. */
+static int64_t vector_of(const WinogradChoice *q)
+{
+    enum { LEAST = 4 };
+    int64_t n = BLOCK;
+    while (q->best.copied && n > LEAST && n / 2 >= (int64_t)q->channels) n /= 2;
+    return n;
+}
+
 void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by, GroupSchedule *gs)
 {
     const Node *n = g->anchor;
@@ -331,6 +340,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.best.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.best.k].extent;
     q.channels = (double)(c.axis[q.best.c].extent * winograd_phases(&q.best));
+    q.best.vector = vector_of(&q);
     q.kblocks = winograd_up(c.axis[q.best.k].extent, BLOCK);
     q.loaded = !q.best.copied && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
@@ -367,7 +377,7 @@ int64_t winograd_phase_rows(const Winograd *w, int dim)
 
 int64_t winograd_phase_plane(const Winograd *w)
 {
-    return winograd_phase_rows(w, 0) * winograd_phase_rows(w, 1) * BLOCK;
+    return winograd_phase_rows(w, 0) * winograd_phase_rows(w, 1) * w->vector;
 }
 
 int64_t winograd_phase_floats(const Winograd *w, const Contract *c)

@@ -80,18 +80,25 @@ static double product_share(const Machine *m, const Winograd *w)
     return gemm * fmas / fmax(fmas, fmax(loads, m->fma_latency * m->fma_ports));
 }
 
+/* Of a tile's inputs. Of vectors that are shorter than a block, a cycle takes three operations. */
+static double inputs_time(const WinogradChoice *q, const Winograd *w)
+{
+    double least = w->vector < BLOCK ? q->s->machine->lanes * q->s->machine->fma_ports / 3.0 : 0;
+    return q->in * fmax(q->channels, least);
+}
+
 double winograd_time(const WinogradChoice *q, const Winograd *w)
 {
     const Machine *m = q->s->machine;
     double products = w->n * w->n, scratch = winograd_inputs_bytes(w) + winograd_results_bytes(w) + winograd_panels_bytes(w);
     double weights = w->depth ? WINOGRAD_TAPS * WINOGRAD_TAPS * q->k * q->channels : (double)w->weights;
     double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / product_share(m, w);
-    work += tiles * (q->channels * q->in * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
+    work += tiles * (inputs_time(q, w) * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
     if (w->depth)
         work += own_weights_time(q, w);
     else if (!w->prepared)
         work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
-    work += (double)winograd_phase_floats(w, q->c) * 2 * BLOCK; /* copied element by element */
+    work += (double)winograd_phase_floats(w, q->c) * m->lanes * m->fma_ports; /* copied: an element a cycle */
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));

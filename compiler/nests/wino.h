@@ -59,6 +59,7 @@ typedef struct Transform {
     LBuf *from, *to;
     Expr *x, *y;             /* addresses of the first elements */
     int64_t xs[2], ys[2];    /* strides along the rows and columns of X and Y */
+    int64_t lanes;           /* that there are; 0: BLOCK */
     int first, some;         /* the rows of Y that are made, y is where the first of them begins; some = 0: all */
     /* where X is not simply loaded: element (i, j), lane by lane; NULL: from[x + i*xs[0] + j*xs[1] + lane] */
     Expr *(*load)(void *of, int i, int j, Expr *lane);

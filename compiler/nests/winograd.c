@@ -59,7 +59,7 @@ static void transform_inputs(Block *k, Expr *c)
     Expr *number = x_bin(b, B_MIN, x_add(b, k->first, t), x_i64(b, w->tiles - 1));
     wino_prefetch(w, x_addi(b, x_add(b, k->first, t), WINO_AHEAD), x_i64(b, w->tiles), c, 0, w->c.abuf, w->x.n);
     TilePlace p = wino_place(w, lb_let(b, number, "t"));
-    Transform x = {.matrix = w->x.bt, .rows = w->x.n, .cols = w->x.n, .from = w->c.abuf, .to = w->v};
+    Transform x = {.matrix = w->x.bt, .rows = w->x.n, .cols = w->x.n, .from = w->c.abuf, .to = w->v, .lanes = w->w->vector};
     x.x = wino_address(w, &p, 0, c);
     x.y = lb_let(b, x_add(b, k->at, x_add(b, x_muli(b, t, w->w->stride), x_muli(b, c, BLOCK))), "v");
     wino_strides(w, 0, x.xs);

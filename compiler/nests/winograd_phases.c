@@ -1,6 +1,6 @@
-/* A window of step 2: the plane is cut into its 2 x 2 phases, every second row and column, which become channels, and the
- * window slides over them with step 1 (polyphase decomposition). Here: the copy that makes a vector of 16 channels of each
- * place, (c, row's phase, column's phase), zeros behind them; for planes of few channels, that lie one after the other. */
+/* Planes of few channels, that lie one after the other: the copy that makes a vector of the channels of each place, zeros
+ * behind them. A window of step 2: the plane is cut into its 2 x 2 phases, every second row and column, which become
+ * channels, (c, row's phase, column's phase), and the window slides over them with step 1 (polyphase decomposition). */
 #include "nests/wino.h"
 
 static int64_t weights_bytes(const Winograd *q)
@@ -47,7 +47,7 @@ void nest_winograd_phases(Arena *a, Loops *out, const Group *g)
     Expr *x = lb_for_n(b, FOR_SERIAL, winograd_phase_rows(w.w, 1), "x"), *at[] = {l[1].var, x};
     Expr *place = x_add(b, x_muli(b, l[0].var, w.in.image), x_add(b, x_muli(b, l[1].var, w.in.at[0]), x_muli(b, x, w.in.at[1])));
     place = lb_let(b, place, "p");
-    for (int64_t channel = 0; channel < BLOCK; channel++) copy(&w, to, l[0].var, at, place, channel);
+    for (int64_t channel = 0; channel < w.w->vector; channel++) copy(&w, to, l[0].var, at, place, channel);
     lb_end(b);
     nest_close(n, opened);
     nest_end(n, images * winograd_phase_rows(w.w, 0));

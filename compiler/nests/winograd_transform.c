@@ -35,9 +35,10 @@ void wino_transform(Nest *n, const Transform *t)
     Expr *x[WINOGRAD_MOST], *y[WINOGRAD_MOST];
     WinogradSums sums = winograd_sums(t->matrix, t->rows, t->cols);
     int end = t->some ? t->first + t->some : t->rows;
-    int64_t width = n->sched->machine->lanes < BLOCK && t->to->scope != BUF_REGISTER ? n->sched->machine->lanes : BLOCK;
+    int64_t lanes = t->lanes ? t->lanes : BLOCK, most = n->sched->machine->lanes;
+    int64_t width = most < lanes && t->to->scope != BUF_REGISTER ? most : lanes;
     LBuf *between = lb_alloc(b, BUF_REGISTER, LT_F32, (int64_t)t->rows * t->cols * width);
-    Expr *turn = width < BLOCK ? lb_for_n(b, FOR_SERIAL, BLOCK / width, "h") : x_i64(b, 0);
+    Expr *turn = width < lanes ? lb_for_n(b, FOR_SERIAL, lanes / width, "h") : x_i64(b, 0);
     Expr *v = lb_for_n(b, FOR_VECTOR, width, "l"), *lane = x_add(b, x_muli(b, turn, width), v);
     for (int j = 0; j < t->cols; j++) {
         for (int i = 0; i < t->cols; i++) x[i] = input(n, t, i, j, lane);
@@ -52,5 +53,5 @@ void wino_transform(Nest *n, const Transform *t)
         for (int j = 0; j < t->rows; j++)
             lb_store(b, t->to, x_add(b, x_addi(b, t->y, (i - t->first) * t->ys[0] + j * t->ys[1]), lane), y[j]);
     }
-    nest_close(n, 1 + (width < BLOCK));
+    nest_close(n, 1 + (width < lanes));
 }

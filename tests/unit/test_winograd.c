@@ -69,11 +69,11 @@ static void sums(void **state)
 }
 
 /* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; tiny: 512, on one of 7x6;
- * broad: 512; few: 3 into 32, by a window of 7x7 and step 2, on planes twice as large); the first letter of `layer`
- * says what is special about it. */
+ * broad: 512; few: 3 into 32, by a window of 7x7 and step 2, on planes twice as large; colour: 3 into 64, on such planes);
+ * the first letter of `layer` says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
-    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : layer[0] == 'b' || layer[0] == 't' ? 512 : 32;
+    int64_t channels = layer[0] == 'w' ? 128 : layer[0] == 'm' ? 256 : layer[0] == 'b' || layer[0] == 't' ? 512 : layer[0] == 'c' ? 64 : 32;
     int64_t images = layer[0] == 'w' || layer[0] == 'm' || layer[0] == 't' ? 1 : 4;
     AttrVal attr[MAX_ATTR] = {{.i = {channels}}, {.i = {channels}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
     if (layer[0] == 's') attr[3] = (AttrVal){.i = {2, 2}}; /* stride */
@@ -81,7 +81,9 @@ static Node *convolution(Graph *g, const char *layer, Node **weights)
     if (layer[0] == '3') attr[4] = attr[5] = (AttrVal){.i = {3, 3}};
     if (layer[0] == 'g') attr[6] = (AttrVal){.i = {2}}; /* groups */
     int64_t per_group = channels / attr[6].i[0], kernel = 3, in = channels;
-    int64_t height = layer[0] == 'f' ? 28 : layer[0] == 't' ? 7 : 14, width = layer[0] == 'f' ? 32 : layer[0] == 't' ? 6 : 16;
+    bool large = layer[0] == 'f' || layer[0] == 'c';
+    int64_t height = large ? 28 : layer[0] == 't' ? 7 : 14, width = large ? 32 : layer[0] == 't' ? 6 : 16;
+    if (layer[0] == 'c') attr[0] = (AttrVal){.i = {in = per_group = 3}};
     if (layer[0] == 'f') {
         attr[0] = (AttrVal){.i = {in = per_group = 3}};
         attr[2] = (AttrVal){.i = {kernel = 7, 7}};
@@ -148,6 +150,10 @@ static void choice(void **state)
     assert_int_equal(w->step, 2);
     assert_int_equal(w->r, 4); /* 7 taps in two phases */
     assert_int_equal(winograd_phase_rows(w, 0), w->tiles[0] * w->m + 3);
+    assert_int_equal(w->vector, BLOCK); /* 12 channels */
+    w = chosen(a, "x86-64-v3", "colour", false, false);
+    assert_true(w && w->copied && w->step == 1 && w->vector == 4 && w->stride == 4);
+    assert_false(chosen(a, "x86-64-v3", "plain", false, false)->copied);
     assert_null(chosen(a, "sm_80", "plain", false, false));
     arena_free(a);
 }
@@ -220,13 +226,15 @@ static void numbers(void **state)
         bool shared, own, strided; /* own: weights by each task, where arithmetic is fast beside memory */
         bool back;                 /* the gradient by data */
         bool in_registers;         /* own weights: where vectors are that long */
+        bool copied;
     } rows[] = {{.layer = "plain"},
                 {.layer = "wide", .shared = true},
                 {.layer = "many", .shared = true, .own = true},
                 {.layer = "many", .shared = true, .own = true, .back = true},
                 {.layer = "tiny", .shared = true, .own = true, .in_registers = true},
                 {.layer = "dilated"},
-                {.layer = "few", .strided = true}};
+                {.layer = "few", .strided = true, .copied = true},
+                {.layer = "colour", .copied = true}};
     (void)state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         Arena *a = arena_new();
@@ -253,6 +261,7 @@ static void numbers(void **state)
         assert_int_equal(q->prepared, !own);
         assert_int_equal(q->shared, rows[k].shared);
         assert_int_equal(q->step, rows[k].strided ? 2 : 1);
+        assert_int_equal(q->copied, rows[k].copied);
         for (int64_t i = 0; i < n; i++) {
             double want = ref_value(env, y)[i];
             error += (out[0][i] - want) * (out[0][i] - want);
