@@ -193,7 +193,7 @@ static void count_filter(WinogradChoice *q, const WinogradMatrices *x)
 
 static void try_all(WinogradChoice *q, int m)
 {
-    Winograd w = q->best;
+    Winograd w = q->plain;
     WinogradMatrices x = winograd_matrices(m, w.r);
     w.m = m;
     w.n = x.n;
@@ -250,7 +250,7 @@ static void try_gradient(WinogradChoice *q)
 {
     enum { M = 4, MOST_BLOCK = 64 };
     WinogradMatrices x = winograd_matrices(WINOGRAD_TAPS, M);
-    Winograd w = q->best;
+    Winograd w = q->plain;
     int64_t cblocks = winograd_up((int64_t)q->channels, BLOCK);
     w.m = M;
     w.r = WINOGRAD_TAPS;
@@ -305,10 +305,10 @@ static void try_algorithm(WinogradChoice *q, GroupSchedule *gs, Algorithm by, Al
     Winograd so_far = q->best;
     double least = q->least, rate = q->s->machine->lanes * q->s->machine->fma_ports;
     q->least = INFINITY;
-    if (q->best.gradient)
+    if (q->plain.gradient)
         try_gradient(q);
     else
-        try_all(q, results_of(&q->best, way));
+        try_all(q, results_of(&q->plain, way));
     if (q->least < INFINITY) gs->cycles[way] = q->least / rate;
     if (q->least < least && may_be(by, way)) return;
     q->least = least;
@@ -320,7 +320,7 @@ static int64_t vector_of(const WinogradChoice *q)
 {
     enum { LEAST = 4 };
     int64_t n = BLOCK;
-    while (q->best.copied && n > LEAST && n / 2 >= (int64_t)q->channels) n /= 2;
+    while (q->plain.copied && n > LEAST && n / 2 >= (int64_t)q->channels) n /= 2;
     return n;
 }
 
@@ -332,23 +332,23 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     if (by == BY_SUM || g->band || s->groups->graph->exact || strcmp(s->machine->backend, "cpu") != 0) return;
     n->op->contract(n, 0, &c);
     if (n->op->contract(n, 1, &second)) return;
-    q.best.dilation[0] = q.best.dilation[1] = q.best.step = 1;
-    q.best.gradient = c.out.view.dim[2] == WINOGRAD_TAPS && !find_axes(&c, &q.best);
-    if (!q.best.gradient && !find_axes(&c, &q.best)) q.best.step = 2;
-    q.best.copied = !q.best.gradient && s->value[n->in[0]->id].block[1] == 1;
-    if (!find_axes(&c, &q.best) || !lies_well(s, n, &q.best)) return;
-    q.best.prepared = constant_weights(s, n->in[1]);
-    q.k = (double)c.axis[q.best.k].extent;
-    q.channels = (double)(c.axis[q.best.c].extent * winograd_phases(&q.best));
-    q.best.vector = vector_of(&q);
-    q.kblocks = winograd_up(c.axis[q.best.k].extent, BLOCK);
-    q.loaded = !q.best.copied && s->value[n->in[1]->id].inner[c.b.coef[0][q.best.k] ? 0 : 1] == 1;
+    q.plain.dilation[0] = q.plain.dilation[1] = q.plain.step = 1;
+    q.plain.gradient = c.out.view.dim[2] == WINOGRAD_TAPS && !find_axes(&c, &q.plain);
+    if (!q.plain.gradient && !find_axes(&c, &q.plain)) q.plain.step = 2;
+    q.plain.copied = !q.plain.gradient && s->value[n->in[0]->id].block[1] == 1;
+    if (!find_axes(&c, &q.plain) || !lies_well(s, n, &q.plain)) return;
+    q.plain.prepared = constant_weights(s, n->in[1]);
+    q.k = (double)c.axis[q.plain.k].extent;
+    q.channels = (double)(c.axis[q.plain.c].extent * winograd_phases(&q.plain));
+    q.plain.vector = vector_of(&q);
+    q.kblocks = winograd_up(c.axis[q.plain.k].extent, BLOCK);
+    q.loaded = !q.plain.copied && s->value[n->in[1]->id].inner[c.b.coef[0][q.plain.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     q.tasks = gs->cycles[BY_SUM] < SHORT_CYCLES ? LEAST_SHORT_TASKS : LEAST_TASKS;
-    if (q.best.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
-    for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.best.gradient; way--)
-        if (pools_fit(g, &q.best, results_of(&q.best, (Algorithm)way))) try_algorithm(&q, gs, by, way);
+    if (q.plain.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
+    for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.plain.gradient; way--)
+        if (pools_fit(g, &q.plain, results_of(&q.plain, (Algorithm)way))) try_algorithm(&q, gs, by, way);
     if (!q.best.m) return;
     Winograd *out = NEW(a, Winograd);
     *out = q.best;

@@ -14,7 +14,8 @@ typedef struct WinogradChoice {
     double in, out; /* operations that transform a tile of one channel */
     double filter[WINOGRAD_MOST + 1]; /* and the weights of a pair of channels, by rows at once, but for stores */
     bool loaded;    /* weights of 16 neighbours k are a vector in memory */
-    Winograd best;
+    Winograd plain; /* what is the same with all sizes */
+    Winograd best;  /* so far; m = 0: none */
     double least;
 } WinogradChoice;
 

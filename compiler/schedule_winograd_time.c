@@ -110,7 +110,7 @@ double winograd_time(const WinogradChoice *q, const Winograd *w)
 double winograd_direct_time(const WinogradChoice *q)
 {
     const double share = 0.85;
-    const Winograd *w = &q->best;
+    const Winograd *w = &q->plain;
     const Contract *c = q->c;
     double n = (double)(c->axis[w->batch].extent * c->axis[w->row[0]].extent * c->axis[w->row[1]].extent);
     double taps = (double)(c->axis[w->tap[0]].extent * c->axis[w->tap[1]].extent);

@@ -95,6 +95,17 @@ static Node *convolution(Graph *g, const char *layer, Node **weights)
     return g_op_attr(g, "Conv2d", attr, 2, graph_input(g, "input", DT_F32, shape_make(4, images, in, height, width)), *weights);
 }
 
+/* Whatever was tried before it, does all of a choice belong together? */
+static void check_sizes(const Winograd *w, bool training)
+{
+    if (!w || w->gradient) return;
+    assert_int_equal(w->prepared, !w->depth && !training);
+    assert_int_equal(!w->weights, w->depth > 0);
+    if (!w->depth) assert_false(w->in_registers);
+    if (w->in_registers) assert_true(w->rows == w->block && w->cols == w->n && w->rows_at_once == 1);
+    if (!w->in_registers) assert_true(w->block % w->rows == 0 && w->group % w->cols == 0);
+}
+
 /* What the schedule makes of it. */
 static const Winograd *chosen(Arena *a, const char *machine, const char *layer, bool exact, bool training)
 {
@@ -108,7 +119,29 @@ static const Winograd *chosen(Arena *a, const char *machine, const char *layer, 
     const GroupSchedule *of = &s->group[gs->of[y->id]->id];
     for (int k = 0; k < NALGORITHMS && of->winograd; k++) /* nothing is slower than direct, by the model */
         assert_true(!of->cycles[k] || of->cycles[schedule_algorithm(of)] <= of->cycles[k]);
+    check_sizes(of->winograd, training);
     return of->winograd;
+}
+
+/* Many sizes, among which the last algorithm tried is not always the one that is taken. */
+static void sizes(void **state)
+{
+    static const char *const machines[] = {"native", "x86-64-v3", "x86-64-v4", "aarch64"};
+    static const int64_t channels[] = {32, 256, 512};
+    (void)state;
+    for (int i = 0; i < 4 * 3 * 12; i++) {
+        Arena *a = arena_new();
+        Graph *g = graph_new(a);
+        int64_t c = channels[i / 4 % 3], plane = 3 + i / 12 % 6, images = 1 + i / 72;
+        AttrVal attr[MAX_ATTR] = {{.i = {c}}, {.i = {c}}, {.i = {3, 3}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1, 1}}, {.i = {1}}};
+        State *w = graph_state(g, "w", STATE_PARAM, shape_make(4, c, c, 3l, 3l), (Init){0});
+        Node *x = graph_input(g, "input", DT_F32, shape_make(4, images, c, plane, plane + 2));
+        Node *y = g_op_attr(g, "Conv2d", attr, 2, x, graph_read(g, w));
+        graph_output(g, "output", y);
+        Groups *gs = fuse(a, g, true, NULL, NULL);
+        check_sizes(schedule(a, gs, machine_find(a, machines[i % 4]))->group[gs->of[y->id]->id].winograd, false);
+        arena_free(a);
+    }
 }
 
 static void choice(void **state)
@@ -167,7 +200,7 @@ static void asked_for(void **state)
         const char *layer;
         Algorithm by;
         int m;
-    } want[] = {{"plain", BY_SUM, 0},         {"plain", BY_WINOGRAD2, 2},   {"plain", BY_WINOGRAD4, 4},
+    } want[] = {{"plain", BY_SUM, 0},         {"plain", BY_WINOGRAD2, 2},   {"plain", BY_WINOGRAD4, 4}, {"tiny", BY_WINOGRAD2, 2},
                 {"strided", BY_WINOGRAD4, 0}, {"grouped", BY_WINOGRAD2, 0}, {"dilated", BY_WINOGRAD2, 2}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         Graph *g = graph_new(a);
@@ -176,9 +209,10 @@ static void asked_for(void **state)
         Groups *gs = fuse(a, g, true, NULL, NULL);
         Algorithm *by = NEWN(a, Algorithm, gs->group.n + 1);
         by[gs->of[y->id]->id] = want[i].by;
-        const Schedule *s = schedule_by(a, gs, machine_find(a, "x86-64-v3"), by);
+        const Schedule *s = schedule_by(a, gs, machine_find(a, "x86-64-v4"), by);
         const Winograd *q = s->group[gs->of[y->id]->id].winograd;
         assert_int_equal(q ? q->m : 0, want[i].m);
+        check_sizes(q, false);
     }
     arena_free(a);
 }
@@ -298,7 +332,7 @@ static void gradient(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(filters), cmocka_unit_test(sums),
-                                       cmocka_unit_test(choice), cmocka_unit_test(asked_for),
+                                       cmocka_unit_test(choice), cmocka_unit_test(sizes), cmocka_unit_test(asked_for),
                                        cmocka_unit_test(numbers), cmocka_unit_test(gradient)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
