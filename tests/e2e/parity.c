@@ -1,7 +1,7 @@
 /* Whole models against PyTorch, without stored weights: makes the numbers that
  * tests/torch/make_models.py makes too, and holds what a program computed from them against the
  * digests that it stored.
- *     parity make OUT.safetensors < LIST          every line of LIST a tensor
+ *     parity make OUT.safetensors [N] < LIST      every line of LIST a tensor; its first N rows are the last
  *     parity check DIGESTS SECTION LIST ACTUAL    ACTUAL: .safetensors, or .jsonl for `losses`
  * in: LIST has lines `kind key shape low high`; the kinds, and the formula of the numbers,
  * stand in tests/torch/README.md. out: the files; or the worst tensor, or each one that fails; exit 0 or 1
@@ -133,11 +133,12 @@ static void print_header(FILE *f, const List *list)
     fputc('}', f);
 }
 
-static void write_values(FILE *f, const Line *l)
+static void write_values(FILE *f, const Line *l, int64_t turn)
 {
     uint64_t hash = key_hash(l->key);
+    int64_t first = l->rank && l->dim[0] ? turn * (l->count / l->dim[0]) : 0;
     for (int64_t i = 0; i < l->count; i++) {
-        double v = value_at(l, hash, i);
+        double v = value_at(l, hash, (first + i) % l->count);
         int64_t whole = (int64_t)floor(v);
         if (!strcmp(l->kind, "mask") && (double)whole == l->high - 1) whole = 255; /* no class */
         float real = (float)(!strcmp(l->kind, "truth") ? floor(v) : v);
@@ -148,7 +149,7 @@ static void write_values(FILE *f, const Line *l)
     }
 }
 
-static int make(const char *path)
+static int make(const char *path, int64_t turn)
 {
     const List *list = read_list(stdin, "stdin");
     char *header = NULL;
@@ -161,7 +162,7 @@ static int make(const char *path)
     uint64_t length = size;
     fwrite(&length, sizeof length, 1, f);
     fwrite(header, 1, size, f);
-    for (int i = 0; i < list->n; i++) write_values(f, &list->v[i]);
+    for (int i = 0; i < list->n; i++) write_values(f, &list->v[i], turn);
     if (ferror(f) || fclose(f)) refuse(path, "cannot be written");
     return 0;
 }
@@ -328,10 +329,10 @@ static int check(const char *digests, const char *section, const char *keys, con
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && !strcmp(argv[1], "make")) return make(argv[2]);
+    if ((argc == 3 || argc == 4) && !strcmp(argv[1], "make")) return make(argv[2], argc == 4 ? atoll(argv[3]) : 0);
     if (argc == 6 && !strcmp(argv[1], "check")) return check(argv[2], argv[3], argv[4], argv[5]);
     fprintf(stderr,
-            "usage: parity make OUT < LIST\n"
+            "usage: parity make OUT [N] < LIST\n"
             "       parity check DIGESTS output|grads|buffers|changes|losses LIST ACTUAL\n");
     return 2;
 }
