@@ -32,6 +32,14 @@ static bool made_by_channels(const Schedule *s, const Node *v)
     return g->nest == NEST_WINDOW;
 }
 
+/* Does each image give one? Of a gradient by weights, what looks like rows are taps. */
+static bool keeps_images(const Contract *c)
+{
+    for (int a = 0; a < c->naxes; a++)
+        if (c->a.coef[0][a] && c->out.coef[0][a]) return true;
+    return false;
+}
+
 /* Of a contraction by blocks of channels, whose rows are parallel, too. */
 static bool cheaper_by_rows(const Schedule *s, const GroupSchedule *gs)
 {
@@ -39,8 +47,8 @@ static bool cheaper_by_rows(const Schedule *s, const GroupSchedule *gs)
     const ConSchedule *c = &gs->con[0];
     int row = plane_rows(c), block = blocks_of_channels(c);
     if (gs->nphase != 1 || c->general || row < 0 || !c->loop[row].parallel || block < 0) return false;
-    const Node *const *in = (const Node *const *)gs->group->anchor->in;
-    if (made_by_channels(s, in[0])) return false;
+    Node *const *in = gs->group->anchor->in;
+    if (!keeps_images(&c->con) || made_by_channels(s, in[0])) return false;
     bool each_its_own = c->loop[block].sa != 0;
     return each_its_own || transfer * (double)s->value[in[0]->id].count >= (double)s->value[in[1]->id].count;
 }

@@ -35,15 +35,16 @@ static void win_begin(Win *w, Arena *a, Loops *out, const Group *g, const char *
 
 static int64_t win_open(Win *w, int64_t h, int64_t wd, int64_t inner, int *opened)
 {
-    bool rows = w->n.gs->rows_first;
-    NestLoop l[] = {w->loop[0], w->loop[1], {"h", h, false, NULL}, {"w", wd, false, NULL}};
-    const NestLoop c = l[1];
-    if (rows) l[1] = l[2], l[2] = c;
+    int rows = w->n.gs->rows_first ? 1 : 2, channels = 3 - rows; /* which is outside */
+    NestLoop l[4] = {w->loop[0]};
+    l[channels] = w->loop[1];
+    l[rows] = (NestLoop){"h", h, false, NULL};
+    l[3] = (NestLoop){"w", wd, false, NULL};
     int64_t tasks = nest_choose_tasks(&w->n, l, 3, inner * wd, 1024);
     *opened = nest_open(&w->n, l, 4);
     w->loop[0] = l[0];
-    w->loop[1] = l[rows ? 2 : 1];
-    w->loop[2] = l[rows ? 1 : 2];
+    w->loop[1] = l[channels];
+    w->loop[2] = l[rows];
     w->loop[3] = l[3];
     w->at.idx[0] = w->loop[0].var;
     if (w->lanes > 1)

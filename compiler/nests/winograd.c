@@ -8,7 +8,8 @@
  * the edge read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of
  * its own; and V, if it is much, which a kernel before them makes. U is four times the weights' size (m = 4): where it would
  * come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up M; where L1 would have
- * to pass them on to L2, of some rows xi at a time, each of which is used before the next. Sources: winograd.h; blocking as in
+ * to pass them on to L2, of some rows xi at a time, each of which is used before the next. Where there are so few tiles that
+ * all sums of a row are registers, U is not stored at all. Sources: winograd.h; blocking as in
  * Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
 #include "nests/wino.h"
 
@@ -167,12 +168,12 @@ static void products(Block *k)
     nest_close(&k->w.c.n, 3);
 }
 
-/* Of the row at work, column by column: U of channels k block `of` and channel c + s. */
 typedef struct RowWeights {
     Block *k;
-    Expr *kb;
+    Expr *kb; /* channels k */
 } RowWeights;
 
+/* U of the row at work, of channel c + s: n vectors. */
 static void make_row(void *of, Expr *s, LBuf *to)
 {
     RowWeights *x = of;

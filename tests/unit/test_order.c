@@ -56,6 +56,19 @@ static void which_way(void **state)
     expect(BOTTLENECK("1", "64", "384", "14"), "sm_80", false, false, false, false);     /* one L2 for all */
 }
 
+/* What a gradient by weights makes is no plane: it has as many rows as windows. */
+static void gradients(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    const Schedule *s = schedule_of(a,
+                                    "graph\n%0 = Input f32 [4,64,16,16] #x\n%1 = Input f32 [4,128,8,8] #dy\n"
+                                    "%2 = ConvWgrad %0 %1 size=(3,3) stride=(2,2) padding=(1,1)\noutput dw %2\n",
+                                    "x86-64-v4");
+    assert_false(group_of(s, 2)->rows_first);
+    arena_free(a);
+}
+
 /* Every tile of the parallel loops has one task. */
 static void expect_each_once(const char *text, int node)
 {
@@ -113,6 +126,7 @@ static void halves(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(which_way), cmocka_unit_test(each_once), cmocka_unit_test(halves)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(which_way), cmocka_unit_test(gradients), cmocka_unit_test(each_once),
+                                       cmocka_unit_test(halves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
