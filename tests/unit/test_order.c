@@ -61,11 +61,25 @@ static void gradients(void **state)
 {
     (void)state;
     Arena *a = arena_new();
-    const Schedule *s = schedule_of(a,
-                                    "graph\n%0 = Input f32 [4,64,16,16] #x\n%1 = Input f32 [4,128,8,8] #dy\n"
-                                    "%2 = ConvWgrad %0 %1 size=(3,3) stride=(2,2) padding=(1,1)\noutput dw %2\n",
-                                    "x86-64-v4");
-    assert_false(group_of(s, 2)->rows_first);
+    Graph *g = graph_parse(a, "test",
+                           "graph\nstate w param f32 [128,64,3,3] const(0,0)\n%0 = Input f32 [4,64,16,16] #x\n%1 = State @w\n"
+                           "%2 = Conv2d %0 %1 stride=(2,2) padding=(1,1)\noutput y %2\n");
+    assert_non_null(g);
+    Node *y = g->node.v[2], *dw, *dy = graph_input(g, "dy", DT_F32, y->shape);
+    g->training = true;
+    assert_true(autodiff_of(g, y, dy, &y->in[1], 1, &dw));
+    graph_output(g, "grads", g_op(g, "Pack", 1, dw)); /* it lies as weights do */
+    const Machine *m = machine_find(a, "x86-64-v4");
+    const Schedule *s = schedule(a, fuse(a, g, true, NULL, m), m);
+    const GroupSchedule *gs = group_of(s, dw->id);
+    bool taps = false; /* that look like rows of a plane */
+    for (int k = 0; k < gs->con[0].nloop; k++) {
+        const ConLoop *l = &gs->con[0].loop[k];
+        taps = taps || (l->role == ROLE_ROW && l->parallel && l->extent == 3);
+    }
+    assert_true(taps);
+    assert_false(gs->rows_first);
+    assert_true(group_of(s, y->id)->rows_first);
     arena_free(a);
 }
 
