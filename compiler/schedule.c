@@ -318,7 +318,7 @@ static void print_winograd(Buf *b, const Winograd *w)
     if (w->gradient)
         buf_printf(b, " by %lld in %lld chunks", (long long)w->cgroup, (long long)w->chunks);
     buf_printf(b, " in %lld parts%s; product %dx%dx%d; %s", (long long)w->parts,
-               w->shared ? " that share inputs" : "", w->rows, w->cols, BLOCK,
+               !w->shared ? "" : w->copies > 1 ? " of which halves share inputs" : " that share inputs", w->rows, w->cols, BLOCK,
                w->gradient   ? "both operands transformed"
                : w->depth    ? "weights transformed by each task"
                : w->prepared ? "weights prepared"

@@ -105,6 +105,7 @@ typedef struct Winograd {
     int64_t group, groups;           /* blocks of output channels that are kept at a time, and how many times */
     int64_t parts;                   /* divides groups */
     bool shared;                     /* the parts of a block share its transformed inputs, which a kernel of their own makes */
+    int64_t copies;                  /* of these, each for as many parts, in order: threads read what they made themselves; divides parts */
     int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels, or cols products */
     int64_t stride;                  /* floats from one tile's transformed inputs to the next one's */
     int64_t kstride;                 /* gradient: the same of B's */

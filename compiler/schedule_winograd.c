@@ -116,12 +116,15 @@ static void choose_parts(const WinogradChoice *q, Winograd *w)
     while (w->blocks * w->parts < q->tasks && w->groups % (w->parts * 2) == 0) w->parts *= 2;
 }
 
-/* Is transforming the input for each part more than another kernel costs, of which all threads wait for the last? */
+/* Is transforming the input for each part more than another kernel costs, of which all threads wait for the last? Of a
+ * single block, each half of the threads makes inputs of its own: what all cores have read costs one of them more to write
+ * again, and the others to fetch, than to transform. */
 static void choose_shared(const WinogradChoice *q, Winograd *w)
 {
     const double kernel = 1 << 18; /* a few microseconds */
     double twice = (double)(w->blocks * w->block) * q->channels * q->in * (double)(w->parts - 1);
     w->shared = twice / 2 > kernel;
+    w->copies = w->shared && w->blocks == 1 && w->parts % 2 == 0 ? 2 : 1;
 }
 
 /* With stored weights, or with `depth` channels of them at a time. */
@@ -362,7 +365,7 @@ int64_t winograd_plane(int64_t floats)
 
 int64_t winograd_inputs(const Winograd *w)
 {
-    return w->blocks * w->n * w->n * winograd_plane(w->block * w->stride);
+    return w->blocks * w->copies * w->n * w->n * winograd_plane(w->block * w->stride);
 }
 
 int64_t winograd_phases(const Winograd *w)

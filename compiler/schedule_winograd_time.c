@@ -93,7 +93,7 @@ double winograd_time(const WinogradChoice *q, const Winograd *w)
     double products = w->n * w->n, scratch = winograd_inputs_bytes(w) + winograd_results_bytes(w) + winograd_panels_bytes(w);
     double weights = w->depth ? WINOGRAD_TAPS * WINOGRAD_TAPS * q->k * q->channels : (double)w->weights;
     double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / product_share(m, w);
-    work += tiles * (inputs_time(q, w) * (w->shared ? 1 : (double)w->parts) + q->k * q->out);
+    work += tiles * (inputs_time(q, w) * (double)(w->shared ? w->copies : w->parts) + q->k * q->out);
     if (w->depth)
         work += own_weights_time(q, w);
     else if (!w->prepared)

@@ -4,12 +4,12 @@
  *   M[xi][tile][k] = sum over c of V[xi][tile][c] * U[xi][k][c]    n*n matrix products, for a group of channels k
  *   Y = A^T M A, m x m results of each tile, which the group's epilogue takes from registers
  *
- * U are the transformed weights (winograd_weights.c). Tiles are numbered through all images; those that reach over
- * the edge read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of
- * its own; and V, if it is much, which a kernel before them makes. U is four times the weights' size (m = 4): where it would
- * come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up M; where L1 would have
- * to pass them on to L2, of some rows xi at a time, each of which is used before the next. Where there are so few tiles that
- * all sums of a row are registers, U is not stored at all. Sources: winograd.h; blocking as in
+ * U are the transformed weights (winograd_weights.c). Tiles are numbered through all images; those that reach over the edge
+ * read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of its own;
+ * and V, if it is much, which a kernel before them makes, or one for each half of them. U is four times the weights' size
+ * (m = 4): where it would come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up
+ * M; where L1 would have to pass them on to L2, of some rows xi at a time, each of which is used before the next. Where there
+ * are so few tiles that all sums of a row are registers, U is not stored at all. Sources: winograd.h; blocking as in
  * Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
 #include "nests/wino.h"
 
@@ -37,15 +37,15 @@ static int64_t results_plane(const Winograd *q)
     return winograd_plane(q->block * q->group * BLOCK);
 }
 
-/* Of block number `block`: shared ones lie in the workspace, behind weights that are not kept and behind phases. */
-static void begin_block(Block *k, Expr *block)
+/* Of block number `block`: shared ones, or their copy, lie in the workspace, behind weights that are not kept and behind phases. */
+static void begin_block(Block *k, Expr *block, Expr *copy)
 {
     LB *b = k->w.c.n.b;
     const Winograd *q = k->w.w;
     int64_t size = q->n * q->n * inputs_plane(q);
     k->first = lb_let(b, x_muli(b, block, q->block), "f");
-    k->at = q->shared ? x_muli(b, block, size) : x_i64(b, 0);
-    k->w.v = q->shared ? nest_workspace(&k->w.c.n, wino_inputs_at(&k->w), LT_F32, q->blocks * size)
+    k->at = q->shared ? x_muli(b, x_add(b, x_muli(b, block, q->copies), copy), size) : x_i64(b, 0);
+    k->w.v = q->shared ? nest_workspace(&k->w.c.n, wino_inputs_at(&k->w), LT_F32, winograd_inputs(q))
                        : lb_alloc(b, BUF_LOCAL, LT_F32, size);
 }
 
@@ -376,12 +376,13 @@ static void shared_inputs(Arena *a, Loops *out, const Group *g)
     Block k = {.first = NULL};
     wino_begin(&k.w, a, out, g, "winograd pack inputs");
     k.w.c.abuf = inputs_buffer(&k.w);
-    NestLoop l[] = {{"b", k.w.w->blocks, k.w.w->blocks > 1, NULL}, {"c", channel_blocks(&k.w), true, NULL}};
-    int opened = nest_open(&k.w.c.n, l, 2);
-    begin_block(&k, l[0].var);
-    transform_inputs(&k, l[1].var);
+    const Winograd *q = k.w.w;
+    NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"h", q->copies, q->copies > 1, NULL}, {"c", channel_blocks(&k.w), true, NULL}};
+    int opened = nest_open(&k.w.c.n, l, 3);
+    begin_block(&k, l[0].var, l[1].var);
+    transform_inputs(&k, l[2].var);
     nest_close(&k.w.c.n, opened);
-    nest_end(&k.w.c.n, k.w.w->blocks * channel_blocks(&k.w));
+    nest_end(&k.w.c.n, q->blocks * q->copies * channel_blocks(&k.w));
 }
 
 static void whole_block(Arena *a, Loops *out, const Group *g)
@@ -394,7 +395,7 @@ static void whole_block(Arena *a, Loops *out, const Group *g)
     if (!q->depth) k.u = wino_weights_buffer(&k.w);
     NestLoop l[] = {{"b", q->blocks, q->blocks > 1, NULL}, {"p", q->parts, q->parts > 1, NULL}};
     int opened = nest_open(&k.w.c.n, l, 2);
-    begin_block(&k, l[0].var);
+    begin_block(&k, l[0].var, x_divi(b, l[1].var, q->parts / q->copies));
     if (q->depth && !q->in_registers) k.u = lb_alloc(b, BUF_LOCAL, LT_F32, q->rows_at_once * q->n * panels_plane(q));
     k.m = lb_alloc(b, BUF_LOCAL, LT_F32, q->n * q->n * results_plane(q));
     if (!q->shared) {

@@ -102,6 +102,7 @@ static void check_sizes(const Winograd *w, bool training)
     assert_int_equal(w->prepared, !w->depth && !training);
     assert_int_equal(!w->weights, w->depth > 0);
     if (!w->depth) assert_false(w->in_registers);
+    assert_int_equal(w->copies, w->shared && w->blocks == 1 && w->parts % 2 == 0 ? 2 : 1);
     if (w->in_registers) assert_true(w->rows == w->block && w->cols == w->n && w->rows_at_once == 1);
     if (!w->in_registers) assert_true(w->block % w->rows == 0 && w->group % w->cols == 0);
 }
@@ -162,7 +163,7 @@ static void choice(void **state)
     assert_int_equal(w->tiles[0], 2 * 2); /* rows 0, 2, .. 12 and 1, 3, .. 13 */
     w = chosen(a, "x86-64-v3", "wide", false, false);
     assert_true(w->parts > 1 && w->shared && w->groups % w->parts == 0);
-    assert_int_equal(winograd_inputs(w), w->blocks * w->n * w->n * winograd_plane(w->block * w->stride));
+    assert_int_equal(winograd_inputs(w), w->blocks * w->copies * w->n * w->n * winograd_plane(w->block * w->stride));
     w = chosen(a, "x86-64-v3", "plain", false, false);
     assert_true(w->parts == 1 || !w->shared); /* too little to share */
     assert_int_equal(w->depth, 0);            /* these weights stay in a cache */
