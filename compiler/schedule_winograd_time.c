@@ -102,7 +102,7 @@ double winograd_time(const WinogradChoice *q, const Winograd *w)
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
-    if (w->shared) /* written once, read by every part, from another core's cache */
+    if (w->shared) /* written once, read by every part, mostly from another core's cache */
         stream += stream_time(m, winograd_inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
     return roofline(work, stream) * schedule_idle_share((double)(w->blocks * w->parts), (double)q->tasks);
 }
