@@ -35,7 +35,7 @@ static double node_flops(const Node *n)
     }
 }
 
-static double node_bytes(const Schedule *s, const Node *n)
+double node_bytes(const Schedule *s, const Node *n)
 {
     return (double)shape_count(n->shape) * ltype_size(s->type[n->id]);
 }

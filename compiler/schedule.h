@@ -97,8 +97,8 @@ typedef struct Winograd {
     int batch, k, c, row[2], tap[2]; /* axes of the Contract */
     bool backward[2];                /* the taps run against A's index */
     int64_t step;                    /* of the window: 1; or 2: its phases are channels, r the taps of one */
-    bool copied;                     /* inputs have few channels, which are first made a vector of (nests/winograd_phases.c) */
-    int64_t vector;                  /* channels that are transformed side by side: BLOCK, or as few as there are, of copied ones */
+    bool few_channels;               /* so few that they lie plane by plane: vectors are made of them first (nests/winograd_phases.c) */
+    int64_t vector;                  /* channels that are transformed side by side: BLOCK, or of few channels no more than there are */
     int64_t dilation[2];             /* d taps apart: the plane is d*d planes, each d-th place of it, with dense windows */
     int64_t tiles[2];                /* of the plane, all d of its parts together */
     int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */
@@ -174,6 +174,7 @@ typedef struct Schedule {
 /* cost.c: what the group's loops must do, counted from shapes: floating-point operations, and bytes
  * of the values that it loads and stores (each once). */
 void group_cost(const Schedule *s, const Group *g, double *flops, double *bytes);
+double node_bytes(const Schedule *s, const Node *n); /* of one value, as it is stored */
 int groups_at_work(const Schedule *s); /* that have a kernel */
 
 /* schedule.c: what a reduction over storage end to end reads: the layout of that; NULL: it is another reduction. Its
@@ -224,6 +225,7 @@ typedef struct TaskLoop {
     int64_t extent, stride;
 } TaskLoop;
 void schedule_order(Schedule *s);
+int schedule_rows(const ConSchedule *c); /* the loop along rows of the plane, or -1 */
 int schedule_task_loops(const GroupSchedule *gs, const ConSchedule *c, TaskLoop loop[CON_MAX_LOOPS + 1]);
 
 /* Tasks that keep a CPU's threads at work; of a contraction of so few cycles that more of them cost more than they share. */

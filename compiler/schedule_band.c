@@ -33,15 +33,14 @@ void schedule_band(ConSchedule *s, const Group *g)
 {
     Window w = g->pool->op->window(g->pool);
     int64_t rows = g->pool->shape.dim[2], tasks = 1;
-    int row = -1;
+    int row = schedule_rows(s);
+    bug_if(row < 0, "a band has no rows");
     for (int k = 0; k < s->nloop; k++) {
         const ConLoop *l = &s->loop[k];
-        if (l->role == ROLE_ROW && s->con.out.coef[2][l->axis]) row = k;
-        if (row < 0) tasks *= (l->extent + l->tile - 1) / l->tile;
-        bug_if(row >= 0 && row != k && l->role != ROLE_RED && l->role != ROLE_LANE && !s->con.out.coef[3][l->axis],
+        if (k < row) tasks *= (l->extent + l->tile - 1) / l->tile;
+        bug_if(k > row && l->role != ROLE_RED && l->role != ROLE_LANE && !s->con.out.coef[3][l->axis],
                "a band's rows are not outside of its other loops");
     }
-    bug_if(row < 0, "a band has no rows");
     bug_if(s->cols > BAND_BLOCKS, "a band's rows are %d blocks of channels wide", s->cols);
     int64_t bands = choose_bands((double)tasks, &g->pool->shape, &w);
     ConLoop *l = &s->loop[row];

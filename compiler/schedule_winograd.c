@@ -86,7 +86,7 @@ static bool blocked(const Layout *l, int ndims)
 static bool lies_well(const Schedule *s, const Node *n, const Winograd *w)
 {
     const Layout *x = &s->value[n->in[0]->id], *b = &s->value[n->in[1]->id], *o = &s->value[n->id];
-    if (w->copied)
+    if (w->few_channels)
         return x->block[1] == 1 && x->dim[1] * winograd_phases(w) <= BLOCK && o->block[1] == BLOCK && b->block[0] == BLOCK &&
                b->block[1] == 1;
     const Layout *weights = w->gradient ? o : b, *values = w->gradient ? b : o;
@@ -179,7 +179,7 @@ static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t grou
     choose_parts(q, &w);
     choose_shared(q, &w);
     try_depth(q, w, 0, w.n);
-    if (!w.copied) try_own_weights(q, w);
+    if (!w.few_channels) try_own_weights(q, w);
 }
 
 static void count_filter(WinogradChoice *q, const WinogradMatrices *x)
@@ -318,12 +318,12 @@ static void try_algorithm(WinogradChoice *q, GroupSchedule *gs, Algorithm by, Al
     q->best = so_far;
 }
 
-/* Channels side by side: of copied inputs, no more than a vector that is as short as it can be. */
+/* Channels side by side: of few, the shortest vector that holds them. */
 static int64_t vector_of(const WinogradChoice *q)
 {
     enum { LEAST = 4 };
     int64_t n = BLOCK;
-    while (q->plain.copied && n > LEAST && n / 2 >= (int64_t)q->channels) n /= 2;
+    while (q->plain.few_channels && n > LEAST && n / 2 >= (int64_t)q->channels) n /= 2;
     return n;
 }
 
@@ -338,14 +338,14 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.plain.dilation[0] = q.plain.dilation[1] = q.plain.step = 1;
     q.plain.gradient = c.out.view.dim[2] == WINOGRAD_TAPS && !find_axes(&c, &q.plain);
     if (!q.plain.gradient && !find_axes(&c, &q.plain)) q.plain.step = 2;
-    q.plain.copied = !q.plain.gradient && s->value[n->in[0]->id].block[1] == 1;
+    q.plain.few_channels = !q.plain.gradient && s->value[n->in[0]->id].block[1] == 1;
     if (!find_axes(&c, &q.plain) || !lies_well(s, n, &q.plain)) return;
     q.plain.prepared = constant_weights(s, n->in[1]);
     q.k = (double)c.axis[q.plain.k].extent;
     q.channels = (double)(c.axis[q.plain.c].extent * winograd_phases(&q.plain));
     q.plain.vector = vector_of(&q);
     q.kblocks = winograd_up(c.axis[q.plain.k].extent, BLOCK);
-    q.loaded = !q.plain.copied && s->value[n->in[1]->id].inner[c.b.coef[0][q.plain.k] ? 0 : 1] == 1;
+    q.loaded = !q.plain.few_channels && s->value[n->in[1]->id].inner[c.b.coef[0][q.plain.k] ? 0 : 1] == 1;
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     q.tasks = gs->cycles[BY_SUM] < SHORT_CYCLES ? LEAST_SHORT_TASKS : LEAST_TASKS;
@@ -385,7 +385,7 @@ int64_t winograd_phase_plane(const Winograd *w)
 
 int64_t winograd_phase_floats(const Winograd *w, const Contract *c)
 {
-    return w->copied ? c->axis[w->batch].extent * winograd_phase_plane(w) : 0;
+    return w->few_channels ? c->axis[w->batch].extent * winograd_phase_plane(w) : 0;
 }
 
 void winograd_widen(const Winograd *w, Contract *c)

@@ -98,7 +98,7 @@ double winograd_time(const WinogradChoice *q, const Winograd *w)
         work += own_weights_time(q, w);
     else if (!w->prepared)
         work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
-    work += (double)winograd_phase_floats(w, q->c) * m->lanes * m->fma_ports; /* copied: an element a cycle */
+    work += (double)winograd_phase_floats(w, q->c) * m->lanes * m->fma_ports; /* made vectors of: an element a cycle */
     double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
     if (scratch > (double)m->l2 * 3 / 4)
         stream += stream_time(m, scratch, (double)(w->blocks * w->groups));

@@ -201,7 +201,7 @@ static void row_products(Block *k)
     p.m_row = q->group * BLOCK;
     p.m_col = results_plane(q);
     p.add = p.steps < w->channels;
-    prefetch_weights(k, &p, x_addi(b, x_muli(b, g, q->n), k->row), q->n * q->group);
+    prefetch_weights(k, &p, x_addi(b, g, k->row * q->group), q->n * q->group);
     wino_product(&w->c.n, &p);
     lb_end(b);
 }
@@ -232,12 +232,8 @@ static void group_products(Block *k)
     k->c = lb_let(b, x_muli(b, c, depth), "c");
     k->rows = w->w->depth ? w->w->rows_at_once : w->w->n;
     for (k->row = 0; k->row < w->w->n; k->row += k->rows) {
-        if (w->w->in_registers) {
-            row_products(k);
-            continue;
-        }
-        if (w->w->depth) transform_weights(k);
-        products(k);
+        if (w->w->depth && !w->w->in_registers) transform_weights(k);
+        (w->w->in_registers ? row_products : products)(k);
     }
     lb_end(b);
 }
@@ -367,7 +363,7 @@ static void store_sums(Block *k, Expr *block)
 
 static LBuf *inputs_buffer(Wino *w)
 {
-    return w->w->copied ? wino_phases_buffer(w) : nest_buf(&w->c.n, w->c.n.group->anchor->in[0]);
+    return w->w->few_channels ? wino_phases_buffer(w) : nest_buf(&w->c.n, w->c.n.group->anchor->in[0]);
 }
 
 /* The kernel of inputs that parts share. */
@@ -417,7 +413,7 @@ void nest_winograd(Arena *a, Loops *out, const Group *g)
         return;
     }
     if (!w->prepared && !w->depth) nest_winograd_weights(a, out, g);
-    if (w->copied) nest_winograd_phases(a, out, g);
+    if (w->few_channels) nest_winograd_phases(a, out, g);
     if (w->shared) shared_inputs(a, out, g);
     whole_block(a, out, g);
 }

@@ -15,7 +15,7 @@ static void place_inputs(Wino *w)
 {
     const ConSchedule *s = w->c.s;
     const Winograd *q = w->w;
-    if (q->copied) {
+    if (q->few_channels) {
         w->in.at[1] = q->vector;
         w->in.at[0] = winograd_phase_rows(q, 1) * q->vector;
         w->in.image = winograd_phase_plane(q);

@@ -36,7 +36,7 @@ static void copy(Wino *w, LBuf *to, Expr *image, Expr *const *at, Expr *place, i
 void nest_winograd_phases(Arena *a, Loops *out, const Group *g)
 {
     Wino w;
-    wino_begin(&w, a, out, g, "winograd pack phases");
+    wino_begin(&w, a, out, g, "winograd pack channels");
     Nest *n = &w.c.n;
     LB *b = n->b;
     w.c.abuf = nest_buf(n, g->anchor->in[0]);

@@ -24,8 +24,9 @@ inputs() { # N
 
 # Which side of 0 an activation is on may depend on rounding, and that on the order of the images: what is wrong, and not
 # rounded otherwise, is wrong in all of them.
+turn=0
 gradients() {
-    local turn
+    turn=0
     "$parity" check "$f" grads "$keys" "$p.grads" && return
     for ((turn = 1; turn < ${shape%%,*} && turn < 3; turn++)); do
         inputs $turn
@@ -52,6 +53,7 @@ one_case() { # a line of `cases`
     check "$name steps once" "${steps[@]}" --steps 1 --save-grads "$p.grads" --save-weights "$p.buffers"
     check "$name steps five times" "${steps[@]}" --steps 5 --save-weights "$p.changes" --log "$p.losses"
     check "$name: grads" gradients
+    [ $turn = 0 ] || echo "    with the first $turn of the images last"
     for section in buffers changes losses; do
         grep -q ^buffer "$keys" || [ $section != buffers ] || continue
         check "$name: $section" "$parity" check "$f" $section "$keys" "$p.$section"

@@ -53,6 +53,7 @@ static void which_way(void **state)
     (void)state;
     expect(BOTTLENECK("1", "64", "384", "14"), "x86-64-v4", true, true, true, true);
     expect(BOTTLENECK("1", "160", "960", "7"), "x86-64-v4", false, false, false, false); /* many weights; the others as they are made */
+    expect(BOTTLENECK("2", "64", "384", "14"), "x86-64-v4", true, true, true, true);
     expect(BOTTLENECK("1", "64", "384", "14"), "sm_80", false, false, false, false);     /* one L2 for all */
 }
 
@@ -62,7 +63,7 @@ static void gradients(void **state)
     (void)state;
     Arena *a = arena_new();
     Graph *g = graph_parse(a, "test",
-                           "graph\nstate w param f32 [128,64,3,3] const(0,0)\n%0 = Input f32 [4,64,16,16] #x\n%1 = State @w\n"
+                           "graph\nstate w param f32 [128,64,3,3] const(0,0)\n%0 = Input f32 [1,64,32,32] #x\n%1 = State @w\n"
                            "%2 = Conv2d %0 %1 stride=(2,2) padding=(1,1)\noutput y %2\n");
     assert_non_null(g);
     Node *y = g->node.v[2], *dw, *dy = graph_input(g, "dy", DT_F32, y->shape);

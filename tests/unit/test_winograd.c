@@ -102,7 +102,8 @@ static void check_sizes(const Winograd *w, bool training)
     assert_int_equal(w->prepared, !w->depth && !training);
     assert_int_equal(!w->weights, w->depth > 0);
     if (!w->depth) assert_false(w->in_registers);
-    assert_int_equal(w->copies, w->shared && w->blocks == 1 && w->parts % 2 == 0 ? 2 : 1);
+    assert_int_equal(w->parts % w->copies, 0);
+    if (!w->shared) assert_int_equal(w->copies, 1);
     if (w->in_registers) assert_true(w->rows == w->block && w->cols == w->n && w->rows_at_once == 1);
     if (!w->in_registers) assert_true(w->block % w->rows == 0 && w->group % w->cols == 0);
 }
@@ -175,6 +176,8 @@ static void choice(void **state)
     assert_true(w->in_registers && w->rows * w->cols == w->block * w->n && w->rows_at_once == 1 && w->depth == BLOCK);
     w = chosen(a, "x86-64-v3", "tiny", false, false); /* nor are those of so many vectors in 16 of them */
     assert_false(w && w->in_registers);
+    w = chosen(a, "x86-64-v4", "tiny", false, false);
+    assert_true(w->shared && w->blocks == 1 && w->copies == 2); /* one for each half of the tasks */
     w = chosen(a, "x86-64-v3", "broad", false, true);
     assert_true(w->shared && w->depth > 0 && w->blocks == 1); /* 5 MB of inputs, which lie in no thread's stack */
     assert_null(chosen(a, "x86-64-v3", "3 apart", false, false)); /* 14 rows are no three equal parts */
@@ -186,8 +189,8 @@ static void choice(void **state)
     assert_int_equal(winograd_phase_rows(w, 0), w->tiles[0] * w->m + 3);
     assert_int_equal(w->vector, BLOCK); /* 12 channels */
     w = chosen(a, "x86-64-v3", "colour", false, false);
-    assert_true(w && w->copied && w->step == 1 && w->vector == 4 && w->stride == 4);
-    assert_false(chosen(a, "x86-64-v3", "plain", false, false)->copied);
+    assert_true(w && w->few_channels && w->step == 1 && w->vector == 4 && w->stride == 4);
+    assert_false(chosen(a, "x86-64-v3", "plain", false, false)->few_channels);
     assert_null(chosen(a, "sm_80", "plain", false, false));
     arena_free(a);
 }
@@ -261,15 +264,15 @@ static void numbers(void **state)
         bool shared, own, strided; /* own: weights by each task, where arithmetic is fast beside memory */
         bool back;                 /* the gradient by data */
         bool in_registers;         /* own weights: where vectors are that long */
-        bool copied;
+        bool few_channels;
     } rows[] = {{.layer = "plain"},
                 {.layer = "wide", .shared = true},
                 {.layer = "many", .shared = true, .own = true},
                 {.layer = "many", .shared = true, .own = true, .back = true},
                 {.layer = "tiny", .shared = true, .own = true, .in_registers = true},
                 {.layer = "dilated"},
-                {.layer = "few", .strided = true, .copied = true},
-                {.layer = "colour", .copied = true}};
+                {.layer = "few", .strided = true, .few_channels = true},
+                {.layer = "colour", .few_channels = true}};
     (void)state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         Arena *a = arena_new();
@@ -296,7 +299,7 @@ static void numbers(void **state)
         assert_int_equal(q->prepared, !own);
         assert_int_equal(q->shared, rows[k].shared);
         assert_int_equal(q->step, rows[k].strided ? 2 : 1);
-        assert_int_equal(q->copied, rows[k].copied);
+        assert_int_equal(q->few_channels, rows[k].few_channels);
         for (int64_t i = 0; i < n; i++) {
             double want = ref_value(env, y)[i];
             error += (out[0][i] - want) * (out[0][i] - want);
