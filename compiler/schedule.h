@@ -101,12 +101,12 @@ typedef struct Winograd {
     int64_t vector;                  /* channels that are transformed side by side: BLOCK, or of few channels no more than there are */
     int64_t dilation[2];             /* d taps apart: the plane is d*d planes, each d-th place of it, with dense windows */
     int64_t tiles[2];                /* of the plane, all d of its parts together */
-    int64_t block, blocks;           /* tiles of a block, a multiple of rows, and how many blocks there are */
+    int64_t block, blocks;           /* tiles of a block and how many blocks there are */
     int64_t group, groups;           /* blocks of output channels that are kept at a time, and how many times */
     int64_t parts;                   /* divides groups */
     bool shared;                     /* the parts of a block share its transformed inputs, which a kernel of their own makes */
     int64_t copies;                  /* of these, each for as many parts, in order: threads read what they made themselves; divides parts */
-    int rows, cols;                  /* accumulators of the matrix product: rows tiles x cols*BLOCK channels, or cols products */
+    int rows, cols;                  /* accumulators of the matrix product: at most rows tiles x cols*BLOCK channels, or cols products */
     int64_t stride;                  /* floats from one tile's transformed inputs to the next one's */
     int64_t kstride;                 /* gradient: the same of B's */
     int64_t cgroup;                  /* gradient: blocks of channels c of a task */

@@ -172,7 +172,7 @@ static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t grou
     int64_t most = (m->vregs - schedule_registers_beside(v, false)) / v;
     block = winograd_up((int64_t)q->tiles, winograd_up((int64_t)q->tiles, block));
     w.rows = (int)winograd_up(block, winograd_up(block, most));
-    w.block = winograd_up(block, w.rows) * w.rows;
+    w.block = block;
     w.blocks = winograd_up((int64_t)q->tiles, w.block);
     w.group = group;
     w.groups = winograd_up(q->kblocks, group);

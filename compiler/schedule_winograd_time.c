@@ -6,13 +6,18 @@
 
 enum { FLOAT_BYTES = 4 };
 
-/* Multiply-adds while `bytes` are read `times` over, from where they fit. */
-static double stream_time(const Machine *m, double bytes, double times)
+/* Multiply-adds while `bytes` are read `times` over, of `among` that are in use meanwhile, from where these fit. */
+static double stream_among(const Machine *m, double bytes, double times, double among)
 {
     enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16 /* bytes a cycle */ };
     double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
-    double rate = bytes < (double)m->l2 / 2 ? L2_RATE : bytes < l3 / 2 ? L3_RATE : MEMORY_RATE;
+    double rate = among < (double)m->l2 / 2 ? L2_RATE : among < l3 / 2 ? L3_RATE : MEMORY_RATE;
     return bytes * times / rate * m->lanes * m->fma_ports;
+}
+
+static double stream_time(const Machine *m, double bytes, double times)
+{
+    return stream_among(m, bytes, times, bytes);
 }
 
 static double roofline(double work, double stream)
@@ -32,7 +37,7 @@ double winograd_results_bytes(const Winograd *w)
 
 double winograd_panels_bytes(const Winograd *w)
 {
-    return w->in_registers ? 0 : (double)(w->rows_at_once * w->n * w->depth * w->group * BLOCK) * FLOAT_BYTES;
+    return w->in_registers ? 0 : (double)(w->rows_at_once * w->n * w->depth * w->cols * BLOCK) * FLOAT_BYTES;
 }
 
 /* Of a vector, in operations: two take the time of one store to L1; what L1 does not hold goes on to L2. */
@@ -50,7 +55,7 @@ static double plain_bytes(const Winograd *w, int64_t group)
  * they are few. */
 static double stored_filter_time(const WinogradChoice *q, const Winograd *w)
 {
-    bool in_l1 = winograd_panels_bytes(w) + plain_bytes(w, w->group) < 0.75 * (double)q->s->machine->l1;
+    bool in_l1 = winograd_panels_bytes(w) + plain_bytes(w, w->cols) < 0.75 * (double)q->s->machine->l1;
     return q->filter[w->rows_at_once] + w->n * w->n * store_time(q->s->machine, in_l1);
 }
 
@@ -70,14 +75,23 @@ static double own_weights_time(const WinogradChoice *q, const Winograd *w)
     return (double)w->blocks * (q->k * q->channels * filter + 2 * sums);
 }
 
-/* Of the peak that a product reaches: each of its steps loads rows and cols, or all of one operand where each product has
- * its own, and few sums wait for each other. */
-static double product_share(const Machine *m, const Winograd *w)
+/* Of a step of a product of `rows` tiles, in multiply-adds of a vector: it loads rows and cols, or all of one operand where
+ * each product has its own, and few sums wait for each other. */
+static double step_time(const Machine *m, const Winograd *w, int64_t rows)
+{
+    double cols = (double)(w->cols * winograd_up(BLOCK, m->lanes)), fmas = (double)rows * cols;
+    double loads = (w->in_registers ? fmas : (double)rows + cols) * m->fma_ports / m->load_ports;
+    return fmax(fmas, fmax(loads, m->fma_latency * m->fma_ports));
+}
+
+/* Of a block's n * n products with a pair of channels k and c. The rest of its tiles are a product, too. */
+static double product_time(const Machine *m, const Winograd *w)
 {
     const double gemm = 0.8;
-    double cols = (double)(w->cols * winograd_up(BLOCK, m->lanes)), fmas = w->rows * cols;
-    double loads = (w->in_registers ? fmas : w->rows + cols) * m->fma_ports / m->load_ports;
-    return gemm * fmas / fmax(fmas, fmax(loads, m->fma_latency * m->fma_ports));
+    double cols = (double)(w->cols * winograd_up(BLOCK, m->lanes));
+    int64_t whole = w->block / w->rows, rest = w->block % w->rows;
+    double steps = (double)whole * step_time(m, w, w->rows) + (rest ? step_time(m, w, rest) : 0);
+    return w->n * w->n * steps / cols / gemm;
 }
 
 /* Of a tile's inputs. Of vectors that are shorter than a block, a cycle takes three operations. */
@@ -87,21 +101,30 @@ static double inputs_time(const WinogradChoice *q, const Winograd *w)
     return q->in * fmax(q->channels, least);
 }
 
+/* What passes through L2 once for each group of channels k, where L2 does not hold all of it: inputs, sums and weights; only
+ * the inputs, if they are summed up `depth` channels at a time and the rest fits beside so many of them. */
+static double scratch_stream(const WinogradChoice *q, const Winograd *w)
+{
+    const Machine *m = q->s->machine;
+    double l2 = (double)m->l2 * 3 / 4, inputs = winograd_inputs_bytes(w), rest = winograd_results_bytes(w) + winograd_panels_bytes(w);
+    if (inputs + rest <= l2) return 0;
+    bool stays = w->depth && inputs * (double)w->depth / q->channels + rest <= l2;
+    return stream_among(m, stays ? inputs : inputs + rest, (double)(w->blocks * w->groups), inputs + rest);
+}
+
 double winograd_time(const WinogradChoice *q, const Winograd *w)
 {
     const Machine *m = q->s->machine;
-    double products = w->n * w->n, scratch = winograd_inputs_bytes(w) + winograd_results_bytes(w) + winograd_panels_bytes(w);
+    double products = w->n * w->n;
     double weights = w->depth ? WINOGRAD_TAPS * WINOGRAD_TAPS * q->k * q->channels : (double)w->weights;
-    double tiles = (double)(w->blocks * w->block), work = products * tiles * q->k * q->channels / product_share(m, w);
+    double tiles = (double)(w->blocks * w->block), work = (double)w->blocks * product_time(m, w) * q->k * q->channels;
     work += tiles * (inputs_time(q, w) * (double)(w->shared ? w->copies : w->parts) + q->k * q->out);
     if (w->depth)
         work += own_weights_time(q, w);
     else if (!w->prepared)
         work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
     work += (double)winograd_phase_floats(w, q->c) * m->lanes * m->fma_ports; /* made vectors of: an element a cycle */
-    double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks);
-    if (scratch > (double)m->l2 * 3 / 4)
-        stream += stream_time(m, scratch, (double)(w->blocks * w->groups));
+    double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks) + scratch_stream(q, w);
     if (w->shared) /* written once, read by every part, mostly from another core's cache */
         stream += stream_time(m, winograd_inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
     return roofline(work, stream) * schedule_idle_share((double)(w->blocks * w->parts), (double)q->tasks);

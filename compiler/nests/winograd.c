@@ -85,7 +85,7 @@ static int64_t depth_of(const Wino *w)
 
 static int64_t panels_plane(const Winograd *q)
 {
-    return winograd_plane(q->group * q->depth * BLOCK);
+    return winograd_plane(q->cols * q->depth * BLOCK);
 }
 
 /* Weights that come from memory are prefetched: hardware does that within a page, and panels are short. */
@@ -125,16 +125,16 @@ static void prefetch_weights(Block *k, Product *p, Expr *i, int64_t count)
     p->next = lb_let(b, x_add(b, at, x_muli(b, x_modi(b, in, run), BLOCK)), "p");
 }
 
-/* The t-th rows of the product number xi, the g-th channel blocks of the group. */
-static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t)
+/* Of the product number xi `rows` tiles, which begin at the t-th times q->rows, and the g-th columns of the group. */
+static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t, int rows)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
     const Winograd *q = w->w;
-    Product p = {.ubuf = k->u, .vbuf = w->v, .mbuf = k->m, .rows = q->rows, .cols = q->cols, .steps = depth_of(w)};
+    Product p = {.ubuf = k->u, .vbuf = w->v, .mbuf = k->m, .rows = rows, .cols = q->cols, .steps = depth_of(w)};
     Expr *tile = x_muli(b, t, q->rows), *block = x_muli(b, g, q->cols);
     if (q->depth)
-        p.u = x_add(b, x_muli(b, x_addi(b, xi, -k->row * q->n), panels_plane(q)), x_muli(b, block, q->depth * BLOCK));
+        p.u = x_muli(b, x_addi(b, xi, -k->row * q->n), panels_plane(q));
     else
         p.u = x_muli(b, x_add(b, x_muli(b, xi, w->kblocks), x_add(b, k->kb, block)), w->channels * BLOCK);
     p.u = lb_let(b, p.u, "u");
@@ -148,24 +148,31 @@ static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t)
     p.v_row = q->stride;
     p.m_row = q->group * BLOCK;
     p.add = p.steps < w->channels;
-    int64_t across = q->group / q->cols, down = q->block / q->rows;
-    if (q->depth)
-        prefetch_weights(k, &p, x_add(b, x_muli(b, x_add(b, x_muli(b, xi, across), g), down), t), q->n * q->n * across * down);
-    else
+    int64_t across = q->group / q->cols, down = (q->block + q->rows - 1) / q->rows;
+    if (q->depth) {
+        Expr *set = x_add(b, x_i64(b, k->row * q->n * across), x_muli(b, g, k->rows * q->n)); /* first product of these rows and columns */
+        Expr *i = x_add(b, set, x_addi(b, xi, -k->row * q->n));
+        prefetch_weights(k, &p, x_add(b, x_muli(b, i, down), t), q->n * q->n * across * down);
+    } else {
         prefetch_panels(k, &p);
+    }
     wino_product(&w->c.n, &p);
 }
 
-static void products(Block *k)
+/* Of the rows at work: each of their products, or those of the g-th columns. */
+static void products(Block *k, Expr *g)
 {
     const Winograd *q = k->w.w;
     LB *b = k->w.c.n.b;
     Expr *xi = lb_for_n(b, FOR_SERIAL, k->rows * q->n, "xi");
     if (k->row) xi = lb_let(b, x_addi(b, xi, k->row * q->n), "xi");
-    Expr *g = lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g");
-    Expr *t = lb_for_n(b, FOR_SERIAL, q->block / q->rows, "t");
-    product_rows(k, xi, g, t);
-    nest_close(&k->w.c.n, 3);
+    bool all = !g;
+    if (all) g = lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g");
+    int64_t whole = q->block / q->rows, rest = q->block % q->rows;
+    product_rows(k, xi, g, lb_for_n(b, FOR_SERIAL, whole, "t"), q->rows);
+    lb_end(b);
+    if (rest) product_rows(k, xi, g, x_i64(b, whole), (int)rest);
+    nest_close(&k->w.c.n, all ? 2 : 1);
 }
 
 typedef struct RowWeights {
@@ -206,19 +213,29 @@ static void row_products(Block *k)
     lb_end(b);
 }
 
-/* U of the group's channels k, the channels c and the rows at work. */
-static void transform_weights(Block *k)
+/* U of the group's g-th columns, the channels c and the rows at work. */
+static void transform_weights(Block *k, Expr *g)
 {
     Wino *w = &k->w;
     LB *b = w->c.n.b;
     const Winograd *q = w->w;
     int64_t ys[] = {w->x.n * panels_plane(q), panels_plane(q)};
-    Expr *g = lb_for_n(b, FOR_SERIAL, q->group, "g"), *c = lb_for_n(b, FOR_SERIAL, q->depth, "c");
-    Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, g, q->depth), c), BLOCK), "u");
-    WinoWeights which = {.kb = x_add(b, k->kb, g), .first = k->row, .some = k->rows};
+    Expr *first = lb_let(b, x_add(b, k->kb, x_muli(b, g, q->cols)), "k");
+    Expr *j = lb_for_n(b, FOR_SERIAL, q->cols, "j"), *c = lb_for_n(b, FOR_SERIAL, q->depth, "c");
+    Expr *y = lb_let(b, x_muli(b, x_add(b, x_muli(b, j, q->depth), c), BLOCK), "u");
+    WinoWeights which = {.kb = x_add(b, first, j), .first = k->row, .some = k->rows};
     which.c = lb_let(b, x_add(b, k->c, c), "c");
     wino_weights(w, &which, k->u, y, ys);
     nest_close(&w->c.n, 2);
+}
+
+/* Products whose weights the task transforms itself, those of some columns before the next. */
+static void own_products(Block *k)
+{
+    Expr *g = lb_for_n(k->w.c.n.b, FOR_SERIAL, k->w.w->group / k->w.w->cols, "g");
+    transform_weights(k, g);
+    products(k, g);
+    lb_end(k->w.c.n.b);
 }
 
 /* M of a group of channels k. */
@@ -232,8 +249,12 @@ static void group_products(Block *k)
     k->c = lb_let(b, x_muli(b, c, depth), "c");
     k->rows = w->w->depth ? w->w->rows_at_once : w->w->n;
     for (k->row = 0; k->row < w->w->n; k->row += k->rows) {
-        if (w->w->depth && !w->w->in_registers) transform_weights(k);
-        (w->w->in_registers ? row_products : products)(k);
+        if (w->w->in_registers)
+            row_products(k);
+        else if (w->w->depth)
+            own_products(k);
+        else
+            products(k, NULL);
     }
     lb_end(b);
 }
