@@ -185,12 +185,12 @@ static void try_sizes(WinogradChoice *q, Winograd w, int64_t block, int64_t grou
 static void count_filter(WinogradChoice *q, const WinogradMatrices *x)
 {
     WinogradSums sums = winograd_sums(x->g, x->n, x->r);
-    int taps = x->r * x->r;
+    int taps = x->r * x->r, put_together = q->s->machine->lanes * q->s->machine->fma_ports; /* an element a cycle */
     for (int rows = 1; rows <= x->n; rows++) {
         if (x->n % rows) continue;
         q->filter[rows] = x->n * sums.nsteps;
         for (int i = 0; i < x->n; i += rows)
-            q->filter[rows] += x->r * winograd_steps(&sums, x->r, i, rows) + taps + (q->loaded ? 0 : 8 * taps); /* 8: put together */
+            q->filter[rows] += x->r * winograd_steps(&sums, x->r, i, rows) + taps + (q->loaded ? 0 : put_together * taps);
     }
 }
 

@@ -101,15 +101,18 @@ static double inputs_time(const WinogradChoice *q, const Winograd *w)
     return q->in * fmax(q->channels, least);
 }
 
-/* What passes through L2 once for each group of channels k, where L2 does not hold all of it: inputs, sums and weights; only
- * the inputs, if they are summed up `depth` channels at a time and the rest fits beside so many of them. */
+/* What passes through L2 once for each group of channels k, where L2 does not hold all of it: inputs, sums and the group's
+ * weights; only the inputs, if they are summed up `depth` channels at a time and the rest fits beside so many of them. Stored
+ * weights are counted apart. */
 static double scratch_stream(const WinogradChoice *q, const Winograd *w)
 {
     const Machine *m = q->s->machine;
-    double l2 = (double)m->l2 * 3 / 4, inputs = winograd_inputs_bytes(w), rest = winograd_results_bytes(w) + winograd_panels_bytes(w);
-    if (inputs + rest <= l2) return 0;
-    bool stays = w->depth && inputs * (double)w->depth / q->channels + rest <= l2;
-    return stream_among(m, stays ? inputs : inputs + rest, (double)(w->blocks * w->groups), inputs + rest);
+    double l2 = (double)m->l2 * 3 / 4, inputs = winograd_inputs_bytes(w), own = winograd_results_bytes(w) + winograd_panels_bytes(w);
+    double stored = w->depth ? 0 : (double)w->weights * FLOAT_BYTES / (double)w->groups;
+    if (inputs + own + stored <= l2) return 0;
+    bool stays = w->depth && inputs * (double)w->depth / q->channels + own <= l2;
+    double times = (double)(w->blocks * (inputs + own <= l2 ? w->groups - 1 : w->groups)); /* the first follows the transform */
+    return stream_among(m, stays ? inputs : inputs + own, times, inputs + own + stored);
 }
 
 double winograd_time(const WinogradChoice *q, const Winograd *w)

@@ -95,14 +95,20 @@ static bool streamed(const Wino *w)
     return w->w->weights * (int64_t)sizeof(float) > m->l2;
 }
 
-/* Of a product of stored weights: the next panels. */
-static void prefetch_panels(Block *k, Product *p)
+/* Of a product of stored weights, the g-th of its group and number t of `down` that share its panels: its part of the next
+ * ones, which are the group's next, or those of the next product. */
+static void prefetch_panels(Block *k, Product *p, Expr *g, Expr *t, int64_t down)
 {
     const Wino *w = &k->w;
+    LB *b = w->c.n.b;
+    int64_t last = w->w->group / p->cols - 1, lines = p->cols * w->channels;
+    int64_t far = (w->kblocks - last * p->cols) * w->channels;
     if (!streamed(w)) return;
+    Expr *step = x_i64(b, far * BLOCK);
+    if (far != lines && last) step = x_select(b, x_cmp(b, C_LT, g, x_i64(b, last)), x_i64(b, lines * BLOCK), step);
     p->nextbuf = k->u;
-    p->lines = p->cols * w->channels;
-    p->next = x_addi(w->c.n.b, p->u, p->lines * BLOCK);
+    p->lines = (lines + down - 1) / down;
+    p->next = lb_let(b, x_add(b, x_add(b, p->u, step), x_muli(b, t, p->lines * BLOCK)), "p");
 }
 
 /* Of the task's product number i of `count`, whose weights it transformed: its share of the weights that come next, those
@@ -154,7 +160,7 @@ static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t, int rows)
         Expr *i = x_add(b, set, x_addi(b, xi, -k->row * q->n));
         prefetch_weights(k, &p, x_add(b, x_muli(b, i, down), t), q->n * q->n * across * down);
     } else {
-        prefetch_panels(k, &p);
+        prefetch_panels(k, &p, g, t, down);
     }
     wino_product(&w->c.n, &p);
 }
@@ -334,7 +340,8 @@ static void transform_results(Block *k, Expr *kb)
     Expr *t = lb_for(b, FOR_SERIAL, count, "t");
     TilePlace p = wino_place(w, x_add(b, k->first, t));
     Expr *j = lb_for_n(b, FOR_SERIAL, w->w->group, "j");
-    LBuf *all = lb_alloc(b, BUF_REGISTER, LT_F32, m * m * BLOCK);
+    bool turns = w->c.n.sched->machine->lanes < BLOCK; /* vectors of a block, which need a place in memory then */
+    LBuf *all = lb_alloc(b, turns ? BUF_LOCAL : BUF_REGISTER, LT_F32, m * m * BLOCK);
     Transform x = {.matrix = w->x.at, .rows = w->x.m, .cols = w->x.n, .from = k->m, .to = all};
     x.x = lb_let(b, x_muli(b, x_add(b, x_muli(b, t, w->w->group), j), BLOCK), "m");
     x.y = x_i64(b, 0);

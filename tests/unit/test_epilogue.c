@@ -199,7 +199,7 @@ static void numbers_on_a_cpu(void **state)
     check_cpu(CONV("[3,32,19,21", "[32,32", " stride=(2,2) padding=(1,1)") STATISTICS, false, 1);
     check_cpu("graph training\nstate w param f32 [128,128,3,3] const(0,0)\n%0 = Input f32 [1,128,14,16] #x\n%1 = State @w\n"
               "%2 = Conv2d %0 %1 padding=(1,1)\n%3 = Input f32 [128] #m\n" STATISTICS,
-              true, 4); /* parts, with channels of their own */
+              true, 8); /* parts, with channels of their own */
 }
 
 /* ---- strips ---- */

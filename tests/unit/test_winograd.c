@@ -296,7 +296,7 @@ static void numbers(void **state)
         double **out = compiled(a, g, env, &q);
         assert_non_null(q);
         int lanes = machine_find(a, "native")->lanes;
-        bool own = rows[k].own && lanes >= 8;
+        bool own = rows[k].own && (lanes == 8 || (lanes == 16 && !rows[k].back)); /* vectors of 16 take long to put together */
         assert_int_equal(q->depth > 0, own);
         assert_int_equal(q->in_registers, rows[k].in_registers && lanes == 16);
         /* weights that are put together, or shorter vectors that L2 takes at once, are best taken once */
