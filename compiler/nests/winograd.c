@@ -156,8 +156,9 @@ static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t, int rows)
     p.add = p.steps < w->channels;
     int64_t across = q->group / q->cols, down = (q->block + q->rows - 1) / q->rows;
     if (q->depth) {
-        Expr *set = x_add(b, x_i64(b, k->row * q->n * across), x_muli(b, g, k->rows * q->n)); /* first product of these rows and columns */
-        Expr *i = x_add(b, set, x_addi(b, xi, -k->row * q->n));
+        /* rows at work by columns by products */
+        Expr *before = x_add(b, x_i64(b, k->row * q->n * across), x_muli(b, g, k->rows * q->n));
+        Expr *i = x_add(b, before, x_addi(b, xi, -k->row * q->n));
         prefetch_weights(k, &p, x_add(b, x_muli(b, i, down), t), q->n * q->n * across * down);
     } else {
         prefetch_panels(k, &p, g, t, down);
