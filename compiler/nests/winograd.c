@@ -7,10 +7,10 @@
  * U are the transformed weights (winograd_weights.c). Tiles are numbered through all images; those that reach over the edge
  * read the halo and store only what exists. Where there are few tiles, tasks share a block, each with channels k of its own;
  * and V, if it is much, which a kernel before them makes, or one for each half of them. U is four times the weights' size
- * (m = 4): where it would come from memory, a task transforms its weights itself, `depth` channels c at a time, and adds up
- * M; where L1 would have to pass them on to L2, of some rows xi at a time, each of which is used before the next. Where there
- * are so few tiles that all sums of a row are registers, U is not stored at all. Sources: winograd.h; blocking as in
- * Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
+ * (m = 4): where it would come from memory, a task transforms its weights itself, of `depth` channels c and `cols` blocks of k
+ * at a time, and adds up M; where L1 would have to pass them on to L2, of some rows xi at a time, each of which is used before
+ * the next. Where there are so few tiles that all sums of a row are registers, U is not stored at all. Sources: winograd.h;
+ * blocking as in Z. Jia et al., Optimizing N-Dimensional, Winograd-Based Convolution for Manycore CPUs, 2018. */
 #include "nests/wino.h"
 
 typedef struct Block {
@@ -104,7 +104,7 @@ static void prefetch_panels(Block *k, Product *p, Expr *g, Expr *t, int64_t down
     int64_t last = w->w->group / p->cols - 1, lines = p->cols * w->channels;
     int64_t far = (w->kblocks - last * p->cols) * w->channels;
     if (!streamed(w)) return;
-    Expr *step = x_i64(b, far * BLOCK);
+    Expr *step = x_i64(b, far * BLOCK); /* a constant, but where groups are a part of several columns */
     if (far != lines && last) step = x_select(b, x_cmp(b, C_LT, g, x_i64(b, last)), x_i64(b, lines * BLOCK), step);
     p->nextbuf = k->u;
     p->lines = (lines + down - 1) / down;
@@ -166,20 +166,25 @@ static void product_rows(Block *k, Expr *xi, Expr *g, Expr *t, int rows)
     wino_product(&w->c.n, &p);
 }
 
-/* Of the rows at work: each of their products, or those of the g-th columns. */
-static void products(Block *k, Expr *g)
+/* Of the product number xi all tiles and the g-th columns. */
+static void product_tiles(Block *k, Expr *xi, Expr *g)
 {
     const Winograd *q = k->w.w;
     LB *b = k->w.c.n.b;
-    Expr *xi = lb_for_n(b, FOR_SERIAL, k->rows * q->n, "xi");
-    if (k->row) xi = lb_let(b, x_addi(b, xi, k->row * q->n), "xi");
-    bool all = !g;
-    if (all) g = lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g");
     int64_t whole = q->block / q->rows, rest = q->block % q->rows;
     product_rows(k, xi, g, lb_for_n(b, FOR_SERIAL, whole, "t"), q->rows);
     lb_end(b);
     if (rest) product_rows(k, xi, g, x_i64(b, whole), (int)rest);
-    nest_close(&k->w.c.n, all ? 2 : 1);
+}
+
+/* Products of stored weights, in the order in which these lie. */
+static void stored_products(Block *k)
+{
+    const Winograd *q = k->w.w;
+    LB *b = k->w.c.n.b;
+    Expr *xi = lb_for_n(b, FOR_SERIAL, q->n * q->n, "xi");
+    product_tiles(k, xi, lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g"));
+    nest_close(&k->w.c.n, 2);
 }
 
 typedef struct RowWeights {
@@ -236,13 +241,17 @@ static void transform_weights(Block *k, Expr *g)
     nest_close(&w->c.n, 2);
 }
 
-/* Products whose weights the task transforms itself, those of some columns before the next. */
+/* Products of the rows at work, whose weights the task transforms itself, those of some columns before the next. */
 static void own_products(Block *k)
 {
-    Expr *g = lb_for_n(k->w.c.n.b, FOR_SERIAL, k->w.w->group / k->w.w->cols, "g");
+    const Winograd *q = k->w.w;
+    LB *b = k->w.c.n.b;
+    Expr *g = lb_for_n(b, FOR_SERIAL, q->group / q->cols, "g");
     transform_weights(k, g);
-    products(k, g);
-    lb_end(k->w.c.n.b);
+    Expr *xi = lb_for_n(b, FOR_SERIAL, k->rows * q->n, "xi");
+    if (k->row) xi = lb_let(b, x_addi(b, xi, k->row * q->n), "xi");
+    product_tiles(k, xi, g);
+    nest_close(&k->w.c.n, 2);
 }
 
 /* M of a group of channels k. */
@@ -261,7 +270,7 @@ static void group_products(Block *k)
         else if (w->w->depth)
             own_products(k);
         else
-            products(k, NULL);
+            stored_products(k);
     }
     lb_end(b);
 }

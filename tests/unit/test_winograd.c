@@ -69,8 +69,8 @@ static void sums(void **state)
 }
 
 /* Conv2d of 32 channels in and out on four 14x16 planes (wide: 128, on one; many: 256, on one; tiny: 512, on one of 7x6;
- * broad: 512; row: 128, on one of 4x116; few: 3 into 32, by a window of 7x7 and step 2, on planes twice as large; colour: 3 into 64, on such planes);
- * the first letter of `layer` says what is special about it. */
+ * broad: 512; row: 128, on one of 4x116; few: 3 into 32, by a window of 7x7 and step 2, on planes twice as large; colour: 3 into
+ * 64, on such planes); the first letter of `layer` says what is special about it. */
 static Node *convolution(Graph *g, const char *layer, Node **weights)
 {
     int64_t channels = layer[0] == 'w' || layer[0] == 'r' ? 128 : layer[0] == 'm' ? 256 : layer[0] == 'b' || layer[0] == 't' ? 512 : layer[0] == 'c' ? 64 : 32;
