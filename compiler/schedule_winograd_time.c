@@ -6,13 +6,20 @@
 
 enum { FLOAT_BYTES = 4 };
 
+enum { L2_RATE = 64, L3_RATE = 16, L3_MOST = 16 << 20 /* of a shared one, what a core may count on */ }; /* bytes a cycle */
+
+/* Multiply-adds while `bytes` come at `rate` bytes a cycle. */
+static double pass_time(const Machine *m, double bytes, double rate)
+{
+    return bytes / rate * m->lanes * m->fma_ports;
+}
+
 /* Multiply-adds while `bytes` are read `times` over, of `among` that are in use meanwhile, from where these fit. */
 static double stream_among(const Machine *m, double bytes, double times, double among)
 {
-    enum { L3_MOST = 16 << 20, L2_RATE = 64, L3_RATE = 16 /* bytes a cycle */ };
-    double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST; /* of a shared one, what a core may count on */
+    double l3 = m->l3 < L3_MOST ? (double)m->l3 : L3_MOST;
     double rate = among < (double)m->l2 / 2 ? L2_RATE : among < l3 / 2 ? L3_RATE : MEMORY_RATE;
-    return bytes * times / rate * m->lanes * m->fma_ports;
+    return pass_time(m, bytes * times, rate);
 }
 
 static double stream_time(const Machine *m, double bytes, double times)
@@ -101,25 +108,37 @@ static double inputs_time(const WinogradChoice *q, const Winograd *w)
     return q->in * fmax(q->channels, least);
 }
 
-/* What passes through L2 once for each group of channels k, where L2 does not hold all of it: inputs, sums and the group's
- * weights; only the inputs, if they are summed up `depth` channels at a time and the rest fits beside so many of them. Stored
- * weights are counted apart. */
+/* What passes through L2 for each group of channels k, where L2 does not hold all of it: inputs, sums and the group's
+ * weights. Of products whose weights are transformed for `depth` channels c, some rows and some columns at a time only the
+ * inputs pass, once, if L2 holds what is at work; if not, for all columns in turn. Stored weights are counted apart. */
 static double scratch_stream(const WinogradChoice *q, const Winograd *w)
 {
     const Machine *m = q->s->machine;
     double l2 = (double)m->l2 * 3 / 4, inputs = winograd_inputs_bytes(w), own = winograd_results_bytes(w) + winograd_panels_bytes(w);
     double stored = w->depth ? 0 : (double)w->weights * FLOAT_BYTES / (double)w->groups;
     if (inputs + own + stored <= l2) return 0;
-    bool stays = w->depth && inputs * (double)w->depth / q->channels + own <= l2;
     double times = (double)(w->blocks * (inputs + own <= l2 ? w->groups - 1 : w->groups)); /* the first follows the transform */
-    return stream_among(m, stays ? inputs : inputs + own, times, inputs + own + stored);
+    if (!w->depth) return stream_among(m, inputs + own, times, inputs + own + stored);
+    double rows = (double)w->rows_at_once / w->n, at_work = inputs * rows * (double)w->depth / q->channels;
+    if (at_work + own <= l2) return stream_among(m, inputs, times, inputs + own);
+    double turns = w->in_registers ? 1 : (double)(w->group / w->cols);
+    return stream_among(m, inputs * turns + own, times, inputs + own);
+}
+
+/* Weights, once for every block of tiles; stored ones from L2, if that holds all of them beside a block's inputs and sums. */
+static double weights_stream(const WinogradChoice *q, const Winograd *w)
+{
+    const Machine *m = q->s->machine;
+    double plain = WINOGRAD_TAPS * WINOGRAD_TAPS * q->k * q->channels * FLOAT_BYTES, stored = (double)w->weights * FLOAT_BYTES;
+    if (w->depth) return stream_time(m, plain, (double)w->blocks);
+    bool stay = stored + winograd_inputs_bytes(w) + winograd_results_bytes(w) < (double)m->l2;
+    return stay ? pass_time(m, stored * (double)w->blocks, L2_RATE) : stream_time(m, stored, (double)w->blocks);
 }
 
 double winograd_time(const WinogradChoice *q, const Winograd *w)
 {
     const Machine *m = q->s->machine;
     double products = w->n * w->n;
-    double weights = w->depth ? WINOGRAD_TAPS * WINOGRAD_TAPS * q->k * q->channels : (double)w->weights;
     double tiles = (double)(w->blocks * w->block), work = (double)w->blocks * product_time(m, w) * q->k * q->channels;
     work += tiles * (inputs_time(q, w) * (double)(w->shared ? w->copies : w->parts) + q->k * q->out);
     if (w->depth)
@@ -127,7 +146,7 @@ double winograd_time(const WinogradChoice *q, const Winograd *w)
     else if (!w->prepared)
         work += q->k * q->channels * (q->filter[w->n] + products * store_time(m, false));
     work += (double)winograd_phase_floats(w, q->c) * m->lanes * m->fma_ports; /* made vectors of: an element a cycle */
-    double stream = stream_time(m, weights * FLOAT_BYTES, (double)w->blocks) + scratch_stream(q, w);
+    double stream = weights_stream(q, w) + scratch_stream(q, w);
     if (w->shared) /* written once, read by every part, mostly from another core's cache */
         stream += stream_time(m, winograd_inputs_bytes(w) * (double)w->blocks, 1 + (double)w->parts);
     return roofline(work, stream) * schedule_idle_share((double)(w->blocks * w->parts), (double)q->tasks);
