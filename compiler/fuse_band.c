@@ -77,6 +77,13 @@ static bool computes_rows(const Fuse *f, const Node *anchor)
     return f->g->exact || !may_transform(&w, weight->dim[1]);
 }
 
+/* A tile takes places of one row: with few, it loads as much as it multiplies. */
+static bool short_rows(const Node *x)
+{
+    enum { LEAST = 14 };
+    return x->shape.dim[3] < LEAST;
+}
+
 static bool on_cpu(const Fuse *f)
 {
     return f->m && !f->m->processors && f->g->precision == PRECISION_FP32;
@@ -93,7 +100,8 @@ const char *rule_band(Fuse *f, Node *n, Group *g)
     if (!goes_down(n)) return "its windows are no few rows that follow each other";
     if (!fits_stack(n)) return "its rows are too long for a thread's stack";
     if (x->shape.dim[1] < BLOCK_MIN_CHANNELS) return "there are too few channels for a vector";
-    if (shape_count(x->shape) / x->shape.dim[0] * (int64_t)sizeof(float) * 2 < f->m->l2) return "caches hold an image of its input";
+    if (short_rows(x) && shape_count(x->shape) / x->shape.dim[0] * (int64_t)sizeof(float) * 2 < f->m->l2)
+        return "caches hold an image of its input, whose rows are too short for tiles";
     if (!fuse_alone_reads(f, n, g)) return "others read its input, which is stored anyway";
     g->pool = n;
     g->band = true;

@@ -119,64 +119,65 @@ static void make_row(Con *c, const Band *d, Expr *row, void (*tiles)(Con *, int)
 
 /* ---- windows ---- */
 
+/* Side by side, of one vector of channels. */
 typedef struct Windows {
     Band d;
-    Expr *y, *first;  /* their row; the first one's column */
-    Expr **slot;      /* by row of the window: where it lies */
+    Expr *y, *first; /* their row; the first one's column */
+    Expr *j;         /* the vector */
+    Expr **slot;     /* by row of the window: where it lies */
     LBuf *acc;
-    int64_t count;    /* side by side */
+    LBuf *weights;   /* of a depthwise convolution, those of a row of the window; NULL: there are none */
+    int64_t count;
 } Windows;
 
-/* As many as registers hold beside what all share. */
+static bool depthwise(const Band *d)
+{
+    return d->pool->op->nest == NEST_CONTRACT;
+}
+
+/* As many as registers hold beside what all share: a column, and a row of weights. */
 static int64_t most_windows(const Con *c, const Band *d)
 {
-    enum { MOST = 8 };
+    enum { MOST = 14 };
     const Machine *m = c->n.sched->machine;
-    int64_t v = d->cols * ((BLOCK + m->lanes - 1) / m->lanes), n = (m->vregs - 2 * v - 1) / v;
+    int64_t v = (BLOCK + m->lanes - 1) / m->lanes, shared = depthwise(d) ? d->w.kernel[1] + 1 : 2, n = m->vregs / v - shared;
     return n < 1 ? 1 : n > MOST ? MOST : n;
 }
 
-static Coord window_coord(Con *c, const Windows *q, Expr *t, Expr *j, Expr *v)
+static Coord window_coord(Con *c, const Windows *q, Expr *t, Expr *v)
 {
     LB *b = c->n.b;
     Expr *r[CON_MAX_LOOPS];
     for (int k = 0; k < c->s->nloop; k++) r[k] = x_i64(b, 0);
-    Coord at = con_coord(c, r, j, v);
+    Coord at = con_coord(c, r, q->j, v);
     at.idx[2] = q->y;
     at.idx[3] = x_add(b, q->first, t);
     return at;
 }
 
-/* The weight of a depthwise convolution at tap (kh, kw). */
-static Expr *weight(Con *c, const Windows *q, const Coord *at, int64_t kh, int64_t kw)
+/* Row kh of a depthwise convolution's weights, into registers: all windows take the same. */
+static void load_weights(Con *c, const Windows *q, int64_t kh)
 {
     LB *b = c->n.b;
-    Coord w = {.rank = 4, .idx = {at->idx[1], x_i64(b, 0), x_i64(b, kh), x_i64(b, kw)}, .blk = {at->blk[1]}, .lane = {at->lane[1]}};
-    return nest_load(&c->n, q->d.pool->in[1], &w);
+    Expr *kw = lb_for_n(b, FOR_UNROLL, q->d.w.kernel[1], "k"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    Coord at = window_coord(c, q, x_i64(b, 0), v);
+    Coord w = {.rank = 4, .idx = {at.idx[1], x_i64(b, 0), x_i64(b, kh), kw}, .blk = {at.blk[1]}, .lane = {at.lane[1]}};
+    lb_store(b, q->weights, x_add(b, x_muli(b, kw, BLOCK), v), nest_load(&c->n, q->d.pool->in[1], &w));
+    nest_close(&c->n, 2);
 }
 
-static Expr *acc_at(Con *c, const Windows *q, Expr *t, Expr *j, Expr *v)
-{
-    LB *b = c->n.b;
-    return x_add(b, x_muli(b, x_add(b, x_muli(b, t, q->d.cols), j), BLOCK), v);
-}
-
-/* Every window takes its value at tap (kh, kw); with begin, the first one. */
-static void take_tap(Con *c, const Windows *q, int64_t kh, int64_t kw)
+/* Window t takes x at its tap (kh, kw); at the first one it begins. */
+static void take_tap(Con *c, const Windows *q, int64_t t, Expr *v, Expr *x, int64_t kh, int64_t kw)
 {
     LB *b = c->n.b;
     const Node *pool = q->d.pool;
-    Body body = nest_body(&c->n);
-    Expr *j, *v, *state[1], *t = lb_for_n(b, FOR_UNROLL, q->count, "t");
-    int opened = open_vectors(c, &q->d, &j, &v);
-    Expr *column = x_addi(b, x_muli(b, x_add(b, q->first, t), q->d.w.stride[1]), kw);
-    Expr *x = lb_let(b, x_load(b, q->d.ring, place(c, &q->d, q->slot[kh], column, j, v)), "x");
-    Expr *at = acc_at(c, q, t, j, v);
+    Expr *state[1], *at = x_addi(b, v, t * BLOCK);
     bool begin = kh + kw == 0;
-    if (pool->op->nest == NEST_CONTRACT) {
-        Coord to = window_coord(c, q, t, j, v);
-        state[0] = x_fma(b, x, weight(c, q, &to, kh, kw), begin ? x_f32(b, 0) : x_load(b, q->acc, at));
+    if (q->weights) {
+        Expr *w = x_load(b, q->weights, x_addi(b, v, kw * BLOCK));
+        state[0] = x_fma(b, x, w, begin ? x_f32(b, 0) : x_load(b, q->acc, at));
     } else {
+        Body body = nest_body(&c->n);
         if (begin)
             pool->op->winit(&body, pool, state);
         else
@@ -184,7 +185,21 @@ static void take_tap(Con *c, const Windows *q, int64_t kh, int64_t kw)
         pool->op->wstep(&body, pool, state, x, x_i32(b, (int)(kh * q->d.w.kernel[1] + kw)));
     }
     lb_store(b, q->acc, at, state[0]);
-    nest_close(&c->n, opened + 1);
+}
+
+/* Row kh of all windows, column by column: each is loaded once, for all windows that it lies in. */
+static void take_row(Con *c, const Windows *q, int64_t kh)
+{
+    LB *b = c->n.b;
+    int64_t step = q->d.w.stride[1], kernel = q->d.w.kernel[1];
+    if (q->weights) load_weights(c, q, kh);
+    for (int64_t i = 0; i < (q->count - 1) * step + kernel; i++) {
+        Expr *column = x_addi(b, x_muli(b, q->first, step), i), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+        Expr *x = lb_let(b, x_load(b, q->d.ring, place(c, &q->d, q->slot[kh], column, q->j, v)), "x");
+        for (int64_t kw = kernel - 1; kw >= 0; kw--) /* of the first window that it lies in to that of the last */
+            if (i >= kw && (i - kw) % step == 0 && (i - kw) / step < q->count) take_tap(c, q, (i - kw) / step, v, x, kh, kw);
+        lb_end(b);
+    }
 }
 
 static void store_windows(Con *c, const Windows *q)
@@ -192,43 +207,44 @@ static void store_windows(Con *c, const Windows *q)
     LB *b = c->n.b;
     const Node *pool = q->d.pool;
     Body body = nest_body(&c->n);
-    Expr *j, *v, *t = lb_for_n(b, FOR_UNROLL, q->count, "t");
-    int opened = open_vectors(c, &q->d, &j, &v);
-    Expr *x = lb_let(b, x_load(b, q->acc, acc_at(c, q, t, j, v)), "y");
-    Coord at = window_coord(c, q, t, j, v);
+    Expr *t = lb_for_n(b, FOR_UNROLL, q->count, "t"), *v = lb_for_n(b, FOR_VECTOR, BLOCK, "v");
+    Expr *x = lb_let(b, x_load(b, q->acc, x_add(b, x_muli(b, t, BLOCK), v)), "y");
+    Coord at = window_coord(c, q, t, v);
     nest_point(&c->n, pool->shape, &at);
-    if (pool->op->nest != NEST_CONTRACT) x = lb_let(b, pool->op->wdone(&body, pool, &x, x_f32(b, 1)), "p");
+    if (!q->weights) x = lb_let(b, pool->op->wdone(&body, pool, &x, x_f32(b, 1)), "p");
     nest_set(&c->n, pool, x);
     nest_store_outs(&c->n, STAGE_POOL, STAGE_LAST);
-    nest_close(&c->n, opened + 1);
+    nest_close(&c->n, 2);
 }
 
 static void some_windows(Con *c, Windows *q)
 {
-    q->acc = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, q->count * q->d.cols * BLOCK);
-    for (int64_t kh = 0; kh < q->d.w.kernel[0]; kh++)
-        for (int64_t kw = 0; kw < q->d.w.kernel[1]; kw++) take_tap(c, q, kh, kw);
+    LB *b = c->n.b;
+    q->acc = lb_alloc(b, BUF_REGISTER, LT_F32, q->count * BLOCK);
+    if (depthwise(&q->d)) q->weights = lb_alloc(b, BUF_REGISTER, LT_F32, q->d.w.kernel[1] * BLOCK);
+    for (int64_t kh = 0; kh < q->d.w.kernel[0]; kh++) take_row(c, q, kh);
     store_windows(c, q);
 }
 
-/* Row y of windows, `count` of them at a time, then those that are left. */
+/* Row y of windows, `count` of them at a time, then those that are left; of one vector of channels after the other. */
 static void make_windows(Con *c, const Band *d, Expr *y)
 {
     enum { MOST_ROWS = 8 };
     LB *b = c->n.b;
     Expr *slots[MOST_ROWS], *first = lb_let(b, x_muli(b, y, d->w.stride[0]), "r");
     for (int64_t kh = 0; kh < d->w.kernel[0]; kh++) slots[kh] = slot(c, d, x_addi(b, first, kh));
-    Windows q = {.d = *d, .y = y, .slot = slots, .count = most_windows(c, d)};
-    int64_t all = d->pool->shape.dim[3], rest = all % q.count;
-    if (all / q.count) {
-        Expr *i = lb_for_n(b, FOR_SERIAL, all / q.count, "x");
-        q.first = lb_let(b, x_muli(b, i, q.count), "x");
-        some_windows(c, &q);
-        lb_end(b);
-    }
+    int64_t all = d->pool->shape.dim[3], most = most_windows(c, d), times = (all + most - 1) / most;
+    Windows q = {.d = *d, .y = y, .slot = slots, .count = (all + times - 1) / times};
+    int64_t whole = all / q.count, rest = all % q.count;
+    q.j = d->cols > 1 ? lb_for_n(b, FOR_SERIAL, d->cols, "j") : x_i64(b, 0);
+    Expr *i = whole > 1 ? lb_for_n(b, FOR_SERIAL, whole, "x") : x_i64(b, 0);
+    q.first = lb_let(b, x_muli(b, i, q.count), "x");
+    some_windows(c, &q);
+    if (whole > 1) lb_end(b);
     q.first = x_i64(b, all - rest);
     q.count = rest;
     if (rest) some_windows(c, &q);
+    if (d->cols > 1) lb_end(b);
 }
 
 void con_band(Con *c, int k, void (*tiles)(Con *, int))

@@ -12,8 +12,8 @@
 #include "support/diag.h"
 #include <stdlib.h>
 
-/* A bottleneck of MobileNetV2: 1x1 into `wide` channels, a depthwise window (its image in L2, or it were a band: fuse_band.c),
- * 1x1 back; then pooling. */
+/* A bottleneck of MobileNetV2: 1x1 into `wide` channels, a depthwise window (a kernel of its own: no bands), 1x1 back; then
+ * pooling. */
 #define BOTTLENECK(images, narrow, wide, plane)                                                                            \
     "graph\nstate e param f32 [" wide "," narrow ",1,1] const(0,0)\nstate d param f32 [" wide ",1,3,3] const(0,0)\n"          \
     "state p param f32 [" narrow "," wide ",1,1] const(0,0)\n%0 = Input f32 [" images "," narrow "," plane "," plane "] #x\n"  \
@@ -27,7 +27,7 @@ static const Schedule *schedule_of(Arena *a, const char *text, const char *machi
     if (!g) diag_flush();
     assert_non_null(g);
     const Machine *m = machine_find(a, machine);
-    return schedule(a, fuse(a, g, true, NULL, m), m);
+    return schedule(a, fuse(a, g, true, "band", m), m);
 }
 
 static const GroupSchedule *group_of(const Schedule *s, int node)
