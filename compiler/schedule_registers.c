@@ -101,6 +101,15 @@ int schedule_registers_beside(int v, bool row_vectors)
     return n;
 }
 
+/* Is the last block's lower half summed alone (nests/contract.c), in vectors of another width than the others'? Broadcasts
+ * of both stay alive for long (seen in the code that LLVM 19 makes). */
+static int registers_for_half(const TileSearch *s)
+{
+    enum { MORE = 8 };
+    bool half = s->blk && s->blk->last && s->blk->last <= BLOCK / 2;
+    return half && s->cost.m->lanes > BLOCK / 2 ? MORE : 0;
+}
+
 static void choose_tiles(TileSearch *s)
 {
     int64_t tile[CON_MAX_LOOPS];
@@ -108,7 +117,8 @@ static void choose_tiles(TileSearch *s)
     s->best = 1e300;
     for (int cols = blks < MOST_COLS ? blks : MOST_COLS; cols >= 1; cols--) {
         int v = cols * s->cost.regs_per_col;
-        int64_t most = (s->cost.m->vregs - schedule_registers_beside(v, s->cost.row_vectors)) / v;
+        int beside = schedule_registers_beside(v, s->cost.row_vectors) + registers_for_half(s);
+        int64_t most = (s->cost.m->vregs - beside) / v;
         /* a window must fit, even where that costs spills (128-bit vectors) */
         if (cols == 1 && most < s->window[0] * s->window[1]) most = s->window[0] * s->window[1];
         if (most >= s->window[0] * s->window[1]) try_tiles(s, tile, s->nrow - 1, 1, cols, most);

@@ -109,33 +109,82 @@ static Expr *vector_address(Con *c, bool in_a, Expr *base, Expr *j, Expr *v)
     return x_add(b, x_add(b, base, x_muli(b, j, col)), x_muli(b, v, lane));
 }
 
+/* Vectors of the tile that a step multiplies: `cols` of them from column `first` on, and which of their lanes; into `acc`. */
+typedef struct Columns {
+    LBuf *acc;
+    int first, cols, lanes;
+} Columns;
+
+/* All, or those of full blocks and then the lower half of the last: -> how many */
+static int columns_of(const Con *c, Columns *of)
+{
+    int n = 0, full = c->cols - (c->half != NULL);
+    if (full) of[n++] = (Columns){c->acc, 0, full, c->lanes};
+    if (c->half) of[n++] = (Columns){c->half, full, 1, BLOCK / 2};
+    return n;
+}
+
+static int open_columns(Con *c, const Columns *of, Expr **j, Expr **v)
+{
+    LB *b = c->n.b;
+    int lanes;
+    *j = of->cols > 1 ? lb_for_n(b, FOR_UNROLL, of->cols, "j") : x_i64(b, 0);
+    *v = nest_lanes(&c->n, of->lanes, &lanes);
+    *j = x_addi(b, *j, of->first);
+    return lanes + (of->cols > 1);
+}
+
+static Expr *sum_of(Con *c, const Columns *of, Expr *row, Expr *j, Expr *v)
+{
+    LB *b = c->n.b;
+    return of->acc == c->half ? x_add(b, x_muli(b, row, of->lanes), v) : con_acc(c, row, j, v);
+}
+
+/* The vectors that all rows share. */
+static void load_columns(Con *c, const Columns *of, Expr *base)
+{
+    LB *b = c->n.b;
+    bool sa = c->s->shared_a;
+    Expr *j, *v;
+    int opened = open_columns(c, of, &j, &v);
+    Expr *slot = x_add(b, x_muli(b, j, c->lanes), v);
+    lb_store(b, c->vec, slot, nest_load_at(&c->n, sa ? c->abuf : c->bbuf, vector_address(c, sa, base, j, v)));
+    nest_close(&c->n, opened);
+}
+
+/* A row's sums; scalar: what it multiplies all of them by, NULL: vectors of its own. */
+static void multiply_columns(Con *c, const Columns *of, Expr *row, Expr *at, Expr *scalar)
+{
+    LB *b = c->n.b;
+    bool sa = c->s->shared_a;
+    Expr *j, *v;
+    int opened = open_columns(c, of, &j, &v);
+    Expr *x = scalar ? scalar : nest_load_at(&c->n, sa ? c->bbuf : c->abuf, vector_address(c, !sa, at, j, v));
+    Expr *y = x_load(b, c->vec, x_add(b, x_muli(b, j, c->lanes), v)), *i = sum_of(c, of, row, j, v);
+    lb_store(b, of->acc, i, x_fma(b, x, y, x_load(b, of->acc, i)));
+    nest_close(&c->n, opened);
+}
+
 /* One reduction step at offsets ra, rb from the tile's base. */
 static void fma_step(Con *c, Expr *ra, Expr *rb)
 {
     LB *b = c->n.b;
     bool sa = c->s->shared_a;
-    LBuf *shared = sa ? c->abuf : c->bbuf, *rows = sa ? c->bbuf : c->abuf;
-    Expr *sbase = sa ? ra : rb, *rbase = sa ? rb : ra, *r[CON_MAX_LOOPS], *j, *v;
+    Expr *r[CON_MAX_LOOPS], *at = sa ? rb : ra;
+    Columns of[2];
     int64_t col, lane;
+    int n = columns_of(c, of);
     vector_strides(c, !sa, &col, &lane);
 
-    int opened = con_open_cols(c, &j, &v);
-    Expr *slot = x_add(b, x_muli(b, j, c->lanes), v);
-    lb_store(b, c->vec, slot, nest_load_at(&c->n, shared, vector_address(c, sa, sbase, j, v)));
-    nest_close(&c->n, opened);
-
-    opened = con_open_rows(c, r);
-    Expr *at = rbase;
+    for (int i = 0; i < n; i++) load_columns(c, &of[i], sa ? ra : rb);
+    int opened = con_open_rows(c, r);
     for (int k = 0; k < c->s->nloop; k++)
         if (c->s->loop[k].role == ROLE_ROW)
             at = x_add(b, at, x_muli(b, r[k], sa ? c->s->loop[k].sb : c->s->loop[k].sa));
     Expr *row = con_row_number(c, r);
-    Expr *scalar = lane ? NULL : lb_let(b, nest_load_at(&c->n, rows, at), "x");
-    int inner = con_open_cols(c, &j, &v);
-    Expr *x = lane ? nest_load_at(&c->n, rows, vector_address(c, !sa, at, j, v)) : scalar;
-    Expr *y = x_load(b, c->vec, x_add(b, x_muli(b, j, c->lanes), v)), *i = con_acc(c, row, j, v);
-    lb_store(b, c->acc, i, x_fma(b, x, y, x_load(b, c->acc, i)));
-    nest_close(&c->n, inner + opened);
+    Expr *scalar = lane ? NULL : lb_let(b, nest_load_at(&c->n, sa ? c->bbuf : c->abuf, at), "x");
+    for (int i = 0; i < n; i++) multiply_columns(c, &of[i], row, at, scalar);
+    nest_close(&c->n, opened);
 }
 
 static void reduce_from(Con *c, int k, Expr *ra, Expr *rb);
@@ -336,15 +385,47 @@ static bool empty_sum(const ConSchedule *s)
 
 /* ---- a tile ---- */
 
+/* Is the last of the tile's vectors a block with no more channels than half of it has lanes? */
+static bool half_empty(const Con *c)
+{
+    int k = schedule_columns(c->s);
+    if (k < 0 || c->n.sched->machine->processors) return false;
+    int64_t limit = c->lane_limit[c->s->loop[k].axis];
+    return limit && limit <= BLOCK / 2;
+}
+
 static void clear_acc(Con *c)
 {
+    LB *b = c->n.b;
     Expr *r[CON_MAX_LOOPS], *j, *v;
-    c->acc = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, con_rows(c) * c->cols * c->lanes);
-    c->vec = lb_alloc(c->n.b, BUF_REGISTER, LT_F32, (int64_t)c->cols * c->lanes);
+    c->acc = lb_alloc(b, BUF_REGISTER, LT_F32, con_rows(c) * c->cols * c->lanes);
+    c->vec = lb_alloc(b, BUF_REGISTER, LT_F32, (int64_t)c->cols * c->lanes);
+    c->half = half_empty(c) ? lb_alloc(b, BUF_REGISTER, LT_F32, con_rows(c) * BLOCK / 2) : NULL;
+    Columns of[2];
+    int opened = con_open_rows(c, r), n = columns_of(c, of);
+    Expr *row = con_row_number(c, r);
+    for (int i = 0; i < n; i++) {
+        int inner = open_columns(c, &of[i], &j, &v);
+        lb_store(b, of[i].acc, sum_of(c, &of[i], row, j, v), x_f32(b, 0));
+        nest_close(&c->n, inner);
+    }
+    nest_close(&c->n, opened);
+}
+
+/* The half that was summed alone becomes a vector like the others. */
+static void join_half(Con *c)
+{
+    LB *b = c->n.b;
+    Expr *r[CON_MAX_LOOPS], *j = x_i64(b, c->cols - 1);
+    if (!c->half) return;
     int opened = con_open_rows(c, r);
     Expr *row = con_row_number(c, r);
-    opened += con_open_cols(c, &j, &v);
-    lb_store(c->n.b, c->acc, con_acc(c, row, j, v), x_f32(c->n.b, 0));
+    for (int half = 0; half < 2; half++) {
+        Expr *v = lb_for_n(b, FOR_VECTOR, BLOCK / 2, "v");
+        Expr *x = half ? x_f32(b, 0) : x_load(b, c->half, x_add(b, x_muli(b, row, BLOCK / 2), v));
+        lb_store(b, c->acc, con_acc(c, row, j, x_addi(b, v, half * BLOCK / 2)), x);
+        lb_end(b);
+    }
     nest_close(&c->n, opened);
 }
 
@@ -367,6 +448,7 @@ static void emit_tile(Con *c)
     Expr *ra = lb_let(b, con_address(c, 0), "a"), *rb = lb_let(b, con_address(c, 1), "b");
     clear_acc(c);
     if (!empty_sum(c->s)) reduce_from(c, 0, ra, rb);
+    join_half(c);
     SumsRun run = {NULL, 0};
     if (sums_apart(c)) run = con_begin_run(c, c->cols);
     if (c->chunk)
@@ -391,10 +473,10 @@ static int variants(const Con *c, int k, Variant *v)
     int64_t e = loop_extent(c, k), t = l->tile;
     if (l->role == ROLE_LANE) t = c->s->lane_extent;
     int n = 0;
-    if (l->part == PART_BLK && l->role != ROLE_BLK &&
-        l->last) { /* the last block has fewer lanes */
-        if (e > 1) v[n++] = (Variant){0, e - 1, 1, 0};
-        v[n++] = (Variant){e - 1, 1, 1, l->last};
+    if (l->part == PART_BLK && l->last) { /* the last block has fewer lanes */
+        int64_t tiles = (e + t - 1) / t;
+        if (tiles > 1) v[n++] = (Variant){0, tiles - 1, t, 0};
+        v[n++] = (Variant){tiles - 1, 1, e - (tiles - 1) * t, l->last};
         return n;
     }
     if (e / t) v[n++] = (Variant){0, e / t, t, 0};
@@ -415,7 +497,7 @@ static void emit_variant(Con *c, int k, const Variant *v, Expr *tile)
     c->tile[k] = tile;
     c->start[k] = x_addi(b, x_muli(b, tile, unit), -l->lap);
     c->size[k] = v->size + l->lap;
-    if (l->part == PART_BLK && l->role != ROLE_BLK) c->lane_limit[l->axis] = v->lanes;
+    if (l->part == PART_BLK) c->lane_limit[l->axis] = v->lanes;
     emit_loops(c, k + 1);
 }
 

@@ -16,6 +16,7 @@ typedef struct Con {
     int64_t step[CON_MAX_LOOPS]; /* from one row of the tile to the next; 0: side by side */
     int64_t lane_limit[CON_MAX_AXES]; /* lanes of the current block of an axis; 0: all */
     int cols, lanes;                  /* of this tile */
+    LBuf *half;                       /* sums of the last column, where half of its lanes are no channels; NULL: they are */
     Expr *chunk;                      /* chunk of the split reduction; NULL: not split */
     Expr *acc_base; /* skeletons: acc is a tile of sums, which begins here; NULL: acc is this tile's own */
     int64_t acc_row;
