@@ -39,6 +39,7 @@ static const Conv convs[] = {
     {"transposed, into one channel", 8, 1, 28, 28, 16, 3, 3, 2, 1, 1, 1},
     {"transposed, stride 3", 8, 2, 20, 25, 40, 4, 3, 3, 0, 1, 1},
     {"into three channels", 8, 64, 14, 19, 3, 3, 3, 1, 1, 1, 1},
+    {"into a block and a half", 8, 144, 28, 28, 24, 1, 1, 1, 0, 1, 1},
 };
 enum { NCONV = sizeof convs / sizeof convs[0], LARGE = 1 << 20 };
 
