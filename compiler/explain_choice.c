@@ -4,17 +4,19 @@
  * loops reach and of bytes from where they fit (schedule_winograd.c, schedule_contract.c). The chosen one has a star. */
 #include "schedule.h"
 #include "stages.h"
+#include "winograd.h"
+#include <stdio.h>
 
-static const Algorithm ways[] = {BY_SUM, BY_WINOGRAD4, BY_WINOGRAD2};
+static const Algorithm ways[] = {BY_SUM, BY_WINOGRAD2, BY_WINOGRAD4, BY_WINOGRAD5, BY_WINOGRAD6};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-static const char *name_of(const GroupSchedule *gs, Algorithm way)
+static const char *name_of(const GroupSchedule *gs, Algorithm way, char text[32])
 {
     const Winograd *w = gs->winograd;
     if (way == BY_SUM) return gs->dot ? "sums of lanes" : "direct";
-    if (way == BY_WINOGRAD2) return "F(2x2)";
-    if (w && w->gradient) return "F(3x3, 4x4)";
-    return w && w->r == 4 ? "F(3x3)" : "F(4x4)"; /* from as many inputs */
+    int m = winograd_rows(w ? w->r : WINOGRAD_TAPS, way);
+    snprintf(text, 32, w && w->gradient ? "F(3x3, %dx%d)" : "F(%dx%d)", m, m);
+    return text;
 }
 
 /* Where Winograd's algorithm was no candidate: the loops at their tiles' share of the peak. */
@@ -36,10 +38,11 @@ static void print_group(Buf *b, const Schedule *s, const Group *g, const char *l
     buf_printf(b, "%9.2f %8.2f %8.1f  %-10s", flops * 1e-6, bytes * 1e-6, bytes > 0 ? flops / bytes : 0,
                flops / peak > bytes / MEMORY_RATE ? "arithmetic" : "memory");
     for (int k = 0; k < WAYS; k++) {
+        char name[32];
         double cycles = gs->cycles[ways[k]];
         if (cycles == 0 && ways[k] == BY_SUM) cycles = direct_cycles(s, gs, flops);
         if (cycles > 0 || ways[k] == chosen)
-            buf_printf(b, "  %s %.0fk%s", name_of(gs, ways[k]), cycles * 1e-3, ways[k] == chosen ? "*" : "");
+            buf_printf(b, "  %s %.0fk%s", name_of(gs, ways[k], name), cycles * 1e-3, ways[k] == chosen ? "*" : "");
     }
     buf_printf(b, "  %s\n", layers);
 }

@@ -249,18 +249,18 @@ static void try_gradient_sizes(WinogradChoice *q, Winograd w, int64_t cgroup, in
     q->best = w;
 }
 
-static void try_gradient(WinogradChoice *q)
+static void try_gradient(WinogradChoice *q, int m)
 {
-    enum { M = 4, MOST_BLOCK = 64 };
-    WinogradMatrices x = winograd_matrices(WINOGRAD_TAPS, M);
+    enum { MOST_BLOCK = 64 };
+    WinogradMatrices x = winograd_matrices(WINOGRAD_TAPS, m);
     Winograd w = q->plain;
     int64_t cblocks = winograd_up((int64_t)q->channels, BLOCK);
-    w.m = M;
+    w.m = m;
     w.r = WINOGRAD_TAPS;
     w.n = x.n;
     w.weights = 0;
     q->in = 2 * x.n * winograd_sums(x.bt, x.n, x.n).nsteps + 2 * x.n * x.n;
-    q->out = (x.n + M) * winograd_sums(x.g, x.n, M).nsteps + 2 * x.n * x.n;
+    q->out = (x.n + m) * winograd_sums(x.g, x.n, m).nsteps + 2 * x.n * x.n;
     cut_plane(q, &w);
     for (int64_t cgroup = 1; cgroup <= cblocks; cgroup++)
         for (int64_t group = 1; group <= q->kblocks; group++)
@@ -289,31 +289,39 @@ static bool may_be(Algorithm by, Algorithm way)
     return by == BY_MODEL || by == way;
 }
 
+/* n: points, infinity among them; as many inputs along a side of a tile. Of BY_WINOGRAD2 those of a window of 3. */
+static int points_of(Algorithm way)
+{
+    return way == BY_WINOGRAD2 ? 4 : way - BY_WINOGRAD4 + 6;
+}
+
 Algorithm schedule_algorithm(const GroupSchedule *gs)
 {
     const Winograd *w = gs->winograd;
-    return !w ? BY_SUM : w->n == WINOGRAD_MOST ? BY_WINOGRAD4 : BY_WINOGRAD2;
+    if (!w) return BY_SUM;
+    return w->n < points_of(BY_WINOGRAD4) ? BY_WINOGRAD2 : (Algorithm)(BY_WINOGRAD4 + w->n - points_of(BY_WINOGRAD4));
 }
 
-/* Rows of a tile's results: from as many inputs as there are points for, or 2. */
-static int results_of(const Winograd *w, Algorithm way)
+/* Rows of a tile's results, of a gradient by weights those of their gradients. */
+int winograd_rows(int r, Algorithm way)
 {
-    return way == BY_WINOGRAD4 ? WINOGRAD_MOST + 1 - w->r : 2;
+    return way == BY_WINOGRAD2 ? 2 : points_of(way) + 1 - r;
 }
 
-/* Tries one algorithm: notes the best time that it could have; keeps it if that is the best of all, and it may be. A
- * gradient by weights has one size, the larger one. */
+/* Tries one algorithm: notes the best time that it could have; keeps it if that is the best of all, and it may be. One of
+ * more points must be so much faster as to be worth that it is less exact. */
 static void try_algorithm(WinogradChoice *q, GroupSchedule *gs, Algorithm by, Algorithm way)
 {
+    const double worth = way > BY_WINOGRAD4 ? 0.92 : 1;
     Winograd so_far = q->best;
     double least = q->least, rate = q->s->machine->lanes * q->s->machine->fma_ports;
     q->least = INFINITY;
     if (q->plain.gradient)
-        try_gradient(q);
+        try_gradient(q, winograd_rows(WINOGRAD_TAPS, way));
     else
-        try_all(q, results_of(&q->plain, way));
+        try_all(q, winograd_rows(q->plain.r, way));
     if (q->least < INFINITY) gs->cycles[way] = q->least / rate;
-    if (q->least < least && may_be(by, way)) return;
+    if (q->least < worth * least && may_be(by, way)) return;
     q->least = least;
     q->best = so_far;
 }
@@ -349,9 +357,9 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     q.least = time_to_beat(&q, by);
     gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     q.tasks = gs->cycles[BY_SUM] < SHORT_CYCLES ? LEAST_SHORT_TASKS : LEAST_TASKS;
-    if (q.plain.gradient) try_algorithm(&q, gs, by, BY_WINOGRAD4);
-    for (int way = BY_WINOGRAD4; way >= BY_WINOGRAD2 && !q.plain.gradient; way--)
-        if (pools_fit(g, &q.plain, results_of(&q.plain, (Algorithm)way))) try_algorithm(&q, gs, by, way);
+    for (int way = q.plain.gradient ? BY_WINOGRAD4 : BY_WINOGRAD2; way < NALGORITHMS; way++)
+        if (q.plain.gradient || pools_fit(g, &q.plain, winograd_rows(q.plain.r, (Algorithm)way)))
+            try_algorithm(&q, gs, by, (Algorithm)way);
     if (!q.best.m) return;
     Winograd *out = NEW(a, Winograd);
     *out = q.best;

@@ -108,21 +108,24 @@ static double inputs_time(const WinogradChoice *q, const Winograd *w)
     return q->in * fmax(q->channels, least);
 }
 
-/* What passes through L2 for each group of channels k, where L2 does not hold all of it: inputs, sums and the group's
- * weights. Of products whose weights are transformed for `depth` channels c, some rows and some columns at a time only the
- * inputs pass, once, if L2 holds what is at work; if not, for all columns in turn. Stored weights are counted apart. */
+/* What passes through L2 where that does not hold all of a block: inputs, which are written once and read for each group of
+ * channels k, and the group's sums, which are written and read. Where only the group's stored weights do not fit beside
+ * them, all but the first group find inputs and sums gone. Of products whose weights are transformed for `depth` channels
+ * c, some rows and some columns at a time only inputs pass, if L2 holds what is at work; if not, they do for all columns in
+ * turn. Stored weights are counted apart, and so are inputs that another kernel writes. */
 static double scratch_stream(const WinogradChoice *q, const Winograd *w)
 {
     const Machine *m = q->s->machine;
-    double l2 = (double)m->l2 * 3 / 4, inputs = winograd_inputs_bytes(w), own = winograd_results_bytes(w) + winograd_panels_bytes(w);
-    double stored = w->depth ? 0 : (double)w->weights * FLOAT_BYTES / (double)w->groups;
+    double l2 = (double)m->l2 * 3 / 4, inputs = winograd_inputs_bytes(w), sums = winograd_results_bytes(w);
+    double own = sums + winograd_panels_bytes(w), stored = w->depth ? 0 : (double)w->weights * FLOAT_BYTES / (double)w->groups;
+    double blocks = (double)w->blocks, groups = (double)w->groups, made = w->shared ? 0 : inputs;
     if (inputs + own + stored <= l2) return 0;
-    double times = (double)(w->blocks * (inputs + own <= l2 ? w->groups - 1 : w->groups)); /* the first follows the transform */
-    if (!w->depth) return stream_among(m, inputs + own, times, inputs + own + stored);
+    if (inputs + own <= l2) return stream_among(m, inputs + own, blocks * (groups - 1), inputs + own + stored);
+    if (!w->depth) return stream_among(m, made + groups * (inputs + 2 * sums), blocks, inputs + own + stored);
     double rows = (double)w->rows_at_once / w->n, at_work = inputs * rows * (double)w->depth / q->channels;
-    if (at_work + own <= l2) return stream_among(m, inputs, times, inputs + own);
-    double turns = w->in_registers ? 1 : (double)(w->group / w->cols);
-    return stream_among(m, inputs * turns + own, times, inputs + own);
+    if (at_work + own <= l2) return stream_among(m, made + groups * inputs, blocks, inputs + own);
+    double turns = w->in_registers ? 1 : (double)(w->group / w->cols), times = q->channels / (double)w->depth;
+    return stream_among(m, made + groups * (inputs * turns + 2 * sums * times), blocks, inputs + own);
 }
 
 /* Weights, once for every block of tiles; stored ones from L2, if that holds all of them beside a block's inputs and sums. */

@@ -60,7 +60,7 @@ void groups_verify(const Groups *g);
 
 /* schedule.c: layouts of tensors; per group algorithm, tile, order, tasks: all data. `by`: what contractions are to be
  * computed by, by group id, where they can; NULL: what the model of time prefers. */
-typedef enum Algorithm { BY_MODEL, BY_SUM, BY_WINOGRAD2, BY_WINOGRAD4, NALGORITHMS } Algorithm;
+typedef enum Algorithm { BY_MODEL, BY_SUM, BY_WINOGRAD2, BY_WINOGRAD4, BY_WINOGRAD5, BY_WINOGRAD6, NALGORITHMS } Algorithm;
 typedef struct Schedule Schedule;
 Schedule *schedule(Arena *a, const Groups *g, const Machine *m);
 Schedule *schedule_by(Arena *a, const Groups *g, const Machine *m, const Algorithm *by);

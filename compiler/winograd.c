@@ -9,7 +9,7 @@ typedef struct Fraction {
     int64_t p, q; /* p / q, q > 0 */
 } Fraction;
 
-static const Fraction points[WINOGRAD_MOST - 1] = {{0, 1}, {1, 1}, {-1, 1}, {1, 2}, {-2, 1}};
+static const Fraction points[WINOGRAD_MOST - 1] = {{0, 1}, {1, 1}, {-1, 1}, {1, 2}, {-2, 1}, {2, 1}, {-1, 2}};
 
 static int64_t divisor(int64_t a, int64_t b)
 {

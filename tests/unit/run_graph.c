@@ -229,7 +229,9 @@ Run *run_plan_for(Arena *a, const Graph *g, const RefEnv *env, const RunMode *mo
     Run *r = NEW(a, Run);
     Groups *gs = fuse(a, g, mode->fused, no_rule, m);
     groups_verify(gs);
-    Schedule *s = schedule(a, gs, m);
+    Algorithm *by = NEWN(a, Algorithm, gs->group.n + 1);
+    for (int i = 0; i < gs->group.n; i++) by[i] = mode->by;
+    Schedule *s = schedule_by(a, gs, m, by);
     for (int i = 0; i < gs->group.n && mode->tile; i++) schedule_take_tile(&s->group[i], mode->tile);
     Plan *p = plan(a, s, mode->reuse);
     plan_verify(p);

@@ -17,6 +17,7 @@ typedef struct RunMode {
     bool device;  /* instead: on a CUDA device (gpu_run.h) */
     bool ptx;     /* instead: as PTX, interpreted and checked */
     int tile;     /* of a GPU's contractions: schedule_take_tile */
+    Algorithm by; /* of all contractions that it may compute */
 } RunMode;
 
 /* g has been simplified; env has run it by the reference: inputs, states and scalars are taken from
