@@ -14,7 +14,7 @@
 
 enum { ALIGN = 64, MOST_ARGS = 64, LEAST_TURNS = 5, MOST_TURNS = 100 };
 static const double noise = 0.03, enough = 0.05 /* seconds for a candidate */;
-static const char *const names[] = {"as modelled", "sum", "F(2x2)", "F(4x4)"};
+static const char *const names[NALGORITHMS] = {"as modelled", "sum", "F(2x2)", "F(4x4)", "F(5x5)", "F(6x6)"};
 
 typedef struct Candidate { /* a group's launches in one round */
     VEC(const Kernel *) kernel;
