@@ -37,6 +37,8 @@ bool fuse_is_row(const Node *n);                  /* a reduction along the chann
 /* fuse_band.c: a convolution, channel by channel? Does no other node than n read what g computes? The rule. */
 bool fuse_is_depthwise(const Node *n);
 bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g);
+/* May Winograd's algorithm compute it? In tiles then, which are no rows of the plane. */
+bool fuse_may_transform(const Fuse *f, const Node *anchor);
 const char *rule_band(Fuse *f, Node *n, Group *g);
 
 /* n has just joined a group: elementwise groups that feed it, and other sums over the same tensors, come along. */

@@ -56,25 +56,33 @@ bool fuse_alone_reads(const Fuse *f, const Node *n, const Group *g)
     return true;
 }
 
-/* May Winograd's algorithm take the convolution (schedule_winograd.c)? Its tiles are no rows. */
+/* A window and channels that Winograd's algorithm takes (schedule_winograd.c); of one or two the sum is cheaper. */
 static bool may_transform(const Window *w, int64_t channels)
 {
-    enum { PHASES = 4 };
+    enum { PHASES = 4, LEAST = 3 };
     int64_t step = w->stride[0], side = w->kernel[0];
     if (w->stride[1] != step || w->kernel[1] != side) return false;
-    if (step == 1) return side == WINOGRAD_TAPS && channels >= BLOCK_MIN_CHANNELS;
+    if (step == 1) return side == WINOGRAD_TAPS && channels >= LEAST;
     return step == 2 && side >= WINOGRAD_LEAST_STRIDED && side <= WINOGRAD_MOST_STRIDED && channels * PHASES <= BLOCK;
 }
 
-/* A convolution of all channels that is computed as it stands. */
-static bool computes_rows(const Fuse *f, const Node *anchor)
+/* A convolution of all channels, in one phase. */
+static bool is_whole(const Node *anchor)
 {
     Contract c;
-    if (!anchor->op->window || anchor->op->contract(anchor, 1, &c)) return false;
+    return anchor->op->window && !anchor->op->contract(anchor, 1, &c) && anchor->in[0]->shape.dim[1] == anchor->in[1]->shape.dim[1];
+}
+
+static bool on_cpu(const Fuse *f)
+{
+    return f->m && !f->m->processors && f->g->precision == PRECISION_FP32;
+}
+
+bool fuse_may_transform(const Fuse *f, const Node *anchor)
+{
+    if (!on_cpu(f) || f->g->exact || !is_whole(anchor)) return false;
     Window w = anchor->op->window(anchor);
-    const Shape *weight = &anchor->in[1]->shape;
-    if (anchor->in[0]->shape.dim[1] != weight->dim[1]) return false; /* groups */
-    return f->g->exact || !may_transform(&w, weight->dim[1]);
+    return may_transform(&w, anchor->in[1]->shape.dim[1]);
 }
 
 /* A tile takes places of one row: with few, it loads as much as it multiplies. */
@@ -84,11 +92,6 @@ static bool short_rows(const Node *x)
     return x->shape.dim[3] < LEAST;
 }
 
-static bool on_cpu(const Fuse *f)
-{
-    return f->m && !f->m->processors && f->g->precision == PRECISION_FP32;
-}
-
 const char *rule_band(Fuse *f, Node *n, Group *g)
 {
     bool depthwise = fuse_is_depthwise(n);
@@ -96,7 +99,7 @@ const char *rule_band(Fuse *f, Node *n, Group *g)
     if (g->nest != NEST_CONTRACT || f->out->of[n->in[0]->id] != g || g->pool || !on_cpu(f))
         return depthwise ? fuse_reads_many : "";
     const Node *x = n->in[0];
-    if (!computes_rows(f, g->anchor)) return "its producer does not compute row by row";
+    if (!is_whole(g->anchor) || fuse_may_transform(f, g->anchor)) return "its producer does not compute row by row";
     if (!goes_down(n)) return "its windows are no few rows that follow each other";
     if (!fits_stack(n)) return "its rows are too long for a thread's stack";
     if (x->shape.dim[1] < BLOCK_MIN_CHANNELS) return "there are too few channels for a vector";

@@ -195,17 +195,24 @@ static const char *joins_strip(const Fuse *f, const Node *n, const Group *g)
     return only_windows_read(f, n, g) ? NULL : "others read its input, which is stored anyway";
 }
 
+/* Accumulators that one pooled value may need at once: registers, or a tile of Winograd's results. */
+static bool fits_tile(const Fuse *f, const Group *g, const Window *w)
+{
+    enum { MOST_TAPS = 4, SIDE = 4 };
+    if (w->kernel[0] * w->kernel[1] <= MOST_TAPS) return true;
+    return SIDE % w->kernel[0] == 0 && SIDE % w->kernel[1] == 0 && fuse_may_transform(f, g->anchor);
+}
+
 /* Pooling on the accumulators of a contraction, before anything is stored. */
 static const char *rule_pool(Fuse *f, Node *n, Group *g)
 {
-    enum { MOST_TAPS = 4 }; /* accumulators that one pooled value may need at once */
     if (n->op->nest != NEST_WINDOW || g->nest != NEST_CONTRACT) return "";
     if (g->band) return "another pooling already ends this kernel";
     Window w = n->op->window(n);
     bool tiling = window_is_tiling(&w);
     const char *why = tiling ? NULL : joins_strip(f, n, g);
     if (why) return why;
-    if (tiling && w.kernel[0] * w.kernel[1] > MOST_TAPS)
+    if (tiling && !fits_tile(f, g, &w))
         return "its windows are larger than the accumulator tile";
     Contract c;
     if (g->anchor->op->contract(g->anchor, 1, &c)) return "the contraction comes in phases";

@@ -64,7 +64,8 @@ static void who_joins(void **state)
     expect(ONES("2", "16", "9,11", "32") DEPTHWISE("32", " padding=(1,1)") RESULT, m, NULL);
     expect(ONES("2", "16", "9,11", "32") DEPTHWISE("32", " stride=(2,2) padding=(1,1)") RESULT, m, NULL);
     expect(ONES("2", "16", "9,11", "32") DEPTHWISE("32", " padding=(1,1)") "%9 = ReLU %8\noutput output %9\n", m, NULL);
-    expect(CONV("2", "3", "9,11", "32", "3,3", " padding=(1,1)") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2)\n" RESULT, m, NULL);
+    expect(CONV("2", "2", "9,11", "32", "3,3", " padding=(1,1)") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2)\n" RESULT, m, NULL);
+    expect(CONV("2", "3", "9,11", "32", "3,3", " padding=(1,1)") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2)\n" RESULT, m, rows);
     expect(ONES("2", "16", "8,8", "32") "%8 = MaxPool2d %7 kernel_size=(4,4)\n" RESULT, m, NULL);
     expect(ONES("2", "16", "9,11", "32") DEPTHWISE("32", " padding=(1,1)") RESULT, large, held);
     expect(ONES("2", "16", "9,14", "32") DEPTHWISE("32", " padding=(1,1)") RESULT, large, NULL);
@@ -137,8 +138,8 @@ static void numbers(void **state)
         ONES("1", "8", "13,20", "16") "%8 = Conv2d %7 %4 groups=(16) padding=(2,1)\n" RESULT,
         ONES("2", "8", "13,20", "16") "%8 = Conv2d %7 %4 groups=(16) stride=(3,2)\n%9 = Add %8 %2\n%10 = ReLU %9\noutput output %10\n",
         CONV("2", "3", "15,18", "24", "3,3", " stride=(2,2) padding=(1,1)") DEPTHWISE("24", " padding=(1,1)") RESULT,
-        CONV("2", "3", "15,18", "24", "3,3", " padding=(1,1)") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2) padding=(1,1)\n" RESULT,
-        CONV("1", "3", "16,18", "32", "3,3", "") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2) ceil_mode=(1)\n" RESULT,
+        CONV("2", "2", "15,18", "24", "3,3", " padding=(1,1)") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2) padding=(1,1)\n" RESULT,
+        CONV("1", "2", "16,18", "32", "3,3", "") "%8 = MaxPool2d %7 kernel_size=(3,3) stride=(2,2) ceil_mode=(1)\n" RESULT,
         ONES("2", "16", "17,19", "80") "%8 = MaxPool2d %7 kernel_size=(4,4)\n" RESULT, /* rows that no window reads */
         ONES("1", "16", "40,8", "16") "%8 = MaxPool2d %7 kernel_size=(3,2) stride=(1,1) padding=(1,0)\n" RESULT,
         ONES("1", "4", "1,31", "16") DEPTHWISE("16", " padding=(1,1)") RESULT, /* windows that are left */

@@ -358,6 +358,31 @@ static void cycles_are_refused(void **state)
            "contract: %3 anchor, %4 post, %5 post, %8 post" READS_MANY);
 }
 
+/* A tile of Winograd's results has room for windows that no registers hold. */
+static void rule_pool_of_tiles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *channels, *window, *machine;
+        bool exact, joins;
+    } tries[] = {{"3", "4,4", "x86-64-v3", false, true}, {"16", "4,4", "x86-64-v4", false, true}, {"16", "2,4", "aarch64", false, true},
+                 {"2", "4,4", "x86-64-v3", false, false}, {"3", "8,8", "x86-64-v3", false, false}, {"3", "4,4", "x86-64-v3", true, false},
+                 {"3", "4,4", "sm_80", false, false}};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        Arena *a = arena_new();
+        const char *c = tries[i].channels;
+        Graph *g = graph_parse(a, "test", arena_printf(a, "graph\nstate w param f32 [32,%s,3,3] const(0,0)\n%%0 = Input f32 [2,%s,16,16] #x\n"
+                               "%%1 = State @w\n%%2 = Conv2d %%0 %%1 padding=(1,1)\n%%3 = MaxPool2d %%2 kernel_size=(%s)\noutput y %%3\n",
+                               c, c, tries[i].window));
+        assert_non_null(g);
+        g->exact = tries[i].exact;
+        Groups *gs = fuse(a, g, true, "band", machine_find(a, tries[i].machine));
+        groups_verify(gs);
+        assert_int_equal(gs->of[3] == gs->of[2], tries[i].joins);
+        arena_free(a);
+    }
+}
+
 static void switched_off(void **state)
 {
     (void)state;
@@ -372,6 +397,7 @@ int main(void)
         cmocka_unit_test(rule_row),
         cmocka_unit_test(rule_epilogue),
         cmocka_unit_test(rule_pool),
+        cmocka_unit_test(rule_pool_of_tiles),
         cmocka_unit_test(rule_gather),
         cmocka_unit_test(rule_prologue),
         cmocka_unit_test(window_prologue),
