@@ -336,7 +336,7 @@ static void numbers(void **state)
     Arena *a = arena_new();
     int lanes = machine_find(a, "native")->lanes;
     arena_free(a);
-    assert_true(ways.stored && ways.rests && (ways.own || lanes < 8) && (ways.in_registers || lanes < 16));
+    assert_true(ways.stored && ((ways.rests && ways.own) || lanes < 8) && (ways.in_registers || lanes < 16));
 }
 
 /* With tiles of every size. */
