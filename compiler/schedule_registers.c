@@ -101,7 +101,7 @@ int schedule_registers_beside(int v, bool row_vectors)
     return n;
 }
 
-/* Is the last block's lower half summed alone (nests/contract.c), in vectors of another width than the others'? Broadcasts
+/* Is the last block's lower half summed alone (nests/contract_reduce.c), in vectors of another width than the others'? Broadcasts
  * of both stay alive for long (seen in the code that LLVM 19 makes). */
 static int registers_for_half(const TileSearch *s)
 {

@@ -1,4 +1,4 @@
-/* A contraction kernel under construction; shared by contract.c (loops and tile),
+/* A contraction kernel under construction; shared by contract.c (loops over tiles), contract_reduce.c (a tile's sums),
  * contract_tail.c (what becomes of accumulators) and contract_tile.c (the same on shared memory). */
 #ifndef NESTS_CONTRACT_H
 #define NESTS_CONTRACT_H
@@ -30,11 +30,15 @@ typedef struct Con {
 
 /* Of operand 0 A, 1 B, 2 Out at the tile's first element. */
 Expr *con_address(Con *c, int operand);
+int64_t con_extent(const Con *c, int k); /* of loop k; along lanes, those that the block at work has */
 int64_t con_rows(const Con *c);
 int con_open_rows(Con *c, Expr **r);
 Expr *con_row_number(Con *c, Expr *const *r);
 int con_open_cols(Con *c, Expr **j, Expr **v);
 Expr *con_acc(Con *c, Expr *row, Expr *j, Expr *v);
+
+/* contract_reduce.c */
+void con_sum(Con *c); /* the tile's sums, in registers */
 
 /* contract_tail.c */
 void con_epilogue(Con *c); /* accumulators -> group's outputs */
