@@ -1,6 +1,7 @@
 /* Channel by channel behind a contraction: max pooling, or a depthwise convolution, of which each window reads few rows.
  * A task then goes down the plane: it computes the rows that the next windows need, keeps as many as a window has, and
- * stores only what the windows make of them (nests/contract_band.c). For tensors that caches do not hold, on CPUs.
+ * stores only what the windows make of them (nests/contract_band.c). For tensors that caches do not hold, or whose rows fill
+ * tiles, on CPUs.
  *
  * In: a node and the group of its producer. Out: Group.band. Not here: windows that fit a tile of accumulators (rule_pool
  * of fuse_rules.c), the rows of a task (schedule_band.c). */
