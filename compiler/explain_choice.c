@@ -4,7 +4,6 @@
  * loops reach and of bytes from where they fit (schedule_winograd.c, schedule_contract.c). The chosen one has a star. */
 #include "schedule.h"
 #include "stages.h"
-#include "winograd.h"
 #include <stdio.h>
 
 static const Algorithm ways[] = {BY_SUM, BY_WINOGRAD2, BY_WINOGRAD4, BY_WINOGRAD5, BY_WINOGRAD6};
@@ -14,7 +13,7 @@ static const char *name_of(const GroupSchedule *gs, Algorithm way, char text[32]
 {
     const Winograd *w = gs->winograd;
     if (way == BY_SUM) return gs->dot ? "sums of lanes" : "direct";
-    int m = winograd_rows(w ? w->r : WINOGRAD_TAPS, way);
+    int m = winograd_rows(w, way);
     snprintf(text, 32, w && w->gradient ? "F(3x3, %dx%d)" : "F(%dx%d)", m, m);
     return text;
 }

@@ -245,7 +245,7 @@ int schedule_anchors(const Schedule *s, const Group *g);
 /* schedule_winograd.c: gs->winograd stays NULL where the direct sum is faster or wanted, or the only one that fits. */
 void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by, GroupSchedule *gs);
 Algorithm schedule_algorithm(const GroupSchedule *gs); /* not BY_MODEL */
-int winograd_rows(int r, Algorithm way); /* of a tile's results; r: the window's taps along a side, 3 or 4 */
+int winograd_rows(const Winograd *w, Algorithm way); /* of a tile's results; NULL: of a window of 3x3 */
 /* Transformed inputs of all blocks, in floats: where they are shared, behind weights that are not kept. */
 int64_t winograd_inputs(const Winograd *w);
 /* From one product's matrix of `floats` elements to the next one's: an odd number of lines, since what lies a multiple of

@@ -303,9 +303,9 @@ Algorithm schedule_algorithm(const GroupSchedule *gs)
 }
 
 /* Rows of a tile's results, of a gradient by weights those of their gradients. */
-int winograd_rows(int r, Algorithm way)
+int winograd_rows(const Winograd *w, Algorithm way)
 {
-    return way == BY_WINOGRAD2 ? 2 : points_of(way) + 1 - r;
+    return way == BY_WINOGRAD2 ? 2 : points_of(way) + 1 - (w ? w->r : WINOGRAD_TAPS);
 }
 
 /* Tries one algorithm: notes the best time that it could have; keeps it if that is the best of all, and it may be. One of
@@ -317,9 +317,9 @@ static void try_algorithm(WinogradChoice *q, GroupSchedule *gs, Algorithm by, Al
     double least = q->least, rate = q->s->machine->lanes * q->s->machine->fma_ports;
     q->least = INFINITY;
     if (q->plain.gradient)
-        try_gradient(q, winograd_rows(WINOGRAD_TAPS, way));
+        try_gradient(q, winograd_rows(&q->plain, way));
     else
-        try_all(q, winograd_rows(q->plain.r, way));
+        try_all(q, winograd_rows(&q->plain, way));
     if (q->least < INFINITY) gs->cycles[way] = q->least / rate;
     if (q->least < worth * least && may_be(by, way)) return;
     q->least = least;
@@ -358,7 +358,7 @@ void schedule_winograd(Arena *a, const Schedule *s, const Group *g, Algorithm by
     gs->cycles[BY_SUM] = winograd_direct_time(&q) / (s->machine->lanes * s->machine->fma_ports);
     q.tasks = gs->cycles[BY_SUM] < SHORT_CYCLES ? LEAST_SHORT_TASKS : LEAST_TASKS;
     for (int way = q.plain.gradient ? BY_WINOGRAD4 : BY_WINOGRAD2; way < NALGORITHMS; way++)
-        if (q.plain.gradient || pools_fit(g, &q.plain, winograd_rows(q.plain.r, (Algorithm)way)))
+        if (q.plain.gradient || pools_fit(g, &q.plain, winograd_rows(&q.plain, (Algorithm)way)))
             try_algorithm(&q, gs, by, (Algorithm)way);
     if (!q.best.m) return;
     Winograd *out = NEW(a, Winograd);

@@ -39,16 +39,19 @@ int64_t con_rows(const Con *c)
     return n;
 }
 
-/* Opens unrolled loops over the rows of the tile; r[k] = row number along loop k. -> loops opened
- */
+/* Opens loops over the rows of the tile; r[k] = row number along loop k. Registers want them unrolled; of sums in memory only the
+ * innermost is. -> loops opened */
 int con_open_rows(Con *c, Expr **r)
 {
-    int opened = 0;
+    int opened = 0, last = -1;
+    for (int k = 0; k < c->s->nloop; k++)
+        if (c->s->loop[k].role == ROLE_ROW && c->size[k] > 1) last = k;
+    bool memory = c->acc && c->acc->scope == BUF_LOCAL;
     for (int k = 0; k < c->s->nloop; k++) {
         if (c->s->loop[k].role != ROLE_ROW) continue;
         r[k] = x_i64(c->n.b, 0);
         if (c->size[k] == 1) continue;
-        r[k] = lb_for_n(c->n.b, FOR_UNROLL, c->size[k], "m");
+        r[k] = lb_for_n(c->n.b, memory && k < last ? FOR_SERIAL : FOR_UNROLL, c->size[k], "m");
         opened++;
     }
     return opened;

@@ -350,8 +350,9 @@ static void transform_results(Block *k, Expr *kb)
     Expr *t = lb_for(b, FOR_SERIAL, count, "t");
     TilePlace p = wino_place(w, x_add(b, k->first, t));
     Expr *j = lb_for_n(b, FOR_SERIAL, w->w->group, "j");
-    bool turns = w->c.n.sched->machine->lanes < BLOCK; /* vectors of a block, which need a place in memory then */
-    LBuf *all = lb_alloc(b, turns ? BUF_LOCAL : BUF_REGISTER, LT_F32, m * m * BLOCK);
+    enum { MOST_KEPT = 16 }; /* results in registers; vectors of a block that take turns need a place in memory, too */
+    bool kept = w->c.n.sched->machine->lanes >= BLOCK && m * m <= MOST_KEPT;
+    LBuf *all = lb_alloc(b, kept ? BUF_REGISTER : BUF_LOCAL, LT_F32, m * m * BLOCK);
     Transform x = {.matrix = w->x.at, .rows = w->x.m, .cols = w->x.n, .from = k->m, .to = all};
     x.x = lb_let(b, x_muli(b, x_add(b, x_muli(b, t, w->w->group), j), BLOCK), "m");
     x.y = x_i64(b, 0);
