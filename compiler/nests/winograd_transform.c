@@ -1,7 +1,7 @@
-/* Transforms of wino.h as straight-line code: columns first, then rows. Zeros of the matrix cost nothing, ones no
- * multiplication, and what rows have in common is summed once. Where a block of channels is several vectors, they take
- * turns, so that the code is there once; but results in registers have no place that is known only at run time. Nor do inputs
- * that someone else loads. */
+/* Transforms of wino.h as straight lines of code: columns first, then rows, in loops where these are long. Zeros of the matrix
+ * cost nothing, ones no multiplication, and what rows have in common is summed once. Where a block of channels is several
+ * vectors, they take turns, so that the code is there once; but results in registers, and inputs that someone else loads, have
+ * no place that is known only at run time. */
 #include "nests/wino.h"
 
 /* y = matrix x */
@@ -66,12 +66,12 @@ static void row_pass(Nest *n, const Transform *t, const Passes *p, Expr *row)
     for (int j = 0; j < t->rows; j++) lb_store(b, t->to, x_add(b, x_addi(b, to, j * t->ys[1]), p->lane), y[j]);
 }
 
-/* Where registers do not hold what is between the passes, the code need not be there for each row. */
+/* Where registers do not hold what is between the passes, or rows are many, their code is there once. */
 static bool in_loops(const Transform *t)
 {
-    enum { LARGE = 6, MOST = 32 /* registers there are */ };
-    if (t->rows > LARGE || t->cols > LARGE) return !t->load || t->cols > LARGE;
-    return t->rows * t->cols > MOST;
+    enum { MANY = 7, MOST = 32 /* registers there are */ };
+    bool many = t->rows >= MANY || t->cols >= MANY;
+    return !t->load && (many || t->rows * t->cols > MOST);
 }
 
 void wino_transform(Nest *n, const Transform *t)
@@ -85,13 +85,13 @@ void wino_transform(Nest *n, const Transform *t)
     p.width = most < lanes && !registers ? most : lanes;
     p.between = lb_alloc(b, loops ? BUF_LOCAL : BUF_REGISTER, LT_F32, (int64_t)t->rows * t->cols * p.width);
     Expr *turn = p.width < lanes ? lb_for_n(b, FOR_SERIAL, lanes / p.width, "h") : x_i64(b, 0);
-    bool by_column = loops && !t->load, by_row = loops && !registers;
-    Expr *j = by_column ? lb_for_n(b, FOR_SERIAL, t->cols, "j") : NULL;
+    bool by_row = loops && !registers;
+    Expr *j = loops ? lb_for_n(b, FOR_SERIAL, t->cols, "j") : NULL;
     p.v = lb_for_n(b, FOR_VECTOR, p.width, "l");
     p.lane = x_add(b, x_muli(b, turn, p.width), p.v);
-    for (int k = 0; k < (by_column ? 1 : t->cols); k++) column_pass(n, t, &p, k, by_column ? j : x_i64(b, k));
+    for (int k = 0; k < (loops ? 1 : t->cols); k++) column_pass(n, t, &p, k, loops ? j : x_i64(b, k));
     if (loops) { /* rows take what other columns left in memory */
-        nest_close(n, 1 + by_column);
+        nest_close(n, 2);
         if (by_row) j = lb_for_n(b, FOR_SERIAL, p.end - p.first, "i");
         p.v = lb_for_n(b, FOR_VECTOR, p.width, "l");
         p.lane = x_add(b, x_muli(b, turn, p.width), p.v);
