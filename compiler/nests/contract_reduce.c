@@ -86,12 +86,23 @@ static void multiply_columns(Con *c, const Columns *of, Expr *row, Expr *at, Exp
     nest_close(&c->n, opened);
 }
 
+/* Of the operand that rows share nothing of: row r's place, from the tile's `at` on. */
+static Expr *row_at(Con *c, Expr *const *r, Expr *at)
+{
+    LB *b = c->n.b;
+    for (int k = 0; k < c->s->nloop; k++) {
+        const ConLoop *l = &c->s->loop[k];
+        if (l->role == ROLE_ROW) at = x_add(b, at, x_muli(b, r[k], c->s->shared_a ? l->sb : l->sa));
+    }
+    return at;
+}
+
 /* One reduction step at offsets ra, rb from the tile's base. */
 static void fma_step(Con *c, Expr *ra, Expr *rb)
 {
     LB *b = c->n.b;
     bool sa = c->s->shared_a;
-    Expr *r[CON_MAX_LOOPS], *at = sa ? rb : ra;
+    Expr *r[CON_MAX_LOOPS];
     Columns of[2];
     int64_t col, lane;
     int n = columns_of(c, of);
@@ -99,10 +110,7 @@ static void fma_step(Con *c, Expr *ra, Expr *rb)
 
     for (int i = 0; i < n; i++) load_columns(c, &of[i], sa ? ra : rb);
     int opened = con_open_rows(c, r);
-    for (int k = 0; k < c->s->nloop; k++)
-        if (c->s->loop[k].role == ROLE_ROW)
-            at = x_add(b, at, x_muli(b, r[k], sa ? c->s->loop[k].sb : c->s->loop[k].sa));
-    Expr *row = con_row_number(c, r);
+    Expr *at = row_at(c, r, sa ? rb : ra), *row = con_row_number(c, r);
     Expr *scalar = lane ? NULL : lb_let(b, nest_load_at(&c->n, sa ? c->bbuf : c->abuf, at), "x");
     for (int i = 0; i < n; i++) multiply_columns(c, &of[i], row, at, scalar);
     nest_close(&c->n, opened);
@@ -135,12 +143,9 @@ static void prefetch_rows(Con *c, Expr *ra, Expr *rb)
 {
     LB *b = c->n.b;
     bool sa = c->s->shared_a;
-    Expr *r[CON_MAX_LOOPS], *at = sa ? rb : ra;
+    Expr *r[CON_MAX_LOOPS];
     int opened = con_open_rows(c, r);
-    for (int k = 0; k < c->s->nloop; k++)
-        if (c->s->loop[k].role == ROLE_ROW)
-            at = x_add(b, at, x_muli(b, r[k], sa ? c->s->loop[k].sb : c->s->loop[k].sa));
-    lb_prefetch(b, sa ? c->bbuf : c->abuf, at);
+    lb_prefetch(b, sa ? c->bbuf : c->abuf, row_at(c, r, sa ? rb : ra));
     nest_close(&c->n, opened);
 }
 
