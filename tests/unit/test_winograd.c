@@ -251,13 +251,14 @@ static double **compiled(Arena *a, const Graph *g, const RefEnv *env, Algorithm 
     return run_execute(r, kernels_load(f, l->kernel.n, &m), false);
 }
 
-/* dx of a training step that computes y, too: weights lie as y wants them, element by element for dx. */
-static Node *data_gradient(Graph *g, Node *y)
+/* Of a training step that computes y, too: the gradient by its operand. Weights lie as y wants them, element by element for
+ * dx. */
+static Node *gradient_by(Graph *g, Node *y, int operand)
 {
-    Node *dx, *dy = graph_input(g, "dy", DT_F32, y->shape);
+    Node *d, *dy = graph_input(g, "dy", DT_F32, y->shape);
     g->training = true;
-    assert_true(autodiff_of(g, y, dy, &y->in[0], 1, &dx));
-    return dx;
+    assert_true(autodiff_of(g, y, dy, &y->in[operand], 1, &d));
+    return d;
 }
 
 /* Ways of coming by transformed weights, and what else a product may be; where each is best is the machine's. */
@@ -276,22 +277,25 @@ static void count_ways(Ways *ways, const Winograd *w)
     ways->rests += w->block % w->rows != 0;
 }
 
-/* It computes the convolution of that layer, or its gradient by data. -> how, in a */
-static const Winograd *computes(Arena *a, const char *layer, bool back, Algorithm by)
+typedef enum Result { FORWARD, BY_DATA, BY_WEIGHTS } Result;
+
+/* It computes the convolution of that layer, or its gradient by data or by weights. -> how, in a */
+static const Winograd *computes(Arena *a, const char *layer, Result of, Algorithm by)
 {
     Graph *g = graph_new(a);
     const Winograd *q = NULL;
     Node *w, *y = convolution(g, layer, &w), *forward = y;
-    if (back) y = data_gradient(g, y);
-    graph_output(g, "output", y);
+    if (of == BY_DATA) y = gradient_by(g, y, 0);
+    if (of == BY_WEIGHTS) y = g_op(g, "Pack", 1, gradient_by(g, y, 1)); /* it lies as weights do */
+    graph_output(g, of == BY_WEIGHTS ? "grads" : "output", y);
     if (y != forward) graph_output(g, "forward", forward);
     RefEnv *env = ref_new(g);
-    int64_t n = shape_count(y->shape), nw = shape_count(w->shape);
-    double *x = NEWN(a, double, 4 * n + nw), error = 0, size = 0;
-    for (int64_t i = 0; i < 4 * n + nw; i++) x[i] = (double)(float)sin((double)(i * i % 1009));
+    int64_t n = shape_count(y->shape), m = shape_count(forward->shape), nw = shape_count(w->shape);
+    double *x = NEWN(a, double, 4 * m + nw), error = 0, size = 0;
+    for (int64_t i = 0; i < 4 * m + nw; i++) x[i] = (double)(float)sin((double)(i * i % 1009));
     ref_set_input(env, "input", x);
     if (y != forward) ref_set_input(env, "dy", x);
-    ref_set_state(env, g->state.v[0], x + n);
+    ref_set_state(env, g->state.v[0], x + m);
     ref_run(env);
     double **out = compiled(a, g, env, by, &q);
     if (!q) fail_msg("%s: by its sum", layer);
@@ -328,7 +332,7 @@ static void numbers(void **state)
     (void)state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         Arena *a = arena_new();
-        const Winograd *q = computes(a, rows[k].layer, rows[k].back, rows[k].by);
+        const Winograd *q = computes(a, rows[k].layer, rows[k].back ? BY_DATA : FORWARD, rows[k].by);
         count_ways(&ways, q);
         assert_int_equal(q->shared, rows[k].shared);
         assert_int_equal(q->step, rows[k].strided ? 2 : 1);
@@ -348,9 +352,11 @@ static void sizes_of_tiles(void **state)
     (void)state;
     for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
         for (int by = BY_WINOGRAD2; by < NALGORITHMS; by++)
-            for (int back = 0; back < (k < 2 ? 2 : 1); back++) {
+            for (int of = FORWARD; of <= (k < 2 ? BY_WEIGHTS : FORWARD); of++) {
+                if (of == BY_WEIGHTS && by == BY_WINOGRAD2) continue; /* has no such size */
                 Arena *a = arena_new();
-                const Winograd *q = computes(a, layers[k], back, (Algorithm)by);
+                const Winograd *q = computes(a, layers[k], (Result)of, (Algorithm)by);
+                assert_int_equal(q->gradient, of == BY_WEIGHTS);
                 assert_int_equal(q->m, winograd_rows(q, (Algorithm)by));
                 arena_free(a);
             }
